@@ -1,1 +1,5 @@
-//! project
+//! What a person works on and what is kept of it: run settings, recipes, files on disk.
+
+mod settings;
+
+pub use settings::{PairRef, RunSettings};

@@ -1,1 +1,11 @@
-//! schedule
+//! Sigma grids, stages, the step -> model plan and what a plan costs. Pure f64 arithmetic.
+
+mod cost;
+mod grid;
+mod plan;
+mod solver;
+
+pub use cost::{Flops, ModelCost, PlanCost, plan_cost};
+pub use grid::{SigmaGrid, TRAIN_TIMESTEPS, shift_sigma};
+pub use plan::{ModelRole, Plan, PlanError, Stage, StepPlan};
+pub use solver::Solver;

@@ -1,0 +1,158 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::media::Clip;
+use crate::preview::RgbFactors;
+use crate::project::{PairRef, RunSettings};
+use crate::schedule::{Flops, ModelRole};
+
+/// Tells the events of one run from those of every other. Later runs have larger ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The part of a run that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Weights come from disk.
+    Loading,
+    /// The prompt goes through the text encoder.
+    Encoding,
+    /// The latents clear up, step by step.
+    Denoising,
+    /// The VAE turns latents into frames.
+    Decoding,
+}
+
+/// One finished step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The step, from 0.
+    pub step: usize,
+    /// Steps of the run.
+    pub of: usize,
+    /// The model evaluated.
+    pub model: ModelRole,
+    /// Noise level before the step.
+    pub sigma: f64,
+    /// Guidance scale.
+    pub cfg: f64,
+    /// Seconds the step took.
+    pub secs: f64,
+    /// Seconds until the clip is there, at the models' measured speeds.
+    #[serde(skip)]
+    pub eta_secs: Option<f64>,
+}
+
+/// What a finished run measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunReport {
+    /// Every step, in order.
+    pub steps: Vec<StepReport>,
+    /// Seconds of loading weights; 0 when they were in memory.
+    pub load_secs: f64,
+    /// Seconds of the text encoder.
+    pub encode_secs: f64,
+    /// Seconds of all steps with what lies between them.
+    pub denoise_secs: f64,
+    /// Seconds of the VAE.
+    pub decode_secs: f64,
+    /// FLOPs in the paper's convention: linear layers, one pass a step.
+    pub paper_flops: f64,
+    /// FLOPs with attention and both passes of guidance.
+    pub full_flops: f64,
+    /// The device, as people name it.
+    pub device: String,
+    /// SHA-256 of the models' weights, by role, as hex.
+    pub model_hashes: Vec<(ModelRole, String)>,
+    /// Files the run wrote besides the clip (latents, trajectory).
+    pub files: Vec<PathBuf>,
+}
+
+/// A run that reached its end.
+#[derive(Clone, Debug)]
+pub struct FinishedRun {
+    /// What it was asked for, the seed filled in.
+    pub settings: RunSettings,
+    /// The frames.
+    pub clip: Arc<Clip>,
+    /// What was measured.
+    pub report: RunReport,
+}
+
+/// What the window and `plan` know of a pair without running it.
+#[derive(Clone, Debug)]
+pub struct PairSummary {
+    /// Which pair.
+    pub pair: PairRef,
+    /// Its name for people.
+    pub name: String,
+    /// The settings a fresh document starts with.
+    pub defaults: RunSettings,
+    /// Parameters of the large and the small transformer.
+    pub parameters: [u64; 2],
+    /// How its latents become a preview.
+    pub rgb: RgbFactors,
+    /// The family's limits and costs.
+    pub rules: Arc<dyn PairRules>,
+    /// Seconds of one pass at the default size on this device, by role, once measured.
+    pub pass_secs: [Option<f64>; 2],
+    /// The device runs happen on, as people name it.
+    pub device: String,
+    /// Words of the prompt the pair understands, by slot; empty when it understands free text.
+    pub vocabulary: Vec<(String, Vec<String>)>,
+}
+
+/// What a family of models allows and costs, without running them.
+pub trait PairRules: fmt::Debug + Send + Sync {
+    /// FLOPs of one forward pass of a model at `(width, height, frames)`.
+    fn flops(&self, role: ModelRole, size: (usize, usize, usize)) -> Flops;
+
+    /// Refuses a size the family cannot do, with the reason and the nearest one it can.
+    fn check_size(&self, size: (usize, usize, usize)) -> Result<(), String>;
+}
+
+/// What happened, and to which run.
+#[derive(Clone, Debug)]
+pub struct EngineEvent {
+    /// The run; `RunId(0)` for what belongs to none.
+    pub run: RunId,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What the engine tells.
+#[derive(Clone, Debug)]
+pub enum EventKind {
+    /// A pair was looked up; sent after [`EngineHandle::describe`](super::EngineHandle::describe) and
+    /// again whenever its measured times change.
+    Pair(Arc<PairSummary>),
+    /// A pair cannot be used; a sentence with cause and next step.
+    PairFailed(PairRef, String),
+    /// The run entered a phase.
+    Phase(Phase),
+    /// A step is done.
+    Step(StepReport),
+    /// The VAE has decoded `done` of `total` latent frames.
+    Decoded {
+        /// Latent frames decoded.
+        done: usize,
+        /// Latent frames of the clip.
+        total: usize,
+    },
+    /// The run is complete.
+    Finished(Box<FinishedRun>),
+    /// The run stopped because somebody asked.
+    Cancelled,
+    /// The run ended with an error; a sentence with cause and next step.
+    Failed(String),
+}

@@ -1,0 +1,246 @@
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
+
+use super::event::{EngineEvent, EventKind, RunId};
+use super::pipeline::{PipelineFactory, Progress, RunError, RunRequest};
+use crate::preview::LatentFrames;
+use crate::project::PairRef;
+use crate::sampler::Cancel;
+
+/// Called after every event, so that a sleeping window looks at it.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// Runs waiting for the thread. More are refused: a queue of hundreds is a mistake.
+const COMMANDS: usize = 64;
+/// Events waiting for the window. The engine waits when it is full, so nothing is lost; a step
+/// takes far longer than a frame of the window, so this is never seen to happen.
+const EVENTS: usize = 256;
+
+enum Command {
+    Describe(PairRef),
+    Run(RunId, Box<RunRequest>),
+}
+
+/// What overtakes the queue: the run being worked on, and the newest preview.
+#[derive(Default)]
+struct Shared {
+    /// Ids up to this one were cancelled, running or waiting.
+    cancelled_to: AtomicU64,
+    running: Mutex<Option<(RunId, Cancel)>>,
+    preview: Mutex<Option<(RunId, LatentFrames)>>,
+}
+
+impl Shared {
+    fn is_cancelled(&self, run: RunId) -> bool {
+        run.0 <= self.cancelled_to.load(Ordering::SeqCst)
+    }
+}
+
+/// The window's and the command line's end of the engine. Nothing here waits.
+pub struct EngineHandle {
+    commands: Option<Sender<Command>>,
+    events: Receiver<EngineEvent>,
+    shared: Arc<Shared>,
+    next_run: u64,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl EngineHandle {
+    /// Starts the thread. `factory` makes the pipeline there; `wake` is called after every event.
+    pub fn spawn(factory: PipelineFactory, wake: Wake) -> std::io::Result<Self> {
+        let (commands, command_queue) = bounded(COMMANDS);
+        let (event_queue, events) = bounded(EVENTS);
+        let shared = Arc::new(Shared::default());
+        let worker = Worker {
+            factory,
+            commands: command_queue,
+            events: event_queue,
+            shared: Arc::clone(&shared),
+            wake,
+        };
+        let worker = std::thread::Builder::new()
+            .name("flowblend-engine".to_owned())
+            .spawn(move || worker.work())?;
+        Ok(Self {
+            commands: Some(commands),
+            events,
+            shared,
+            next_run: 1,
+            worker: Some(worker),
+        })
+    }
+
+    /// Asks for a pair's summary; it arrives as [`EventKind::Pair`].
+    pub fn describe(&self, pair: PairRef) {
+        // A full queue means runs are waiting; the summary is asked for again with the next edit.
+        if let Some(commands) = &self.commands {
+            let _ = commands.try_send(Command::Describe(pair));
+        }
+    }
+
+    /// Queues a run. `Err` is a sentence for the user.
+    pub fn start(&mut self, request: impl Into<RunRequest>) -> Result<RunId, String> {
+        let run = RunId(self.next_run);
+        let command = Command::Run(run, Box::new(request.into()));
+        match self.commands.as_ref().map(|c| c.try_send(command)) {
+            Some(Ok(())) => {
+                self.next_run += 1;
+                Ok(run)
+            }
+            Some(Err(TrySendError::Full(_))) => Err(format!(
+                "{COMMANDS} runs are waiting already; cancel some or wait for one to finish"
+            )),
+            Some(Err(TrySendError::Disconnected(_))) | None => {
+                Err("the engine has stopped; restart flowblend".to_owned())
+            }
+        }
+    }
+
+    /// Cancels the running run and every waiting one. Overtakes the queue.
+    pub fn cancel_all(&self) {
+        self.shared
+            .cancelled_to
+            .store(self.next_run - 1, Ordering::SeqCst);
+        if let Some((_, cancel)) = &*lock(&self.shared.running) {
+            cancel.cancel();
+        }
+    }
+
+    /// The next event, if one is there.
+    pub fn poll(&self) -> Option<EngineEvent> {
+        match self.events.try_recv() {
+            Ok(event) => Some(event),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    /// Waits for the next event; `None` once the engine is gone. For the command line, never for the
+    /// window.
+    pub fn wait(&self) -> Option<EngineEvent> {
+        self.events.recv().ok()
+    }
+
+    /// Takes the newest preview; older ones were overwritten.
+    pub fn take_preview(&self) -> Option<(RunId, LatentFrames)> {
+        lock(&self.shared.preview).take()
+    }
+
+    /// A way to cancel from another thread, such as the Ctrl+C handler.
+    pub fn canceller(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || {
+            shared.cancelled_to.store(u64::MAX, Ordering::SeqCst);
+            if let Some((_, cancel)) = &*lock(&shared.running) {
+                cancel.cancel();
+            }
+        }
+    }
+}
+
+impl Drop for EngineHandle {
+    fn drop(&mut self) {
+        self.cancel_all();
+        self.commands = None;
+        // The worker ends by itself at its next look; a window that closes does not wait for it.
+        drop(self.worker.take());
+    }
+}
+
+struct Worker {
+    factory: PipelineFactory,
+    commands: Receiver<Command>,
+    events: Sender<EngineEvent>,
+    shared: Arc<Shared>,
+    wake: Wake,
+}
+
+impl Worker {
+    fn work(self) {
+        let mut pipeline = (self.factory)();
+        while let Ok(command) = self.commands.recv() {
+            let run = match &command {
+                Command::Describe(_) => RunId(0),
+                Command::Run(run, _) => *run,
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.obey(&mut *pipeline, command)));
+            *lock(&self.shared.running) = None;
+            if let Err(panic) = outcome {
+                // Whatever the pipeline held is in doubt; start over with a fresh one.
+                pipeline = (self.factory)();
+                self.send(
+                    run,
+                    EventKind::Failed(format!(
+                        "the engine hit an internal error ({}); it was restarted, and you can try again",
+                        panic_message(&*panic)
+                    )),
+                );
+            }
+        }
+    }
+
+    fn obey(&self, pipeline: &mut dyn super::Pipeline, command: Command) {
+        match command {
+            Command::Describe(pair) => match pipeline.describe(&pair) {
+                Ok(summary) => self.send(RunId(0), EventKind::Pair(Arc::new(summary))),
+                Err(why) => self.send(RunId(0), EventKind::PairFailed(pair, why)),
+            },
+            Command::Run(run, request) => self.run(pipeline, run, &request),
+        }
+    }
+
+    fn run(&self, pipeline: &mut dyn super::Pipeline, run: RunId, request: &RunRequest) {
+        let cancel = Cancel::new();
+        *lock(&self.shared.running) = Some((run, cancel.clone()));
+        // Checked after the flag is out, so that a cancel between the two is never lost.
+        let result = if self.shared.is_cancelled(run) {
+            Err(RunError::Cancelled)
+        } else {
+            pipeline.run(request, &cancel, &mut |progress| self.tell(run, progress))
+        };
+        self.send(
+            run,
+            match result {
+                Ok(finished) => EventKind::Finished(Box::new(finished)),
+                Err(RunError::Cancelled) => EventKind::Cancelled,
+                Err(RunError::Failed(why)) => EventKind::Failed(why),
+            },
+        );
+    }
+
+    fn tell(&self, run: RunId, progress: Progress) {
+        match progress {
+            Progress::Preview(frames) => {
+                *lock(&self.shared.preview) = Some((run, frames));
+                (self.wake)();
+            }
+            Progress::Phase(phase) => self.send(run, EventKind::Phase(phase)),
+            Progress::Step(step) => self.send(run, EventKind::Step(step)),
+            Progress::Decoded { done, total } => self.send(run, EventKind::Decoded { done, total }),
+            Progress::Pair(summary) => self.send(RunId(0), EventKind::Pair(summary)),
+        }
+    }
+
+    fn send(&self, run: RunId, kind: EventKind) {
+        // Fails only when the window is gone, and then nobody is left to tell.
+        let _ = self.events.send(EngineEvent { run, kind });
+        (self.wake)();
+    }
+}
+
+/// Our mutexes guard plain values that are replaced whole, so a poisoned one is still sound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

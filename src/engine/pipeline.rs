@@ -1,0 +1,77 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::event::{FinishedRun, PairSummary, Phase, StepReport};
+use crate::preview::LatentFrames;
+use crate::project::{PairRef, RunSettings};
+use crate::sampler::Cancel;
+
+/// One run and where its by-products go.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// What to render.
+    pub settings: RunSettings,
+    /// Start from the tensor `latents` of this safetensors file instead of the seed's noise.
+    pub init_latents: Option<PathBuf>,
+    /// Write the final latents here.
+    pub save_latents: Option<PathBuf>,
+    /// Write x after every step, the velocity and `run.json` into this folder.
+    pub save_trajectory: Option<PathBuf>,
+}
+
+impl From<RunSettings> for RunRequest {
+    fn from(settings: RunSettings) -> Self {
+        Self {
+            settings,
+            init_latents: None,
+            save_latents: None,
+            save_trajectory: None,
+        }
+    }
+}
+
+/// What a pipeline tells while it runs.
+#[derive(Debug)]
+pub enum Progress {
+    /// A phase began.
+    Phase(Phase),
+    /// A step ended.
+    Step(StepReport),
+    /// The x0 estimate after a step. May be dropped when the window is behind.
+    Preview(LatentFrames),
+    /// The VAE has decoded `done` of `total` latent frames.
+    Decoded {
+        /// Latent frames decoded.
+        done: usize,
+        /// Latent frames of the clip.
+        total: usize,
+    },
+    /// A pair's summary changed, for instance its measured times.
+    Pair(Arc<PairSummary>),
+}
+
+/// How a run can end without a clip.
+#[derive(Debug)]
+pub enum RunError {
+    /// Somebody asked to stop.
+    Cancelled,
+    /// A sentence with cause and next step.
+    Failed(String),
+}
+
+/// What the engine's thread runs: the real models, or a fake in tests.
+pub trait Pipeline {
+    /// Looks a pair up, without running it.
+    fn describe(&mut self, pair: &PairRef) -> Result<PairSummary, String>;
+
+    /// Renders one clip, telling `progress` on the way and looking at `cancel` often.
+    fn run(
+        &mut self,
+        request: &RunRequest,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<FinishedRun, RunError>;
+}
+
+/// Makes the pipeline on the engine's own thread, and a fresh one after a panic.
+pub type PipelineFactory = Box<dyn Fn() -> Box<dyn Pipeline> + Send>;

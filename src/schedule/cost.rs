@@ -1,0 +1,141 @@
+use std::ops::{Add, Mul};
+
+use serde::Serialize;
+
+use super::{ModelRole, StepPlan};
+
+/// Floating-point operations, two a multiply-add.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Flops {
+    /// Linear layers and convolutions.
+    pub linear: f64,
+    /// Attention's score and value products.
+    pub attention: f64,
+}
+
+impl Flops {
+    /// Everything counted.
+    pub fn full(self) -> f64 {
+        self.linear + self.attention
+    }
+}
+
+impl Add for Flops {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            linear: self.linear + other.linear,
+            attention: self.attention + other.attention,
+        }
+    }
+}
+
+impl Mul<f64> for Flops {
+    type Output = Self;
+
+    fn mul(self, times: f64) -> Self {
+        Self {
+            linear: self.linear * times,
+            attention: self.attention * times,
+        }
+    }
+}
+
+/// What one forward pass of a model costs at a run's size.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ModelCost {
+    /// Operations of one pass.
+    pub flops: Flops,
+    /// Seconds of one pass, measured on this device, or `None` before anything was measured.
+    pub pass_secs: Option<f64>,
+}
+
+/// What a whole plan costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PlanCost {
+    /// FLOPs in the convention of FlowBlending's table for WAN: linear layers, one pass a step.
+    pub paper_flops: f64,
+    /// FLOPs with attention and with both passes of classifier-free guidance.
+    pub full_flops: f64,
+    /// Predicted seconds of the denoise; `None` while a model of the plan has no measured time.
+    pub denoise_secs: Option<f64>,
+    /// Share of the steps that the large model takes, 0..=1.
+    pub large_share: f64,
+}
+
+/// Passes of the network that guidance of this scale takes.
+fn passes(cfg: f64) -> f64 {
+    // At exactly 1 the unconditional prediction cancels out of v_u + g (v_c - v_u).
+    if cfg == 1.0 { 1.0 } else { 2.0 }
+}
+
+/// Adds up a plan's steps, each at the cost of its model.
+pub fn plan_cost(steps: &[StepPlan], cost: impl Fn(ModelRole) -> ModelCost) -> PlanCost {
+    let mut total = PlanCost {
+        denoise_secs: Some(0.0),
+        ..PlanCost::default()
+    };
+    for step in steps {
+        let model = cost(step.model);
+        let passes = passes(step.cfg);
+        total.paper_flops += model.flops.linear;
+        total.full_flops += (model.flops * passes).full();
+        total.denoise_secs = total
+            .denoise_secs
+            .zip(model.pass_secs)
+            .map(|(sum, secs)| sum + secs * passes);
+    }
+    let large = steps.iter().filter(|s| s.model == ModelRole::Large).count();
+    total.large_share = large as f64 / steps.len().max(1) as f64;
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Plan;
+
+    fn wan(role: ModelRole) -> ModelCost {
+        // TFLOPs of one forward in the paper's convention: 29950 and 3129 over 50 steps.
+        let linear = if role == ModelRole::Large { 599.0 } else { 62.58 };
+        ModelCost {
+            flops: Flops { linear, attention: 100.0 },
+            pass_secs: (role == ModelRole::Large).then_some(2.0),
+        }
+    }
+
+    #[test]
+    fn the_papers_table_for_wan() {
+        for (letters, boundaries, published) in [
+            ("LLL", vec![0.4, 0.8], 29950.0),
+            ("SSS", vec![0.4, 0.8], 3129.0),
+            ("LSS", vec![0.4, 0.8], 13858.0),
+            ("SLL", vec![0.2, 0.8], 24586.0),
+            ("LSL", vec![0.4, 0.8], 19222.0),
+        ] {
+            let plan = Plan::parse(letters, &boundaries).unwrap();
+            let cost = plan_cost(&plan.steps(50, 5.0), wan);
+            assert!(
+                (cost.paper_flops / published - 1.0).abs() < 1e-3,
+                "{letters}: {} against {published}", cost.paper_flops
+            );
+        }
+    }
+
+    #[test]
+    fn guidance_of_one_takes_one_pass() {
+        let plan = Plan::parse("L", &[]).unwrap();
+        let one = plan_cost(&plan.steps(10, 1.0), wan);
+        let two = plan_cost(&plan.steps(10, 5.0), wan);
+        assert_eq!(two.full_flops, 2.0 * one.full_flops);
+        assert_eq!(two.denoise_secs, Some(40.0));
+        assert_eq!(one.paper_flops, two.paper_flops);
+    }
+
+    #[test]
+    fn an_unmeasured_model_leaves_the_time_open() {
+        let plan = Plan::parse("LS", &[0.5]).unwrap();
+        assert_eq!(plan_cost(&plan.steps(10, 5.0), wan).denoise_secs, None);
+    }
+}
