@@ -1,1 +1,1 @@
-//! cli
+//! The headless program: subcommands over the same engine the window uses.

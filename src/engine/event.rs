@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::media::Clip;
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, RunSettings};
-use crate::schedule::{Flops, ModelRole};
+use crate::schedule::{Flops, ModelCost, ModelRole, PlanCost, plan_cost};
 
 /// Tells the events of one run from those of every other. Later runs have larger ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -106,6 +106,8 @@ pub struct PairSummary {
     pub rules: Arc<dyn PairRules>,
     /// Seconds of one pass at the default size on this device, by role, once measured.
     pub pass_secs: [Option<f64>; 2],
+    /// Seconds of the VAE's decode at the default size on this device, once measured.
+    pub decode_secs: Option<f64>,
     /// The device runs happen on, as people name it.
     pub device: String,
     /// Words of the prompt the pair understands, by slot; empty when it understands free text.
@@ -119,6 +121,39 @@ pub trait PairRules: fmt::Debug + Send + Sync {
 
     /// Refuses a size the family cannot do, with the reason and the nearest one it can.
     fn check_size(&self, size: (usize, usize, usize)) -> Result<(), String>;
+
+    /// Bytes a run is expected to hold at its peak: weights and the largest activations.
+    fn memory_bytes(&self, size: (usize, usize, usize)) -> u64;
+}
+
+impl PairSummary {
+    /// What one pass of a model costs at `(width, height, frames)`. The time is the measured one, scaled
+    /// by the FLOPs of this size against those of the default size.
+    pub fn model_cost(&self, role: ModelRole, size: (usize, usize, usize)) -> ModelCost {
+        let flops = self.rules.flops(role, size);
+        let default = self.rules.flops(role, self.defaults.size());
+        let measured = match role {
+            ModelRole::Large => self.pass_secs[0],
+            ModelRole::Small | ModelRole::Distilled => self.pass_secs[1],
+        };
+        ModelCost {
+            flops,
+            pass_secs: measured.map(|secs| secs * flops.full() / default.full()),
+        }
+    }
+
+    /// What a run with these settings costs.
+    pub fn cost(&self, settings: &RunSettings) -> PlanCost {
+        let size = settings.size();
+        plan_cost(&settings.step_plans(), |role| self.model_cost(role, size))
+    }
+
+    /// Seconds of the decode at a run's size, once measured.
+    pub fn decode_secs_at(&self, settings: &RunSettings) -> Option<f64> {
+        let volume = |s: &RunSettings| (s.width * s.height * s.frames) as f64;
+        self.decode_secs
+            .map(|secs| secs * volume(settings) / volume(&self.defaults))
+    }
 }
 
 /// What happened, and to which run.

@@ -17,6 +17,8 @@ pub struct RunRequest {
     pub save_latents: Option<PathBuf>,
     /// Write x after every step, the velocity and `run.json` into this folder.
     pub save_trajectory: Option<PathBuf>,
+    /// Whether those files may replace existing ones.
+    pub overwrite: bool,
 }
 
 impl From<RunSettings> for RunRequest {
@@ -26,6 +28,7 @@ impl From<RunSettings> for RunRequest {
             init_latents: None,
             save_latents: None,
             save_trajectory: None,
+            overwrite: false,
         }
     }
 }

@@ -2,4 +2,4 @@
 
 mod settings;
 
-pub use settings::{PairRef, RunSettings};
+pub use settings::{PairRef, RunSettings, SettingsError};

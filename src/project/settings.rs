@@ -59,6 +59,11 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
+    /// `(width, height, frames)`.
+    pub fn size(&self) -> (usize, usize, usize) {
+        (self.width, self.height, self.frames)
+    }
+
     /// The noise levels of the run.
     pub fn grid(&self) -> SigmaGrid {
         self.solver.grid(self.steps, self.shift)
@@ -67,5 +72,45 @@ impl RunSettings {
     /// The model and guidance of every step.
     pub fn step_plans(&self) -> Vec<StepPlan> {
         self.plan.steps(self.steps, self.cfg)
+    }
+}
+
+/// Why settings cannot be run, whatever the models. Each is a whole sentence for the user.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SettingsError {
+    /// No step, or so many that it must be a slip.
+    #[error("{0} steps cannot be run; give 1 to 1000, for example 30")]
+    Steps(usize),
+    /// A shift that leaves no grid.
+    #[error("a shift of {0} leaves no sigma grid; give a number above 0, up to 100")]
+    Shift(f64),
+    /// Guidance that is no number.
+    #[error("a CFG of {0} cannot be used; give a number from 0 to 100, 1 switches guidance off")]
+    Cfg(f64),
+    /// A frame rate no player has.
+    #[error("{0} frames a second cannot be played; give a number from 1 to 240")]
+    Fps(f64),
+}
+
+impl RunSettings {
+    /// Refuses what no family of models can run.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        if !(1..=1000).contains(&self.steps) {
+            return Err(SettingsError::Steps(self.steps));
+        }
+        if !(self.shift > 0.0 && self.shift <= 100.0) {
+            return Err(SettingsError::Shift(self.shift));
+        }
+        let stage_cfgs = self.plan.stages().iter().filter_map(|stage| stage.cfg);
+        if let Some(bad) = stage_cfgs
+            .chain([self.cfg])
+            .find(|cfg| !(0.0..=100.0).contains(cfg))
+        {
+            return Err(SettingsError::Cfg(bad));
+        }
+        if !(1.0..=240.0).contains(&self.fps) {
+            return Err(SettingsError::Fps(self.fps));
+        }
+        Ok(())
     }
 }

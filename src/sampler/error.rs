@@ -22,6 +22,9 @@ pub enum SampleError {
         /// The shape that fits.
         expected: Vec<usize>,
     },
+    /// The plan names a model the pair does not have.
+    #[error("the plan needs a {0} model, which this pair does not have; choose another plan")]
+    MissingModel(&'static str),
     /// A tensor operation failed: out of memory, or a fault of ours.
     #[error("a tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -1,9 +1,18 @@
 //! The denoise loop: solvers, guidance and the trajectory, over any [`VelocityModel`].
 
 mod cancel;
+mod denoise;
 mod error;
+mod guidance;
 mod model;
+mod noise;
+mod trajectory;
 
 pub use cancel::Cancel;
+pub(crate) use denoise::is_finite;
+pub use denoise::{ModelSet, StepView, denoise};
 pub use error::SampleError;
+pub use guidance::Guided;
 pub use model::{Context, VelocityModel};
+pub use noise::initial_noise;
+pub use trajectory::Trajectory;

@@ -64,12 +64,6 @@ pub struct PlanCost {
     pub large_share: f64,
 }
 
-/// Passes of the network that guidance of this scale takes.
-fn passes(cfg: f64) -> f64 {
-    // At exactly 1 the unconditional prediction cancels out of v_u + g (v_c - v_u).
-    if cfg == 1.0 { 1.0 } else { 2.0 }
-}
-
 /// Adds up a plan's steps, each at the cost of its model.
 pub fn plan_cost(steps: &[StepPlan], cost: impl Fn(ModelRole) -> ModelCost) -> PlanCost {
     let mut total = PlanCost {
@@ -78,7 +72,7 @@ pub fn plan_cost(steps: &[StepPlan], cost: impl Fn(ModelRole) -> ModelCost) -> P
     };
     for step in steps {
         let model = cost(step.model);
-        let passes = passes(step.cfg);
+        let passes = step.passes() as f64;
         total.paper_flops += model.flops.linear;
         total.full_flops += (model.flops * passes).full();
         total.denoise_secs = total

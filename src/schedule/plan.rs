@@ -108,9 +108,25 @@ pub enum PlanError {
 /// Stages and where each next one starts, as fractions of the steps (FlowBlending stores fractions:
 /// a flow shift moves the noise level at a boundary, never the fraction).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedPlan")]
 pub struct Plan {
     stages: Vec<Stage>,
     boundaries: Vec<f64>,
+}
+
+/// A plan as a file may hold it.
+#[derive(Deserialize)]
+struct UncheckedPlan {
+    stages: Vec<Stage>,
+    boundaries: Vec<f64>,
+}
+
+impl TryFrom<UncheckedPlan> for Plan {
+    type Error = PlanError;
+
+    fn try_from(plan: UncheckedPlan) -> Result<Self, PlanError> {
+        Self::new(plan.stages, plan.boundaries)
+    }
 }
 
 /// What one step does.
@@ -122,6 +138,14 @@ pub struct StepPlan {
     pub model: ModelRole,
     /// The guidance scale.
     pub cfg: f64,
+}
+
+impl StepPlan {
+    /// Passes of the network the step takes: at a guidance of exactly 1 the unconditional prediction
+    /// cancels out of `v_neg + cfg * (v_prompt - v_neg)`.
+    pub fn passes(&self) -> usize {
+        if self.cfg == 1.0 { 1 } else { 2 }
+    }
 }
 
 impl Plan {
@@ -371,5 +395,8 @@ mod tests {
             PlanError::BoundaryRange(1.5)
         );
         assert!(Plan::parse("LS", &[f64::NAN]).is_err());
+        let file = r#"{"stages":[{"model":"large"},{"model":"small"}],"boundaries":[]}"#;
+        let read = serde_json::from_str::<Plan>(file).unwrap_err();
+        assert!(read.to_string().contains("needs 1 boundaries"), "{read}");
     }
 }

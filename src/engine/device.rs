@@ -1,0 +1,108 @@
+use std::fmt;
+use std::str::FromStr;
+
+use candle_core::{DType, Device};
+
+/// Where a run computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A GPU this build can use and finds, else the CPU.
+    #[default]
+    Best,
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU by number.
+    Cuda(usize),
+    /// An Apple GPU.
+    Metal,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            None if text == "metal" => Ok(Self::Metal),
+            Some(("cuda", n)) => n
+                .parse()
+                .map(Self::Cuda)
+                .map_err(|_| format!("'{n}' is not the number of a GPU; write for example cuda:0")),
+            _ => Err(format!(
+                "there is no device '{text}'; write cpu, cuda, cuda:N or metal"
+            )),
+        }
+    }
+}
+
+/// A device that is open, with the number format weights and activations use on it.
+#[derive(Clone, Debug)]
+pub struct OpenDevice {
+    /// The device.
+    pub device: Device,
+    /// Number format of weights and activations.
+    pub dtype: DType,
+    threads: usize,
+}
+
+impl OpenDevice {
+    /// Opens `choice`. `dtype` of `None` takes f32 on a CPU, where candle's bf16 is slower, and bf16 on
+    /// a GPU. The error is a sentence with a next step.
+    pub fn open(choice: DeviceChoice, dtype: Option<DType>) -> Result<Self, String> {
+        let device = match choice {
+            DeviceChoice::Cpu => Device::Cpu,
+            DeviceChoice::Cuda(n) => Device::new_cuda(n).map_err(|why| {
+                format!("CUDA device {n} cannot be used ({}); use --device cpu, or a build with the cuda feature on a machine with an NVIDIA driver", first_line(&why))
+            })?,
+            DeviceChoice::Metal => Device::new_metal(0).map_err(|why| {
+                format!("Metal cannot be used ({}); use --device cpu, or a build with the metal feature on a Mac", first_line(&why))
+            })?,
+            DeviceChoice::Best => Device::new_cuda(0)
+                .or_else(|_| Device::new_metal(0))
+                .unwrap_or(Device::Cpu),
+        };
+        let dtype = dtype.unwrap_or(if device.is_cpu() { DType::F32 } else { DType::BF16 });
+        Ok(Self {
+            device,
+            dtype,
+            threads: rayon::current_num_threads(),
+        })
+    }
+}
+
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+impl fmt::Display for OpenDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.device {
+            Device::Cpu if self.threads == 1 => write!(f, "CPU · 1 thread"),
+            Device::Cpu => write!(f, "CPU · {} threads", self.threads),
+            Device::Cuda(_) => write!(f, "CUDA"),
+            Device::Metal(_) => write!(f, "Metal"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_by_name() {
+        assert_eq!("cpu".parse(), Ok(DeviceChoice::Cpu));
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert!("cuda:x".parse::<DeviceChoice>().is_err());
+        assert!("tpu".parse::<DeviceChoice>().unwrap_err().contains("tpu"));
+    }
+
+    #[test]
+    #[cfg(not(feature = "cuda"))]
+    fn a_missing_gpu_gets_a_sentence() {
+        let why = OpenDevice::open(DeviceChoice::Cuda(0), None).unwrap_err();
+        assert!(why.contains("use --device cpu"), "{why}");
+        assert!(OpenDevice::open(DeviceChoice::Best, None).unwrap().device.is_cpu());
+    }
+}

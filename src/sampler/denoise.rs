@@ -1,0 +1,212 @@
+use candle_core::{DType, Tensor};
+
+use super::{Cancel, Guided, SampleError, Trajectory};
+use crate::schedule::{ModelRole, SigmaGrid, StepPlan};
+
+/// Gives the model of a step, loading or swapping it if need be.
+pub trait ModelSet {
+    /// The model for `role` with its text.
+    fn guided(&self, role: ModelRole) -> Result<Guided<'_>, SampleError>;
+}
+
+/// A step that has just been taken.
+pub struct StepView<'a> {
+    /// The step, from 0.
+    pub step: usize,
+    /// What the plan said of it.
+    pub plan: StepPlan,
+    /// Noise level before the step.
+    pub sigma: f64,
+    /// The state before the step, `(1, C, T, H, W)`.
+    pub before: &'a Tensor,
+    /// The guided velocity.
+    pub velocity: &'a Tensor,
+    /// The state after the step.
+    pub after: &'a Tensor,
+}
+
+impl StepView<'_> {
+    /// The estimate of the clean latents this step stood on: `x0 = x - sigma * v`.
+    pub fn x0(&self) -> Result<Tensor, SampleError> {
+        Ok((self.before - (self.velocity * self.sigma)?)?)
+    }
+}
+
+/// Takes the latents from noise to data along `grid` with Euler steps, one model a step as `steps`
+/// says: `x += (sigma_next - sigma) * v`.
+///
+/// `initial` is `(1, C, T, H, W)`, f32, unit noise. `on_step` hears of each step; an error of its own
+/// ends the run. Fails with [`SampleError::NonFinite`] at the first step whose result is not a number.
+pub fn denoise(
+    initial: &Tensor,
+    grid: &SigmaGrid,
+    steps: &[StepPlan],
+    models: &dyn ModelSet,
+    cancel: &Cancel,
+    on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
+) -> Result<Trajectory, SampleError> {
+    if steps.len() != grid.steps() {
+        return Err(SampleError::Shape {
+            what: "the plan".to_owned(),
+            found: vec![steps.len()],
+            expected: vec![grid.steps()],
+        });
+    }
+    let mut trajectory = Trajectory::starting_at(initial.to_dtype(DType::F32)?);
+    for (i, plan) in steps.iter().enumerate() {
+        cancel.check()?;
+        let before = trajectory.last().clone();
+        let sigma = grid.sigma(i);
+        let velocity =
+            models
+                .guided(plan.model)?
+                .velocity(&before, grid.timestep(i), plan.cfg, cancel)?;
+        let after = (&before + (&velocity * (grid.sigma(i + 1) - sigma))?)?;
+        if !is_finite(&after)? {
+            return Err(SampleError::NonFinite {
+                what: format!("the {} model's result at step {}", plan.model, i + 1),
+                hint: "try --dtype f32 or a smaller CFG, and check the weights",
+            });
+        }
+        on_step(StepView {
+            step: i,
+            plan: *plan,
+            sigma,
+            before: &before,
+            velocity: &velocity,
+            after: &after,
+        })?;
+        trajectory.push(velocity, after);
+    }
+    Ok(trajectory)
+}
+
+/// Whether a tensor holds numbers only. One value crosses from the device.
+pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool, SampleError> {
+    // A zero times anything finite is zero; NaN and infinity both leave NaN in the sum.
+    Ok((tensor * 0.0)?.sum_all()?.to_scalar::<f32>()?.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampler::{Context, VelocityModel, initial_noise};
+    use crate::schedule::Plan;
+    use candle_core::Device;
+
+    const SHAPE: (usize, usize, usize, usize, usize) = (1, 4, 3, 2, 2);
+
+    /// Points from wherever it is to `target`, as a perfect model of a one-clip data set would; the
+    /// context shifts the target, so that guidance has something to do.
+    struct Toward {
+        target: f64,
+    }
+
+    impl VelocityModel for Toward {
+        fn context(&self, embeddings: &Tensor) -> Result<Context, SampleError> {
+            Ok(Context(vec![embeddings.clone()]))
+        }
+
+        fn velocity(
+            &self,
+            latents: &Tensor,
+            timestep: f64,
+            context: &Context,
+            cancel: &Cancel,
+        ) -> Result<Tensor, SampleError> {
+            cancel.check()?;
+            let target = self.target + f64::from(context.0[0].to_scalar::<f32>()?);
+            Ok(((latents - target)? / (timestep / 1000.0))?)
+        }
+    }
+
+    struct Pair {
+        large: Toward,
+        small: Toward,
+        prompt: Context,
+        negative: Context,
+    }
+
+    impl Pair {
+        fn new(large: f64, small: f64) -> Self {
+            let scalar = |v: f32| Context(vec![Tensor::new(v, &Device::Cpu).unwrap()]);
+            Self {
+                large: Toward { target: large },
+                small: Toward { target: small },
+                prompt: scalar(0.0),
+                negative: scalar(-1.0),
+            }
+        }
+    }
+
+    impl ModelSet for Pair {
+        fn guided(&self, role: ModelRole) -> Result<Guided<'_>, SampleError> {
+            let model = match role {
+                ModelRole::Large => &self.large,
+                _ => &self.small,
+            };
+            Ok(Guided { model, prompt: &self.prompt, negative: &self.negative })
+        }
+    }
+
+    fn run(pair: &Pair, letters: &str, cfg: f64) -> Result<Trajectory, SampleError> {
+        let boundaries: &[f64] = if letters.len() == 3 { &[0.3, 0.7] } else { &[] };
+        let steps = Plan::parse(letters, boundaries).unwrap().steps(10, cfg);
+        let noise = initial_noise(1, SHAPE, &Device::Cpu)?;
+        denoise(&noise, &SigmaGrid::flow_uniform(10, 3.0), &steps, pair, &Cancel::new(), &mut |_| Ok(()))
+    }
+
+    fn mean(t: &Tensor) -> f64 {
+        f64::from(t.mean_all().unwrap().to_scalar::<f32>().unwrap())
+    }
+
+    #[test]
+    fn a_perfect_model_lands_on_its_data() {
+        let end = run(&Pair::new(2.0, 2.0), "L", 1.0).unwrap();
+        assert_eq!(end.steps(), 10);
+        assert!((mean(end.last()) - 2.0).abs() < 1e-5);
+        assert_eq!(end.last().dims5().unwrap(), SHAPE);
+    }
+
+    #[test]
+    fn the_last_stages_model_has_the_last_word() {
+        let end = run(&Pair::new(2.0, -3.0), "LSL", 1.0).unwrap();
+        assert!((mean(end.last()) - 2.0).abs() < 1e-5);
+        // Step 4 is the small model's: the estimate heads for its own target.
+        let x0 = (end.state(4) - (end.velocity(4) * SigmaGrid::flow_uniform(10, 3.0).sigma(4)).unwrap()).unwrap();
+        assert!((mean(&x0) + 3.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn guidance_extrapolates_from_the_negative() {
+        // The prompt's target is 2, the negative's 1: at scale 4 the guided target is 1 + 4 * (2 - 1).
+        let end = run(&Pair::new(2.0, 2.0), "L", 4.0).unwrap();
+        assert!((mean(end.last()) - 5.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn numbers_that_are_none_end_the_run() {
+        let error = run(&Pair::new(f64::NAN, 0.0), "SLL", 1.0).unwrap_err();
+        assert!(error.to_string().contains("large model's result at step 4"), "{error}");
+        assert!(is_finite(&Tensor::new(&[1e38f32, 1e38, 1e38], &Device::Cpu).unwrap()).unwrap());
+        assert!(!is_finite(&Tensor::new(&[0.0f32, f32::INFINITY], &Device::Cpu).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_raised_flag_ends_the_run_at_once() {
+        let pair = Pair::new(1.0, 1.0);
+        let steps = Plan::parse("L", &[]).unwrap().steps(10, 1.0);
+        let noise = initial_noise(1, SHAPE, &Device::Cpu).unwrap();
+        let cancel = Cancel::new();
+        let mut seen = 0;
+        let result = denoise(&noise, &SigmaGrid::flow_uniform(10, 1.0), &steps, &pair, &cancel.clone(), &mut |view| {
+            seen += 1;
+            if view.step == 2 {
+                cancel.cancel();
+            }
+            Ok(())
+        });
+        assert!(matches!(result, Err(SampleError::Cancelled)));
+        assert_eq!(seen, 3);
+    }
+}

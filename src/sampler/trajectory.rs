@@ -1,0 +1,42 @@
+use candle_core::Tensor;
+
+/// The way a run took: the state before its first step, then state and guided velocity of each step.
+#[derive(Clone, Debug)]
+pub struct Trajectory {
+    states: Vec<Tensor>,
+    velocities: Vec<Tensor>,
+}
+
+impl Trajectory {
+    pub(super) fn starting_at(initial: Tensor) -> Self {
+        Self {
+            states: vec![initial],
+            velocities: Vec::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, velocity: Tensor, after: Tensor) {
+        self.velocities.push(velocity);
+        self.states.push(after);
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> usize {
+        self.velocities.len()
+    }
+
+    /// The state before step `i`, `(1, C, T, H, W)`; `state(steps())` is the result.
+    pub fn state(&self, i: usize) -> &Tensor {
+        &self.states[i]
+    }
+
+    /// The guided velocity of step `i`.
+    pub fn velocity(&self, i: usize) -> &Tensor {
+        &self.velocities[i]
+    }
+
+    /// Where the run stands: the result, once all steps are taken.
+    pub fn last(&self) -> &Tensor {
+        &self.states[self.velocities.len()]
+    }
+}
