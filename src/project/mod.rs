@@ -1,5 +1,11 @@
 //! What a person works on and what is kept of it: run settings, recipes, files on disk.
 
+mod atomic;
+mod recipe;
 mod settings;
 
+pub use atomic::{
+    AtomicError, AtomicFile, folder_of, sync_folder, write_atomic, write_bytes_atomic,
+};
+pub use recipe::{Recipe, RecipeError};
 pub use settings::{PairRef, RunSettings, SettingsError};
