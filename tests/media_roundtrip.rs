@@ -1,5 +1,7 @@
 //! Writes clips, reads the files again with FFmpeg, and compares.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,8 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ffmpeg_next::util::color;
 use flowblend::media::{
-    Clip, EncodeOptions, ExportJob, ExportStatus, Format, MediaError, encode, read_clip,
-    read_comment,
+    Clip, EncodeOptions, ExportJob, ExportStatus, MediaError, encode, read_clip, read_comment,
 };
 use flowblend::project::{PairRef, Recipe, RunSettings};
 use flowblend::schedule::{ModelRole, Plan, Solver};
@@ -205,11 +206,14 @@ fn first_frame(path: &Path) -> ffmpeg_next::frame::Video {
     let parameters = input.streams().next().unwrap().parameters();
     let context = ffmpeg_next::codec::Context::from_parameters(parameters).unwrap();
     let mut decoder = context.decoder().video().unwrap();
+    let mut frame = ffmpeg_next::frame::Video::empty();
     for (_, packet) in input.packets() {
         decoder.send_packet(&packet).unwrap();
+        if decoder.receive_frame(&mut frame).is_ok() {
+            return frame;
+        }
     }
     decoder.send_eof().unwrap();
-    let mut frame = ffmpeg_next::frame::Video::empty();
     decoder.receive_frame(&mut frame).unwrap();
     frame
 }

@@ -18,7 +18,7 @@ impl Converter {
     /// From packed RGB to `pixels` in BT.709 with the TV range.
     pub fn to_codec(pixels: Pixel, width: u32, height: u32) -> Result<Self, Error> {
         let context = context(Pixel::RGB24, pixels, width, height)?;
-        Self::with_matrix(context, SWS_CS_ITU709 as i32, true, false)
+        Self::with_matrix(context, SWS_CS_ITU709, true, false)
     }
 
     /// From a decoded frame to packed RGB, by the frame's own tags.
@@ -34,7 +34,7 @@ impl Converter {
         };
         let full = rgb || frame.color_range() == color::Range::JPEG || is_full(frame.format());
         let context = context(frame.format(), Pixel::RGB24, frame.width(), frame.height())?;
-        Self::with_matrix(context, matrix as i32, full, true)
+        Self::with_matrix(context, matrix, full, true)
     }
 
     fn with_matrix(

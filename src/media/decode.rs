@@ -5,7 +5,7 @@ use ffmpeg_next::codec::{self, threading};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::util::frame;
-use ffmpeg_next::{Dictionary, Rational};
+use ffmpeg_next::{Dictionary, Rational, Stream};
 
 use super::colour::Converter;
 use super::video::{ffmpeg_url, quiet};
@@ -37,6 +37,7 @@ pub fn read_clip(path: &Path) -> Result<(Clip, Option<String>), MediaError> {
         .into_iter()
         .find(|r| r.numerator() > 0 && r.denominator() > 0)
         .map(as_fps);
+    let gif_secs = gif_secs(&stream);
     let mut context =
         codec::context::Context::from_parameters(stream.parameters()).map_err(fail)?;
     context.set_threading(threading::Config {
@@ -72,7 +73,11 @@ pub fn read_clip(path: &Path) -> Result<(Clip, Option<String>), MediaError> {
     if reader.clip.frames.is_empty() {
         return Err(MediaError::decode(path, "it holds no frames"));
     }
-    Ok((reader.clip, comment))
+    let mut clip = reader.clip;
+    if let Some(secs) = gif_secs {
+        clip.fps = clip.frames.len() as f64 / secs;
+    }
+    Ok((clip, comment))
 }
 
 /// Reads only the `comment` metadata, where a recipe lives; decodes nothing.
@@ -150,6 +155,14 @@ fn comment_of(input: &Input) -> Option<String> {
     let metadata = input.metadata();
     let text = String::from_utf8_lossy(metadata.get("comment")?.as_bytes()).into_owned();
     (!text.is_empty()).then_some(text)
+}
+
+/// Length of a GIF. Its frames have durations of their own and FFmpeg guesses a rate from the first
+/// few, which is wrong where they are rounded to hundredths of a second.
+fn gif_secs(stream: &Stream<'_>) -> Option<f64> {
+    let ticks = stream.duration();
+    let is_gif = stream.parameters().id() == codec::Id::GIF;
+    (is_gif && ticks > 0).then(|| ticks as f64 * f64::from(stream.time_base()))
 }
 
 fn as_fps(rate: Rational) -> f64 {
