@@ -1,0 +1,162 @@
+use bytemuck::{Pod, Zeroable};
+use eframe::egui_wgpu::wgpu;
+
+use super::rgb::Filter;
+
+/// Latent channels the shader has room for; it counts them in fours.
+pub(super) const MAX_CHANNELS: usize = 128;
+/// What a picture is kept in: the clip's bytes as they are.
+pub(super) const PICTURE_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
+/// Four latent channels a texel, as a texture because old GPUs read no buffers in fragment shaders.
+pub(super) const LATENT_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Float;
+
+/// `View` in `shaders/blit.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct ViewUniform {
+    origin_px: [f32; 2],
+    size_px: [f32; 2],
+    mode: u32,
+    padding: [u32; 3],
+}
+
+impl ViewUniform {
+    pub fn new(origin_px: [f32; 2], size_px: [f32; 2], filter: Filter) -> Self {
+        Self {
+            origin_px,
+            size_px,
+            mode: match filter {
+                Filter::Nearest => 0,
+                Filter::Linear => 1,
+                Filter::Cubic => 2,
+            },
+            padding: [0; 3],
+        }
+    }
+}
+
+/// `Map` in `shaders/latent.wgsl`.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct MapUniform {
+    /// Columns, rows, groups of four channels; the fourth is padding.
+    pub size: [u32; 4],
+    /// Red, green, blue; the fourth is padding.
+    pub bias: [f32; 4],
+    /// A row a channel; the fourth column is padding.
+    pub factors: [[f32; 4]; MAX_CHANNELS],
+}
+
+/// The two shaders, made once a window.
+pub(super) struct Pipelines {
+    pub latent: wgpu::RenderPipeline,
+    pub blit: wgpu::RenderPipeline,
+    /// Texture and uniform of the latent shader.
+    pub latent_layout: wgpu::BindGroupLayout,
+    /// Texture and uniform of the blit shader.
+    pub blit_layout: wgpu::BindGroupLayout,
+}
+
+impl Pipelines {
+    /// For a window that egui draws into as `target`.
+    pub fn new(device: &wgpu::Device, target: wgpu::TextureFormat) -> Self {
+        let latent_layout = layout(device, "preview latent", size_of::<MapUniform>());
+        let blit_layout = layout(device, "preview blit", size_of::<ViewUniform>());
+        // egui gives both kinds of target gamma-encoded values; see its own shader.
+        let blit_entry = if target.is_srgb() {
+            "to_linear_target"
+        } else {
+            "to_gamma_target"
+        };
+        Self {
+            latent: pipeline(
+                device,
+                wgpu::include_wgsl!("../../shaders/latent.wgsl"),
+                "to_rgb",
+                &latent_layout,
+                PICTURE_FORMAT,
+            ),
+            blit: pipeline(
+                device,
+                wgpu::include_wgsl!("../../shaders/blit.wgsl"),
+                blit_entry,
+                &blit_layout,
+                target,
+            ),
+            latent_layout,
+            blit_layout,
+        }
+    }
+}
+
+fn layout(device: &wgpu::Device, label: &str, uniform_bytes: usize) -> wgpu::BindGroupLayout {
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some(label),
+        entries: &[
+            wgpu::BindGroupLayoutEntry {
+                binding: 0,
+                visibility: wgpu::ShaderStages::FRAGMENT,
+                ty: wgpu::BindingType::Texture {
+                    // The shaders filter by hand: 32-bit floats cannot be sampled everywhere, and
+                    // samplers round differently from one GPU to the next.
+                    sample_type: wgpu::TextureSampleType::Float { filterable: false },
+                    view_dimension: wgpu::TextureViewDimension::D2,
+                    multisampled: false,
+                },
+                count: None,
+            },
+            wgpu::BindGroupLayoutEntry {
+                binding: 1,
+                visibility: wgpu::ShaderStages::FRAGMENT,
+                ty: wgpu::BindingType::Buffer {
+                    ty: wgpu::BufferBindingType::Uniform,
+                    has_dynamic_offset: false,
+                    min_binding_size: wgpu::BufferSize::new(uniform_bytes as u64),
+                },
+                count: None,
+            },
+        ],
+    })
+}
+
+fn pipeline(
+    device: &wgpu::Device,
+    shader: wgpu::ShaderModuleDescriptor<'_>,
+    entry_point: &str,
+    layout: &wgpu::BindGroupLayout,
+    target: wgpu::TextureFormat,
+) -> wgpu::RenderPipeline {
+    let label = Some(entry_point);
+    let module = device.create_shader_module(shader);
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label,
+        bind_group_layouts: &[Some(layout)],
+        immediate_size: 0,
+    });
+    device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+        label,
+        layout: Some(&pipeline_layout),
+        vertex: wgpu::VertexState {
+            module: &module,
+            entry_point: Some("corner"),
+            buffers: &[],
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+        },
+        primitive: wgpu::PrimitiveState::default(),
+        depth_stencil: None,
+        multisample: wgpu::MultisampleState::default(),
+        fragment: Some(wgpu::FragmentState {
+            module: &module,
+            entry_point: Some(entry_point),
+            // Opaque: what lies below the picture never shines through.
+            targets: &[Some(wgpu::ColorTargetState {
+                format: target,
+                blend: None,
+                write_mask: wgpu::ColorWrites::ALL,
+            })],
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+        }),
+        multiview_mask: None,
+        cache: None,
+    })
+}
