@@ -1,0 +1,178 @@
+use std::cell::RefCell;
+
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::{cpu, on_cpu_f32};
+
+/// Scores a task keeps at a time, in numbers: half a megabyte, so that they stay in the cache.
+const SCORES: usize = 1 << 17;
+
+/// Softmax attention, exact, without ever holding the whole score matrix.
+///
+/// `q` is `(B, N, H, D)`, `k` and `v` are `(B, M, H, D)`; the result is `(B, N, H, D)`. Scores
+/// are multiplied by `scale`.
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
+    if on_cpu_f32(q) {
+        let op = Fused { scale: scale as f32 };
+        return q.contiguous()?.apply_op3_no_bwd(&k.contiguous()?, &v.contiguous()?, &op);
+    }
+    composed(q, k, v, scale)
+}
+
+/// The form for other devices: queries in chunks, softmax in f32.
+fn composed(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
+    let (_, queries, heads, _) = q.dims4()?;
+    let keys = k.dim(1)?;
+    let q = (q.transpose(1, 2)? * scale)?.contiguous()?;
+    let k = k.transpose(1, 2)?.transpose(2, 3)?.contiguous()?;
+    let v = v.transpose(1, 2)?.contiguous()?;
+    // At most 2^28 scores at a time: one gibibyte of them in f32.
+    let chunk = ((1 << 28) / (heads * keys).max(1)).clamp(1, queries.max(1));
+    let mut parts = Vec::with_capacity(queries.div_ceil(chunk));
+    for start in (0..queries).step_by(chunk) {
+        let q = q.narrow(2, start, chunk.min(queries - start))?.contiguous()?;
+        let scores = q.matmul(&k)?.to_dtype(DType::F32)?;
+        let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?;
+        parts.push(weights.matmul(&v)?);
+    }
+    Tensor::cat(&parts, 2)?.transpose(1, 2)?.contiguous()
+}
+
+struct Fused {
+    scale: f32,
+}
+
+thread_local! {
+    /// The scores of the block a thread is working on.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+impl CustomOp3 for Fused {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        q_layout: &Layout,
+        k: &CpuStorage,
+        k_layout: &Layout,
+        v: &CpuStorage,
+        v_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (batch, queries, heads, dim) = q_layout.shape().dims4()?;
+        let keys = k_layout.shape().dims4()?.1;
+        if k_layout.dims() != [batch, keys, heads, dim] || k_layout.dims() != v_layout.dims() {
+            bail!(
+                "attention was given queries {:?}, keys {:?}, values {:?}",
+                q_layout.shape(),
+                k_layout.shape(),
+                v_layout.shape()
+            );
+        }
+        let q = cpu::slice(q, q_layout)?;
+        let k = cpu::slice(k, k_layout)?;
+        let v = cpu::slice(v, v_layout)?;
+        let mut out = vec![0f32; q.len()];
+        let shared = cpu::Shared::new(&mut out);
+        // The block depends on the sizes alone, never on the threads.
+        let block = (SCORES / keys.max(1)).clamp(8, 128).min(queries.max(1));
+        let blocks = queries.div_ceil(block);
+        let row = heads * dim;
+        (0..batch * heads * blocks).into_par_iter().for_each(|task| {
+            let (b, head, start) =
+                (task / (heads * blocks), task / blocks % heads, task % blocks * block);
+            let rows = block.min(queries - start);
+            let q_at = (b * queries + start) * row + head * dim;
+            let k_at = b * keys * row + head * dim;
+            SCRATCH.with_borrow_mut(|scores| {
+                scores.resize(rows * keys, 0.0);
+                // SAFETY: a task reads its rows of q and all keys and values of its head.
+                unsafe {
+                    cpu::gemm(
+                        (rows, keys, dim),
+                        (scores.as_mut_ptr(), keys, 1),
+                        false,
+                        cpu::Mat(q.as_ptr().add(q_at), row, 1),
+                        cpu::Mat(k.as_ptr().add(k_at), 1, row),
+                        1,
+                    );
+                }
+                for scores in scores.chunks_exact_mut(keys) {
+                    softmax(scores, self.scale);
+                }
+                // SAFETY: a task writes its rows of the output, in its head's columns.
+                unsafe {
+                    cpu::gemm(
+                        (rows, dim, keys),
+                        (shared.at(q_at), row, 1),
+                        false,
+                        cpu::Mat(scores.as_ptr(), keys, 1),
+                        cpu::Mat(v.as_ptr().add(k_at), row, 1),
+                        1,
+                    );
+                }
+            });
+        });
+        cpu::output(out, q_layout.shape())
+    }
+}
+
+/// `softmax(scale * x)` in place.
+fn softmax(x: &mut [f32], scale: f32) {
+    const LANES: usize = 16;
+    let mut max = [f32::NEG_INFINITY; LANES];
+    for chunk in x.chunks(LANES) {
+        for (max, &v) in max.iter_mut().zip(chunk) {
+            // Unlike f32::max this keeps NaN, which must not be hidden.
+            *max = if v <= *max { *max } else { v };
+        }
+    }
+    let max = max.into_iter().fold(f32::NEG_INFINITY, |a, b| if b <= a { a } else { b });
+    let mut sums = [0f32; LANES];
+    for chunk in x.chunks_mut(LANES) {
+        for (sum, v) in sums.iter_mut().zip(chunk) {
+            *v = cpu::exp((*v - max) * scale);
+            *sum += *v;
+        }
+    }
+    let inverse = sums.iter().sum::<f32>().recip();
+    for v in x {
+        *v *= inverse;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Tensor};
+
+    use super::{attention, composed};
+
+    #[test]
+    fn blocks_agree_with_the_composed_form() {
+        let dev = Device::Cpu;
+        for (n, m, h, d) in [(1, 1, 1, 4), (37, 37, 3, 16), (300, 70, 2, 8), (5, 3000, 2, 12)] {
+            let q = Tensor::randn(0f32, 2.0, (2, n, h, d), &dev).unwrap();
+            let k = Tensor::randn(0f32, 2.0, (2, m, h, d), &dev).unwrap();
+            let v = Tensor::randn(0f32, 1.0, (2, m, h, d), &dev).unwrap();
+            let scale = (d as f64).powf(-0.5);
+            let got = attention(&q, &k, &v, scale).unwrap();
+            let want = composed(&q, &k, &v, scale).unwrap();
+            assert_eq!(got.dims(), &[2, n, h, d]);
+            let error = (got - want).unwrap().abs().unwrap().flatten_all().unwrap();
+            let error = error.max(0).unwrap().to_dtype(DType::F64).unwrap();
+            assert!(error.to_scalar::<f64>().unwrap() < 2e-5, "{n} {m} {h} {d}");
+        }
+    }
+
+    #[test]
+    fn nan_is_passed_on() {
+        let dev = Device::Cpu;
+        let q = Tensor::new(&[f32::NAN, 1.0], &dev).unwrap().reshape((1, 1, 1, 2)).unwrap();
+        let k = Tensor::ones((1, 3, 1, 2), DType::F32, &dev).unwrap();
+        let out = attention(&q, &k, &k, 1.0).unwrap().flatten_all().unwrap();
+        assert!(out.to_vec1::<f32>().unwrap().iter().all(|v| v.is_nan()));
+    }
+}

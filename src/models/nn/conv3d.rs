@@ -1,0 +1,423 @@
+use std::cell::RefCell;
+
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_nn::VarBuilder;
+use rayon::prelude::*;
+
+use super::cpu;
+
+/// Shape and steps of a [`Conv3d`]. Axes are in the order time, height, width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv3dConfig {
+    /// Size of the kernel.
+    pub kernel: [usize; 3],
+    /// Distance between two outputs.
+    pub stride: [usize; 3],
+    /// Frames of zeros before the first frame; none follow the last, which makes time causal.
+    pub past: usize,
+    /// Zeros before and after every row and column.
+    pub border: [usize; 2],
+}
+
+impl Conv3dConfig {
+    /// A kernel of one pixel in one frame.
+    pub const POINT: Self =
+        Self { kernel: [1, 1, 1], stride: [1, 1, 1], past: 0, border: [0, 0] };
+
+    /// A kernel of 3 x 3 x 3 that keeps the size.
+    pub const CAUSAL_3: Self =
+        Self { kernel: [3, 3, 3], stride: [1, 1, 1], past: 2, border: [1, 1] };
+
+    /// A kernel of 3 x 3 within each frame that keeps the size.
+    pub const FRAME_3: Self =
+        Self { kernel: [1, 3, 3], stride: [1, 1, 1], past: 0, border: [1, 1] };
+
+    /// Frames, height and width of the output for an input of `[frames, height, width]` with
+    /// `past` frames of zeros before it; `None` where the input is smaller than the kernel.
+    fn output(&self, input: [usize; 3], past: usize) -> Option<[usize; 3]> {
+        let border = self.border[0] + self.border[1];
+        let padded = [input[0] + past, input[1] + border, input[2] + border];
+        let mut out = [0; 3];
+        for axis in 0..3 {
+            out[axis] = padded[axis].checked_sub(self.kernel[axis])? / self.stride[axis] + 1;
+        }
+        Some(out)
+    }
+}
+
+/// A 3-D convolution that is causal in time. Frames inside one kernel are added up oldest first,
+/// so that a frame's result does not depend on which frames are computed in the same call.
+#[derive(Clone, Debug)]
+pub struct Conv3d {
+    /// `(kernel frames, out, in * kernel height * kernel width)`.
+    weight: Tensor,
+    bias: Tensor,
+    config: Conv3dConfig,
+    channels: (usize, usize),
+}
+
+impl Conv3d {
+    /// Weight `(outputs, inputs, *kernel)` and bias `(outputs,)`, named as in PyTorch.
+    pub fn new(inputs: usize, outputs: usize, config: Conv3dConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        let [t, h, w] = config.kernel;
+        let weight = vb.get((outputs, inputs, t, h, w), "weight")?;
+        Self::from_tensors(&weight, vb.get(outputs, "bias")?, config)
+    }
+
+    /// As [`new`](Self::new) for a layer stored as a 2-D convolution, weight `(outputs, inputs,
+    /// height, width)`; the kernel's first axis must be 1.
+    pub fn new_2d(inputs: usize, outputs: usize, config: Conv3dConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        let [_, h, w] = config.kernel;
+        let weight = vb.get((outputs, inputs, h, w), "weight")?.unsqueeze(2)?;
+        Self::from_tensors(&weight, vb.get(outputs, "bias")?, config)
+    }
+
+    /// A layer from weight `(outputs, inputs, *kernel)` and bias `(outputs,)`.
+    pub fn from_tensors(weight: &Tensor, bias: Tensor, config: Conv3dConfig) -> Result<Self> {
+        let (outputs, inputs, t, h, w) = weight.dims5()?;
+        if [t, h, w] != config.kernel {
+            bail!("convolution kernel {:?} was given weight {:?}", config.kernel, weight.shape());
+        }
+        let mut weight = weight.permute((2, 0, 1, 3, 4))?.reshape((t, outputs, inputs * h * w))?;
+        let mut bias = bias;
+        if weight.device().is_cpu() {
+            // Narrow formats save nothing on the CPU, where the work is done in f32 anyway.
+            weight = weight.to_dtype(DType::F32)?;
+            bias = bias.to_dtype(DType::F32)?;
+        }
+        Ok(Self { weight: weight.contiguous()?, bias, config, channels: (inputs, outputs) })
+    }
+
+    /// Convolves `(B, inputs, T, H, W)`. `earlier` frames at the front of `x` stand in for as
+    /// many of the zeros that would otherwise come before it.
+    pub fn forward(&self, x: &Tensor, earlier: usize) -> Result<Tensor> {
+        let (_, channels, t, h, w) = x.dims5()?;
+        let past = self.config.past.saturating_sub(earlier);
+        let Some(size) = self.config.output([t, h, w], past) else {
+            bail!("convolution {:?} was given only {:?}", self.config, x.shape());
+        };
+        if channels != self.channels.0 {
+            bail!("convolution of {} channels was given {:?}", self.channels.0, x.shape());
+        }
+        if x.device().is_cpu() {
+            let op = Im2Col { config: self.config, past, size };
+            return x
+                .to_dtype(DType::F32)?
+                .contiguous()?
+                .apply_op3_no_bwd(&self.weight, &self.bias, &op)?
+                .to_dtype(x.dtype());
+        }
+        self.by_frames(x, past, size)
+    }
+
+    /// The form for other devices: a sum of 2-D convolutions over the kernel's frames.
+    fn by_frames(&self, x: &Tensor, past: usize, [frames, _, _]: [usize; 3]) -> Result<Tensor> {
+        let (batch, inputs, _, _, _) = x.dims5()?;
+        let outputs = self.channels.1;
+        let [kernel_t, kernel_h, kernel_w] = self.config.kernel;
+        let [stride_t, stride_h, stride_w] = self.config.stride;
+        let [before, after] = self.config.border;
+        if stride_h != stride_w {
+            bail!("convolution strides {stride_h} and {stride_w} differ");
+        }
+        let x = x
+            .pad_with_zeros(2, past, 0)?
+            .pad_with_zeros(3, before, after)?
+            .pad_with_zeros(4, before, after)?
+            .transpose(1, 2)?
+            .contiguous()?;
+        let (_, _, _, padded_h, padded_w) = x.dims5()?;
+        let mut sum: Option<Tensor> = None;
+        for kt in 0..kernel_t {
+            let mut taken = Vec::with_capacity(frames);
+            for frame in 0..frames {
+                taken.push(x.narrow(1, frame * stride_t + kt, 1)?);
+            }
+            let frames_in = Tensor::cat(&taken, 1)?
+                .reshape((batch * frames, inputs, padded_h, padded_w))?;
+            let weight = self
+                .weight
+                .get(kt)?
+                .reshape((outputs, inputs, kernel_h, kernel_w))?
+                .to_dtype(x.dtype())?
+                .contiguous()?;
+            let part = frames_in.conv2d(&weight, 0, stride_h, 1, 1)?;
+            sum = Some(match sum {
+                Some(sum) => (sum + part)?,
+                None => part,
+            });
+        }
+        let Some(sum) = sum else { bail!("convolution with an empty kernel") };
+        let bias = self.bias.to_dtype(x.dtype())?.reshape((1, outputs, 1, 1))?;
+        let (_, _, h, w) = sum.dims4()?;
+        sum.broadcast_add(&bias)?
+            .reshape((batch, frames, outputs, h, w))?
+            .transpose(1, 2)?
+            .contiguous()
+    }
+}
+
+/// The CPU form: each task takes a band of rows, copies every input frame's patches under it into
+/// columns once, and multiplies them with each of the kernel's frames that sees them.
+struct Im2Col {
+    config: Conv3dConfig,
+    past: usize,
+    size: [usize; 3],
+}
+
+thread_local! {
+    /// The columns of the band a thread is working on.
+    static COLUMNS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Output positions in a band: enough to feed the matrix product, few enough for the cache.
+const BAND: usize = 768;
+
+/// Output frames a task computes: more save copying, fewer spread the work.
+const RUN: usize = 8;
+
+impl CustomOp3 for Im2Col {
+    fn name(&self) -> &'static str {
+        "causal-conv3d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (batch, inputs, frames, height, width) = x_layout.shape().dims5()?;
+        let outputs = weight_layout.shape().dims3()?.1;
+        let [out_frames, out_height, out_width] = self.size;
+        let plane = out_height * out_width;
+        let frame_input = Frame {
+            data: cpu::slice(x, x_layout)?,
+            size: [inputs, frames, height, width],
+            config: self.config,
+        };
+        let weight = cpu::slice(weight, weight_layout)?;
+        let bias = cpu::slice(bias, bias_layout)?;
+        let [kernel_t, kernel_h, kernel_w] = self.config.kernel;
+        let depth = inputs * kernel_h * kernel_w;
+
+        let mut out = Vec::with_capacity(batch * outputs * out_frames * plane);
+        for _ in 0..batch {
+            for &bias in bias {
+                out.resize(out.len() + out_frames * plane, bias);
+            }
+        }
+        let shared = cpu::Shared::new(&mut out);
+        let rows = (BAND / out_width.max(1)).clamp(1, out_height.max(1));
+        let bands = out_height.div_ceil(rows);
+        let runs = out_frames.div_ceil(RUN);
+        (0..batch * runs * bands).into_par_iter().for_each(|task| {
+            let (item, run, band) = (task / (runs * bands), task / bands % runs, task % bands);
+            let (first, last) = (run * RUN, (run * RUN + RUN).min(out_frames));
+            let top = band * rows;
+            let rows = rows.min(out_height - top);
+            let positions = rows * out_width;
+            COLUMNS.with_borrow_mut(|columns| {
+                columns.resize(depth * positions, 0.0);
+                let stride = self.config.stride[0];
+                // Frames are counted with the zeros before the first; those add nothing.
+                let seen = first * stride..(last - 1) * stride + kernel_t;
+                for padded in seen.start.max(self.past)..seen.end {
+                    let mut copied = false;
+                    for frame in first..last {
+                        let Some(kt) = padded.checked_sub(frame * stride) else { break };
+                        if kt >= kernel_t {
+                            continue;
+                        }
+                        if !copied {
+                            let source = (item, padded - self.past);
+                            frame_input.columns(source, (top, rows), out_width, columns);
+                            copied = true;
+                        }
+                        let start = (item * outputs * out_frames + frame) * plane + top * out_width;
+                        // SAFETY: a task owns its band of rows in its run of frames, in every
+                        // output channel; the weight's slice is (outputs, depth).
+                        unsafe {
+                            cpu::gemm(
+                                (outputs, positions, depth),
+                                (shared.at(start), out_frames * plane, 1),
+                                true,
+                                cpu::Mat(weight.as_ptr().add(kt * outputs * depth), depth, 1),
+                                cpu::Mat(columns.as_ptr(), positions, 1),
+                                1,
+                            );
+                        }
+                    }
+                }
+            });
+        });
+        cpu::output(out, (batch, outputs, out_frames, out_height, out_width))
+    }
+}
+
+/// The input of a convolution, `(B, C, T, H, W)`.
+struct Frame<'a> {
+    data: &'a [f32],
+    /// Channels, frames, height, width.
+    size: [usize; 4],
+    config: Conv3dConfig,
+}
+
+impl Frame<'_> {
+    /// Copies the patches of one frame under the output rows `top..top + rows` into `columns`,
+    /// `(channels * kernel height * kernel width, rows * out_width)`.
+    fn columns(
+        &self,
+        (item, frame): (usize, usize),
+        (top, rows): (usize, usize),
+        out_width: usize,
+        columns: &mut [f32],
+    ) {
+        let [channels, frames, height, width] = self.size;
+        let [_, kernel_h, kernel_w] = self.config.kernel;
+        let [_, stride_h, stride_w] = self.config.stride;
+        let before = self.config.border[0];
+        let mut lines = columns.chunks_exact_mut(out_width);
+        for channel in 0..channels {
+            let start = ((item * channels + channel) * frames + frame) * height * width;
+            let image = &self.data[start..start + height * width];
+            for ky in 0..kernel_h {
+                for kx in 0..kernel_w {
+                    for row in top..top + rows {
+                        let Some(line) = lines.next() else { return };
+                        let y = (row * stride_h + ky).wrapping_sub(before);
+                        if y >= height {
+                            line.fill(0.0);
+                            continue;
+                        }
+                        let source = &image[y * width..(y + 1) * width];
+                        gather(source, kx, before, stride_w, line);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `line[i] = source[i * stride + kx - before]`, zero outside the source.
+fn gather(source: &[f32], kx: usize, before: usize, stride: usize, line: &mut [f32]) {
+    // The outputs whose source lies inside: i * stride + kx >= before, and < before + width.
+    let start = before.saturating_sub(kx).div_ceil(stride).min(line.len());
+    let end = (before + source.len()).saturating_sub(kx).div_ceil(stride).clamp(start, line.len());
+    line[..start].fill(0.0);
+    line[end..].fill(0.0);
+    if start == end {
+        return;
+    }
+    let source = &source[start * stride + kx - before..];
+    if stride == 1 {
+        line[start..end].copy_from_slice(&source[..end - start]);
+    } else {
+        for (out, value) in line[start..end].iter_mut().zip(source.iter().step_by(stride)) {
+            *out = *value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Tensor};
+
+    use super::{Conv3d, Conv3dConfig};
+
+    /// The definition, in f64.
+    fn naive(x: &Tensor, w: &Tensor, b: &Tensor, c: Conv3dConfig, past: usize) -> Vec<f64> {
+        let flat = |t: &Tensor| {
+            t.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
+        };
+        let (nb, ni, nt, nh, nw) = x.dims5().unwrap();
+        let (no, _, kt, kh, kw) = w.dims5().unwrap();
+        let [ot, oh, ow] = c.output([nt, nh, nw], past).unwrap();
+        let (x, w, b) = (flat(x), flat(w), flat(b));
+        let mut out = Vec::new();
+        for (n, o) in (0..nb).flat_map(|n| (0..no).map(move |o| (n, o))) {
+            for (t, y, z) in (0..ot)
+                .flat_map(|t| (0..oh).flat_map(move |y| (0..ow).map(move |z| (t, y, z))))
+            {
+                let mut sum = b[o];
+                for (i, dt) in (0..ni).flat_map(|i| (0..kt).map(move |dt| (i, dt))) {
+                    for (dy, dz) in (0..kh).flat_map(|dy| (0..kw).map(move |dz| (dy, dz))) {
+                        let st = (t * c.stride[0] + dt).wrapping_sub(past);
+                        let sy = (y * c.stride[1] + dy).wrapping_sub(c.border[0]);
+                        let sz = (z * c.stride[2] + dz).wrapping_sub(c.border[0]);
+                        if st < nt && sy < nh && sz < nw {
+                            sum += x[(((n * ni + i) * nt + st) * nh + sy) * nw + sz]
+                                * w[(((o * ni + i) * kt + dt) * kh + dy) * kw + dz];
+                        }
+                    }
+                }
+                out.push(sum);
+            }
+        }
+        out
+    }
+
+    fn max_error(got: &Tensor, want: &[f64]) -> f64 {
+        let got = got.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(got.len(), want.len());
+        got.iter().zip(want).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn both_forms_agree_with_the_definition() {
+        let dev = Device::Cpu;
+        let half = Conv3dConfig { kernel: [1, 3, 3], stride: [1, 2, 2], past: 0, border: [0, 1] };
+        let time = Conv3dConfig { kernel: [3, 1, 1], stride: [1, 1, 1], past: 2, border: [0, 0] };
+        let pace = Conv3dConfig { kernel: [3, 1, 1], stride: [2, 1, 1], past: 0, border: [0, 0] };
+        let cases = [
+            (Conv3dConfig::CAUSAL_3, [1, 6, 7], 0),
+            (Conv3dConfig::CAUSAL_3, [11, 5, 9], 1),
+            (Conv3dConfig::CAUSAL_3, [3, 40, 50], 2),
+            (Conv3dConfig::FRAME_3, [2, 9, 4], 0),
+            (Conv3dConfig::POINT, [3, 5, 6], 0),
+            (half, [2, 8, 10], 0),
+            (half, [1, 7, 5], 0),
+            (time, [4, 3, 5], 1),
+            (pace, [5, 3, 5], 0),
+        ];
+        for (config, [t, h, w], earlier) in cases {
+            let x = Tensor::randn(0f32, 1.0, (2, 3, t, h, w), &dev).unwrap();
+            let [kt, kh, kw] = config.kernel;
+            let weight = Tensor::randn(0f32, 0.3, (5, 3, kt, kh, kw), &dev).unwrap();
+            let bias = Tensor::randn(0f32, 1.0, 5, &dev).unwrap();
+            let conv = Conv3d::from_tensors(&weight, bias.clone(), config).unwrap();
+            let past = config.past.saturating_sub(earlier);
+            let want = naive(&x, &weight, &bias, config, past);
+            assert!(max_error(&conv.forward(&x, earlier).unwrap(), &want) < 2e-5, "{config:?}");
+            let size = config.output([t, h, w], past).unwrap();
+            let portable = conv.by_frames(&x, past, size).unwrap();
+            assert!(max_error(&portable, &want) < 2e-5, "portable {config:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_does_not_depend_on_its_neighbours_in_the_call() {
+        let dev = Device::Cpu;
+        let x = Tensor::randn(0f32, 1.0, (1, 4, 12, 9, 11), &dev).unwrap();
+        let weight = Tensor::randn(0f32, 0.3, (6, 4, 3, 3, 3), &dev).unwrap();
+        let bias = Tensor::randn(0f32, 1.0, 6, &dev).unwrap();
+        let conv = Conv3d::from_tensors(&weight, bias, Conv3dConfig::CAUSAL_3).unwrap();
+        let whole = conv.forward(&x, 0).unwrap();
+        let part = conv.forward(&x.narrow(2, 5, 7).unwrap(), 2).unwrap();
+        let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(bits(&whole.narrow(2, 7, 5).unwrap()), bits(&part));
+    }
+
+    #[test]
+    fn too_small_an_input_is_refused() {
+        let dev = Device::Cpu;
+        let weight = Tensor::zeros((1, 1, 3, 3, 3), DType::F32, &dev).unwrap();
+        let bias = Tensor::zeros(1, DType::F32, &dev).unwrap();
+        let config = Conv3dConfig { border: [0, 0], ..Conv3dConfig::CAUSAL_3 };
+        let conv = Conv3d::from_tensors(&weight, bias, config).unwrap();
+        assert!(conv.forward(&Tensor::zeros((1, 1, 1, 2, 2), DType::F32, &dev).unwrap(), 0).is_err());
+    }
+}

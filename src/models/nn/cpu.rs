@@ -1,0 +1,140 @@
+//! What the CPU kernels share: views of tensor storage, disjoint writes, a vectorisable `exp`.
+
+use candle_core::{CpuStorage, Layout, Result, Shape, bail};
+
+/// The elements of a contiguous f32 tensor.
+pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let CpuStorage::F32(data) = storage else {
+        bail!("the CPU kernels need f32, found {:?}", layout.shape());
+    };
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&data[start..end]),
+        None => bail!("the CPU kernels need contiguous tensors, found {layout:?}"),
+    }
+}
+
+/// Wraps a kernel's result for candle.
+pub(super) fn output(data: Vec<f32>, shape: impl Into<Shape>) -> Result<(CpuStorage, Shape)> {
+    Ok((CpuStorage::F32(data), shape.into()))
+}
+
+/// A buffer that several tasks write at once, each in places of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Shared(*mut f32);
+
+// SAFETY: every kernel gives each task its own set of elements; the buffer outlives the scope
+// in which the tasks run.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// Shares `buffer` for the time of one parallel scope.
+    pub(super) fn new(buffer: &mut [f32]) -> Self {
+        Self(buffer.as_mut_ptr())
+    }
+
+    /// The address of element `index`.
+    ///
+    /// # Safety
+    /// `index` lies inside the buffer, and no other task touches what is read or written there.
+    pub(super) unsafe fn at(&self, index: usize) -> *mut f32 {
+        // SAFETY: the caller keeps `index` inside the buffer.
+        unsafe { self.0.add(index) }
+    }
+
+    /// The `len` elements from `index` on.
+    ///
+    /// # Safety
+    /// As for [`at`](Self::at), for all of them.
+    #[expect(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
+    pub(super) unsafe fn slice(&self, index: usize, len: usize) -> &mut [f32] {
+        // SAFETY: the caller keeps the range inside the buffer and to itself.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(index), len) }
+    }
+}
+
+/// A row-major view of a matrix for [`gemm`]: address, step between rows, step between columns.
+#[derive(Clone, Copy)]
+pub(super) struct Mat(pub *const f32, pub usize, pub usize);
+
+/// `dst (m, n) = [dst +] a (m, k) * b (k, n)` on `threads` threads (1: the caller's only).
+///
+/// # Safety
+/// `a`, `b` and `dst` with their steps stay inside their buffers; `dst` is the caller's alone.
+pub(super) unsafe fn gemm(
+    (m, n, k): (usize, usize, usize),
+    dst: (*mut f32, usize, usize),
+    add: bool,
+    a: Mat,
+    b: Mat,
+    threads: usize,
+) {
+    let parallelism = if threads > 1 {
+        gemm::Parallelism::Rayon(threads)
+    } else {
+        gemm::Parallelism::None
+    };
+    // SAFETY: the caller's promise is the one this function needs.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst.0,
+            dst.2 as isize,
+            dst.1 as isize,
+            add,
+            a.0,
+            a.2 as isize,
+            a.1 as isize,
+            b.0,
+            b.2 as isize,
+            b.1 as isize,
+            1.0f32,
+            1.0f32,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// `e^x` by range reduction and a polynomial of degree 6 (the coefficients are 1/n!): relative
+/// error below 2e-7 for the arguments f32 can represent, and free of branches, so that loops over
+/// it are vectorised.
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    // Adding and taking away 1.5 * 2^23 rounds to the nearest integer, which then sits in the
+    // low bits of the sum.
+    const ROUND: f32 = 12_582_912.0;
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = x - n * LN2_HIGH - n * LN2_LOW;
+    let p = 1.0 / 720.0;
+    let p = p * r + 1.0 / 120.0;
+    let p = p * r + 1.0 / 24.0;
+    let p = p * r + 1.0 / 6.0;
+    let p = p * r + 0.5;
+    let p = p * r + 1.0;
+    let p = p * r + 1.0;
+    let power = (shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23;
+    p * f32::from_bits(power)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn exp_is_accurate() {
+        for i in -8600..8800 {
+            let x = i as f32 * 0.01 + 0.003;
+            let want = f64::from(x).exp();
+            let got = f64::from(super::exp(x));
+            assert!(((got - want) / want).abs() < 3e-7, "exp({x}) = {got}, want {want}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Module as _, Result, Shape, Tensor, bail};
+use candle_nn::VarBuilder;
+use rayon::prelude::*;
+
+use super::{Activation, activate, cpu, on_cpu_f32};
+
+/// `y = x W^T + b` over the last axis. On the CPU the bias and an activation ride along with the
+/// matrix product.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+/// A layer with weight `(outputs, inputs)` and bias `(outputs,)`, named as in PyTorch.
+pub fn linear(inputs: usize, outputs: usize, vb: VarBuilder<'_>) -> Result<Linear> {
+    let weight = vb.get((outputs, inputs), "weight")?;
+    let bias = Some(vb.get(outputs, "bias")?);
+    Ok(Linear { weight, bias })
+}
+
+/// A layer with weight `(outputs, inputs)` alone.
+pub fn linear_no_bias(inputs: usize, outputs: usize, vb: VarBuilder<'_>) -> Result<Linear> {
+    let weight = vb.get((outputs, inputs), "weight")?;
+    Ok(Linear { weight, bias: None })
+}
+
+impl Linear {
+    /// A layer from tensors that are there already: weight `(outputs, inputs)`, bias `(outputs,)`.
+    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { weight, bias }
+    }
+
+    /// The number format of the weight.
+    pub fn dtype(&self) -> DType {
+        self.weight.dtype()
+    }
+
+    /// Maps `(..., inputs)` to `(..., outputs)`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.run(x, None)
+    }
+
+    /// [`forward`](Self::forward), then `activation`.
+    pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.run(x, Some(activation))
+    }
+
+    fn run(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
+        if let (true, Some(bias)) = (on_cpu_f32(x), &self.bias) {
+            return x.contiguous()?.apply_op3_no_bwd(&self.weight, bias, &Fused { activation });
+        }
+        let y = candle_nn::Linear::new(self.weight.clone(), self.bias.clone()).forward(x)?;
+        match activation {
+            Some(activation) => activate(&y, activation),
+            None => Ok(y),
+        }
+    }
+}
+
+struct Fused {
+    activation: Option<Activation>,
+}
+
+impl CustomOp3 for Fused {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = cpu::slice(x, x_layout)?;
+        let weight = cpu::slice(weight, weight_layout)?;
+        let bias = cpu::slice(bias, bias_layout)?;
+        let (outputs, inputs) = weight_layout.shape().dims2()?;
+        let mut dims = x_layout.dims().to_vec();
+        match dims.last_mut() {
+            Some(last) if *last == inputs => *last = outputs,
+            _ => bail!("linear layer of {inputs} inputs was given {:?}", x_layout.shape()),
+        }
+        let rows = x.len() / inputs;
+        let mut out = Vec::with_capacity(rows * outputs);
+        for _ in 0..rows {
+            out.extend_from_slice(bias);
+        }
+        // SAFETY: x is (rows, inputs), weight (outputs, inputs) read as its transpose, out
+        // (rows, outputs); all three are whole slices.
+        unsafe {
+            cpu::gemm(
+                (rows, outputs, inputs),
+                (out.as_mut_ptr(), outputs, 1),
+                true,
+                cpu::Mat(x.as_ptr(), inputs, 1),
+                cpu::Mat(weight.as_ptr(), 1, inputs),
+                rayon::current_num_threads(),
+            );
+        }
+        if let Some(activation) = self.activation {
+            out.par_chunks_mut(1 << 14).for_each(|chunk| activation.apply_to(chunk));
+        }
+        cpu::output(out, dims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Tensor};
+
+    use super::{Activation, Linear};
+
+    #[test]
+    fn fused_agrees_with_composed() {
+        let dev = Device::Cpu;
+        let x = Tensor::randn(0f32, 1.0, (2, 7, 24), &dev).unwrap();
+        let w = Tensor::randn(0f32, 0.3, (40, 24), &dev).unwrap();
+        let b = Tensor::randn(0f32, 1.0, 40, &dev).unwrap();
+        let to64 = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+        let layer = Linear::new(w.clone(), Some(b.clone()));
+        let exact = Linear::new(to64(&w), Some(to64(&b)));
+        for (got, want) in [
+            (layer.forward(&x), exact.forward(&to64(&x))),
+            (
+                layer.forward_activated(&x, Activation::GeluTanh),
+                exact.forward_activated(&to64(&x), Activation::GeluTanh),
+            ),
+        ] {
+            let (got, want) = (got.unwrap(), want.unwrap());
+            assert_eq!(got.dims(), &[2, 7, 40]);
+            let error = (to64(&got) - want).unwrap().abs().unwrap();
+            assert!(error.flatten_all().unwrap().max(0).unwrap().to_scalar::<f64>().unwrap() < 1e-5);
+        }
+    }
+}

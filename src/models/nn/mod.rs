@@ -1,0 +1,27 @@
+//! The operations that cost time, each in one place: a fast form for f32 on the CPU, and a form
+//! composed of candle's own operations for every other device and number format.
+//!
+//! The CPU forms split work by the output alone and add up in a fixed order, so that a result
+//! does not depend on the number of threads.
+
+mod activation;
+mod attention;
+mod conv3d;
+mod cpu;
+mod linear;
+mod norm;
+mod rope;
+
+pub use activation::{Activation, activate};
+pub use attention::attention;
+pub use conv3d::{Conv3d, Conv3dConfig};
+pub use linear::{Linear, linear, linear_no_bias};
+pub use norm::{ChannelRmsNorm, LayerNorm, RmsNorm, gated_add, layer_norm, modulated};
+pub use rope::Rope3d;
+
+use candle_core::{DType, Tensor};
+
+/// Whether the CPU forms of this module apply to `tensor`.
+fn on_cpu_f32(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && tensor.dtype() == DType::F32
+}

@@ -1,0 +1,305 @@
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_nn::VarBuilder;
+use rayon::prelude::*;
+
+use super::{Activation, activate, cpu, on_cpu_f32};
+
+/// RMS norm over the last axis with a weight (Zhang and Sennrich, arXiv 1910.07467):
+/// `x / sqrt(mean(x^2) + eps) * w`, worked out in f32.
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    weight: Tensor,
+    eps: f64,
+}
+
+impl RmsNorm {
+    /// Weight `(dim,)`, named as in PyTorch.
+    pub fn new(dim: usize, eps: f64, vb: VarBuilder<'_>) -> Result<Self> {
+        Ok(Self { weight: vb.get(dim, "weight")?, eps })
+    }
+
+    /// Normalises `(..., dim)`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        candle_nn::ops::rms_norm(&x.contiguous()?, &self.weight, self.eps as f32)
+    }
+}
+
+/// Layer norm over the last axis with weight and bias, both kept in f32.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Weight and bias `(dim,)`, named as in PyTorch, read as f32 whatever the builder's format.
+    pub fn new(dim: usize, eps: f64, vb: VarBuilder<'_>) -> Result<Self> {
+        let vb = vb.to_dtype(DType::F32);
+        Ok(Self { weight: vb.get(dim, "weight")?, bias: vb.get(dim, "bias")?, eps })
+    }
+
+    /// Normalises `(..., dim)` in f32; the result has the format of `x`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        layer_norm(x, &self.weight, &self.bias, self.eps)
+    }
+}
+
+/// `(x - mean) / sqrt(var + eps) * weight + bias` over the last axis, worked out in f32; the
+/// result has the format of `x`. `weight` and `bias` are f32, `(dim,)`.
+pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    if on_cpu_f32(x) {
+        let op = FusedLayerNorm { eps: eps as f32 };
+        return x.contiguous()?.apply_op3_no_bwd(weight, bias, &op);
+    }
+    let wide = x.to_dtype(DType::F32)?.contiguous()?;
+    candle_nn::ops::layer_norm(&wide, weight, bias, eps as f32)?.to_dtype(x.dtype())
+}
+
+/// Layer norm without weights, then `* (1 + scale) + shift`: the adaptive norm of diffusion
+/// transformers (Peebles and Xie, arXiv 2212.09748, section 3.2). `scale` and `shift` are f32,
+/// `(dim,)`; the result has the format of `x`.
+pub fn modulated(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64) -> Result<Tensor> {
+    layer_norm(x, &(scale + 1.0)?, shift, eps)
+}
+
+/// `x + y * gate` with the sum and product in f32: the gated residual of the same paper. `x` and
+/// `y` are `(..., dim)`, `gate` is f32, `(dim,)`; the result has the format of `x`.
+pub fn gated_add(x: &Tensor, y: &Tensor, gate: &Tensor) -> Result<Tensor> {
+    if on_cpu_f32(x) {
+        return x.contiguous()?.apply_op3_no_bwd(&y.contiguous()?, &gate.contiguous()?, &GatedAdd);
+    }
+    let scaled = y.to_dtype(DType::F32)?.broadcast_mul(gate)?;
+    (x.to_dtype(DType::F32)? + scaled)?.to_dtype(x.dtype())
+}
+
+struct GatedAdd;
+
+impl CustomOp3 for GatedAdd {
+    fn name(&self) -> &'static str {
+        "gated-add"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        y: &CpuStorage,
+        y_layout: &Layout,
+        gate: &CpuStorage,
+        gate_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let gate = cpu::slice(gate, gate_layout)?;
+        if x_layout.dims() != y_layout.dims() || x_layout.dims().last() != Some(&gate.len()) {
+            bail!("gated add was given {:?} and {:?}", x_layout.shape(), y_layout.shape());
+        }
+        let mut out = cpu::slice(x, x_layout)?.to_vec();
+        let y = cpu::slice(y, y_layout)?;
+        let rows = out.par_chunks_mut(gate.len()).zip(y.par_chunks(gate.len()));
+        rows.with_min_len(32).for_each(|(out, y)| {
+            for ((out, y), gate) in out.iter_mut().zip(y).zip(gate) {
+                *out += y * gate;
+            }
+        });
+        cpu::output(out, x_layout.shape())
+    }
+}
+
+struct FusedLayerNorm {
+    eps: f32,
+}
+
+impl CustomOp3 for FusedLayerNorm {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = cpu::slice(x, x_layout)?;
+        let weight = cpu::slice(weight, weight_layout)?;
+        let bias = cpu::slice(bias, bias_layout)?;
+        let dim = weight.len();
+        if x_layout.dims().last() != Some(&dim) || bias.len() != dim {
+            bail!("layer norm over {dim} was given {:?}", x_layout.shape());
+        }
+        let mut out = vec![0f32; x.len()];
+        out.par_chunks_mut(dim).zip(x.par_chunks(dim)).with_min_len(8).for_each(|(out, x)| {
+            // Two passes: the difference of squares would lose digits where |mean| >> deviation.
+            let mean = sum(x, |v| v) / dim as f32;
+            let variance = sum(x, |v| (v - mean) * (v - mean)) / dim as f32;
+            let inverse = (variance + self.eps).sqrt().recip();
+            for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+                *out = (x - mean) * inverse * w + b;
+            }
+        });
+        cpu::output(out, x_layout.shape())
+    }
+}
+
+/// The sum of `f` over `x` in eight lanes, which is faster and more exact than one.
+fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0f32; 8];
+    let chunks = x.chunks_exact(8);
+    let tail: f32 = chunks.remainder().iter().map(|&v| f(v)).sum();
+    for chunk in chunks {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane += f(v);
+        }
+    }
+    lanes.iter().sum::<f32>() + tail
+}
+
+/// RMS norm over the channel axis, `x / max(|x|, 1e-12) * sqrt(C) * gamma`: the norm of the
+/// reference Wan VAE (`WanRMS_norm` in diffusers).
+#[derive(Clone, Debug)]
+pub struct ChannelRmsNorm {
+    gamma: Tensor,
+}
+
+impl ChannelRmsNorm {
+    /// `gamma` is stored with `axes` axes of length one after the channels: 3 for video, 2 for
+    /// single frames.
+    pub fn new(channels: usize, axes: usize, vb: VarBuilder<'_>) -> Result<Self> {
+        let mut shape = vec![channels];
+        shape.resize(1 + axes, 1);
+        Ok(Self { gamma: vb.get(shape, "gamma")?.flatten_all()? })
+    }
+
+    /// Normalises `(B, C, ...)` and then applies `activation`.
+    pub fn forward(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
+        if on_cpu_f32(x) {
+            return x
+                .contiguous()?
+                .apply_op2_no_bwd(&self.gamma, &FusedChannelNorm { activation });
+        }
+        let channels = x.dim(1)?;
+        let mut shape = vec![1usize; x.rank()];
+        shape[1] = channels;
+        let wide = x.to_dtype(DType::F32)?;
+        let length = wide.sqr()?.sum_keepdim(1)?.sqrt()?.maximum(1e-12f32)?;
+        let unit = wide.broadcast_div(&length)?.to_dtype(x.dtype())?;
+        let y = (unit * (channels as f64).sqrt())?.broadcast_mul(&self.gamma.reshape(shape)?)?;
+        match activation {
+            Some(activation) => activate(&y, activation),
+            None => Ok(y),
+        }
+    }
+}
+
+struct FusedChannelNorm {
+    activation: Option<Activation>,
+}
+
+impl CustomOp2 for FusedChannelNorm {
+    fn name(&self) -> &'static str {
+        "channel-rms-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        gamma: &CpuStorage,
+        gamma_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        /// Positions a task works on at a time: the block's lengths stay in the first cache.
+        const BLOCK: usize = 512;
+        let x = cpu::slice(x, x_layout)?;
+        let gamma = cpu::slice(gamma, gamma_layout)?;
+        let (batch, channels) = match x_layout.dims() {
+            [batch, channels, ..] if *channels == gamma.len() => (*batch, *channels),
+            dims => bail!("channel norm over {} was given {dims:?}", gamma.len()),
+        };
+        let positions = x.len() / (batch * channels).max(1);
+        let blocks = positions.div_ceil(BLOCK);
+        let root = (channels as f32).sqrt();
+        let mut out = vec![0f32; x.len()];
+        let shared = cpu::Shared::new(&mut out);
+        (0..batch * blocks).into_par_iter().for_each(|task| {
+            let (b, block) = (task / blocks, task % blocks);
+            let start = block * BLOCK;
+            let len = BLOCK.min(positions - start);
+            let at = |c: usize| (b * channels + c) * positions + start;
+            let mut squares = [0f32; BLOCK];
+            for c in 0..channels {
+                for (s, v) in squares.iter_mut().zip(&x[at(c)..at(c) + len]) {
+                    *s += v * v;
+                }
+            }
+            for s in &mut squares[..len] {
+                *s = root / s.sqrt().max(1e-12);
+            }
+            for (c, gamma) in gamma.iter().enumerate() {
+                // SAFETY: a task owns its batch item's block of positions in every channel.
+                let out = unsafe { shared.slice(at(c), len) };
+                let x = &x[at(c)..at(c) + len];
+                for ((out, x), s) in out.iter_mut().zip(x).zip(&squares) {
+                    *out = x * s * gamma;
+                }
+                if let Some(activation) = self.activation {
+                    activation.apply_to(out);
+                }
+            }
+        });
+        cpu::output(out, x_layout.shape())
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{D, DType, Device, Tensor};
+
+    use super::*;
+
+    fn mean(x: &Tensor) -> Result<Tensor> {
+        x.mean_keepdim(D::Minus1)
+    }
+
+    fn max_error(a: &Tensor, b: &Tensor) -> f64 {
+        let d = (a.to_dtype(DType::F64).unwrap() - b.to_dtype(DType::F64).unwrap()).unwrap();
+        d.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f64>().unwrap()
+    }
+
+    #[test]
+    fn layer_norm_agrees_with_its_definition_also_far_from_zero() {
+        let dev = Device::Cpu;
+        let x = (Tensor::randn(0f32, 1.0, (3, 5, 50), &dev).unwrap() + 300.0).unwrap();
+        let w = Tensor::randn(0f32, 1.0, 50, &dev).unwrap();
+        let b = Tensor::randn(0f32, 1.0, 50, &dev).unwrap();
+        let x64 = x.to_dtype(DType::F64).unwrap();
+        let centred = x64.broadcast_sub(&mean(&x64).unwrap()).unwrap();
+        let deviation = (mean(&centred.sqr().unwrap()).unwrap() + 1e-6).unwrap().sqrt().unwrap();
+        let want = centred
+            .broadcast_div(&deviation)
+            .unwrap()
+            .broadcast_mul(&w.to_dtype(DType::F64).unwrap())
+            .unwrap()
+            .broadcast_add(&b.to_dtype(DType::F64).unwrap())
+            .unwrap();
+        let got = layer_norm(&x, &w, &b, 1e-6).unwrap();
+        assert!(max_error(&got, &want) < 5e-4);
+    }
+
+    #[test]
+    fn channel_norm_agrees_with_its_composed_form() {
+        let dev = Device::Cpu;
+        let x = Tensor::randn(0f32, 2.0, (2, 6, 3, 17, 23), &dev).unwrap();
+        let norm = ChannelRmsNorm { gamma: Tensor::randn(0f32, 1.0, 6, &dev).unwrap() };
+        let exact = ChannelRmsNorm { gamma: norm.gamma.to_dtype(DType::F64).unwrap() };
+        for activation in [None, Some(Activation::Silu)] {
+            let want = exact.forward(&x.to_dtype(DType::F64).unwrap(), activation).unwrap();
+            assert!(max_error(&norm.forward(&x, activation).unwrap(), &want) < 2e-5);
+        }
+        let zero = norm.forward(&x.zeros_like().unwrap(), None).unwrap();
+        assert_eq!(max_error(&zero, &zero.zeros_like().unwrap()), 0.0);
+    }
+}

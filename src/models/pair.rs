@@ -1,0 +1,148 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::ModelError;
+use super::loader::read_json;
+
+/// Two models of one family that can share a denoising run, and how they are best used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairSpec {
+    /// The name it is asked for by.
+    pub name: String,
+    /// Folder of the large model, which also gives VAE and text encoder.
+    pub large: PathBuf,
+    /// Folder of the small model; only its `transformer/` is used.
+    pub small: PathBuf,
+    /// What a run uses where nothing else is asked for.
+    pub defaults: PairDefaults,
+}
+
+/// What a run uses where nothing else is asked for.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PairDefaults {
+    /// Denoising steps.
+    pub steps: usize,
+    /// Shift of the sigma grid.
+    pub shift: f64,
+    /// Scale of classifier-free guidance.
+    pub cfg: f64,
+    /// Pixels.
+    pub width: usize,
+    /// Pixels.
+    pub height: usize,
+    /// Frames of the clip.
+    pub frames: usize,
+    /// Frames a second.
+    pub fps: f64,
+    /// Where each next stage starts, as fractions of the steps.
+    pub boundaries: Vec<f64>,
+    /// Tokens that prompts are cut and padded to.
+    pub text_tokens: usize,
+    /// A prompt to start from.
+    pub prompt: String,
+    /// A negative prompt to start from.
+    pub negative: String,
+    /// The linear map from latents to colours for previews; `None` where none was fitted.
+    pub preview: Option<PreviewFactors>,
+    /// Words the models know, by the slot of a caption they fill; empty where anything goes.
+    pub vocabulary: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for PairDefaults {
+    /// WAN 2.1 at 480p, as its authors sample it, with the boundaries published for it.
+    fn default() -> Self {
+        Self {
+            steps: 50,
+            shift: 3.0,
+            cfg: 5.0,
+            width: 832,
+            height: 480,
+            frames: 81,
+            fps: 16.0,
+            boundaries: vec![0.4, 0.8],
+            text_tokens: 512,
+            prompt: String::new(),
+            negative: String::new(),
+            preview: None,
+            vocabulary: BTreeMap::new(),
+        }
+    }
+}
+
+/// `rgb = bias + sum over channels of latent[c] * factors[c]`, in [-1, 1].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewFactors {
+    /// A row for each latent channel.
+    pub factors: Vec<[f32; 3]>,
+    /// Colour of all-zero latents.
+    pub bias: [f32; 3],
+}
+
+/// pair.json as it is written.
+#[derive(Deserialize)]
+struct PairFile {
+    name: String,
+    large: PathBuf,
+    small: PathBuf,
+    #[serde(flatten)]
+    defaults: serde_json::Map<String, serde_json::Value>,
+}
+
+impl PairSpec {
+    /// A pair from two model folders, with the defaults of WAN 2.1. Its name is made of theirs.
+    pub fn from_folders(large: impl Into<PathBuf>, small: impl Into<PathBuf>) -> Self {
+        let (large, small) = (large.into(), small.into());
+        let name = |path: &Path| {
+            path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+        };
+        let name = format!("{} + {}", name(&large), name(&small));
+        Self { name, large, small, defaults: PairDefaults::default() }
+    }
+
+    /// Reads `<folder>/pair.json`; model folders in it are relative to `folder`.
+    pub fn read(folder: &Path) -> Result<Self, ModelError> {
+        let path = folder.join("pair.json");
+        let fault = |reason: String| ModelError::Config {
+            path: path.clone(),
+            reason,
+            hint: "correct the file, or fetch the pair again".into(),
+        };
+        let file: PairFile = read_json(&path)?;
+        let defaults: PairDefaults =
+            serde_json::from_value(serde_json::Value::Object(file.defaults))
+                .map_err(|error| fault(error.to_string()))?;
+        if let Some(reason) = defaults.fault() {
+            return Err(fault(reason));
+        }
+        Ok(Self {
+            name: file.name,
+            large: folder.join(file.large),
+            small: folder.join(file.small),
+            defaults,
+        })
+    }
+}
+
+impl PairDefaults {
+    /// What no run could use, in words; `None` where all is well.
+    fn fault(&self) -> Option<String> {
+        if self.steps == 0 || self.text_tokens == 0 {
+            return Some("steps and text_tokens must be above 0".into());
+        }
+        if !(self.shift > 0.0 && self.fps > 0.0 && self.cfg.is_finite()) {
+            return Some("shift and fps must be above 0".into());
+        }
+        let inside = self.boundaries.iter().all(|b| (0.0..=1.0).contains(b));
+        if !inside || !self.boundaries.is_sorted() {
+            return Some(format!(
+                "boundaries {:?} must rise and lie between 0 and 1",
+                self.boundaries
+            ));
+        }
+        None
+    }
+}

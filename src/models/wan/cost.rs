@@ -1,0 +1,72 @@
+use super::TransformerConfig;
+
+/// Floating-point operations of one forward pass, a multiplication and an addition counting two.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flops {
+    /// Matrix products with weights. This alone is the convention of the FlowBlending paper
+    /// (arXiv 2512.24724), one pass a step.
+    pub linear: f64,
+    /// Products of queries with keys and of weights with values.
+    pub attention: f64,
+}
+
+impl Flops {
+    /// Both parts.
+    pub fn total(self) -> f64 {
+        self.linear + self.attention
+    }
+}
+
+impl TransformerConfig {
+    /// The cost of one forward pass over `tokens` video tokens and `text_tokens` text tokens,
+    /// without guidance's second pass.
+    ///
+    /// A block of width d and inner width f over N tokens with C of text costs
+    /// `8 N d^2` for self-attention's four layers, `4 N d^2 + 4 C d^2` for cross-attention's,
+    /// `4 N d f` for the feed-forward layer, and `4 N^2 d + 4 N C d` for the two attentions
+    /// themselves. Patches, output, text and time layers are counted once. The text's own share
+    /// is counted in every pass, as published figures do, though it is computed once a run here.
+    pub fn flops(&self, tokens: usize, text_tokens: usize) -> Flops {
+        let (n, c) = (tokens as f64, text_tokens as f64);
+        let (d, f) = (self.inner_dim() as f64, self.ffn_dim as f64);
+        let layers = self.num_layers as f64;
+        let patch = self.patch_size.iter().product::<usize>() as f64;
+        let ends = 2.0 * n * d * patch * (self.in_channels + self.output_channels()) as f64;
+        let text = 2.0 * c * d * (self.text_dim as f64 + d);
+        let time = 2.0 * d * (self.freq_dim as f64 + 7.0 * d);
+        let block = 12.0 * n * d * d + 4.0 * c * d * d + 4.0 * n * d * f;
+        Flops {
+            linear: layers * block + ends + text + time,
+            attention: layers * (4.0 * n * n * d + 4.0 * n * c * d),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TransformerConfig;
+    use crate::models::wan;
+
+    /// The figures published for 50 steps of 832x480, 61 frames (project page of arXiv
+    /// 2512.24724), in TFLOPs.
+    #[test]
+    fn published_figures_come_out() {
+        let latents = wan::latent_shape(832, 480, 61);
+        assert_eq!(latents, [1, 16, 16, 60, 104]);
+        for (config, published) in
+            [(TransformerConfig::wan_14b(), 29950.0), (TransformerConfig::wan_1_3b(), 3129.0)]
+        {
+            let tokens = config.tokens(latents);
+            assert_eq!(tokens, 24_960);
+            let run = 50.0 * config.flops(tokens, 512).linear / 1e12;
+            assert!((run / published - 1.0).abs() < 1e-3, "{run} against {published}");
+        }
+    }
+
+    #[test]
+    fn attention_outweighs_the_rest_on_long_clips() {
+        let config = TransformerConfig::wan_14b();
+        let flops = config.flops(24_960, 512);
+        assert!((flops.total() / 1e12 - 1119.8).abs() < 1.5, "{}", flops.total());
+    }
+}

@@ -1,0 +1,80 @@
+use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::TransformerConfig;
+use crate::models::nn::{Activation, Linear, activate, linear};
+
+/// Turns timestep and text into what the blocks are conditioned on (`WanTimeTextImageEmbedding`
+/// in diffusers, without the image part).
+#[derive(Clone, Debug)]
+pub(super) struct ConditionEmbedder {
+    time_in: Linear,
+    time_out: Linear,
+    time_proj: Linear,
+    text_in: Linear,
+    text_out: Linear,
+    freq_dim: usize,
+    dtype: DType,
+}
+
+impl ConditionEmbedder {
+    pub(super) fn new(config: &TransformerConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        let dim = config.inner_dim();
+        // diffusers keeps the time embedder in f32 whatever the format of the rest.
+        let time = vb.pp("time_embedder").to_dtype(DType::F32);
+        let text = vb.pp("text_embedder");
+        Ok(Self {
+            time_in: linear(config.freq_dim, dim, time.pp("linear_1"))?,
+            time_out: linear(dim, dim, time.pp("linear_2"))?,
+            time_proj: linear(dim, 6 * dim, vb.pp("time_proj"))?,
+            text_in: linear(config.text_dim, dim, text.pp("linear_1"))?,
+            text_out: linear(dim, dim, text.pp("linear_2"))?,
+            freq_dim: config.freq_dim,
+            dtype: vb.dtype(),
+        })
+    }
+
+    /// The embedding `(1, dim)` of a timestep and its projection `(6, dim)`, both f32 after
+    /// having passed through the model's format.
+    pub(super) fn time(&self, timestep: f64, device: &Device) -> Result<(Tensor, Tensor)> {
+        let wave = sinusoid(timestep, self.freq_dim, device)?;
+        let embedding = self.time_out.forward(&self.time_in.forward_activated(&wave, Activation::Silu)?)?;
+        let embedding = embedding.to_dtype(self.dtype)?;
+        let projection = self.time_proj.forward(&activate(&embedding, Activation::Silu)?)?;
+        let dim = embedding.dim(1)?;
+        Ok((embedding.to_dtype(DType::F32)?, projection.reshape((6, dim))?.to_dtype(DType::F32)?))
+    }
+
+    /// Maps text embeddings `(1, tokens, text_dim)` to `(1, tokens, dim)`.
+    pub(super) fn text(&self, embeddings: &Tensor) -> Result<Tensor> {
+        let embeddings = embeddings.to_dtype(self.dtype)?;
+        self.text_out.forward(&self.text_in.forward_activated(&embeddings, Activation::GeluTanh)?)
+    }
+}
+
+/// The sinusoidal embedding `(1, dim)` of a timestep, cosines first (`get_timestep_embedding` in
+/// diffusers with `flip_sin_to_cos` and no frequency shift; Vaswani et al., arXiv 1706.03762,
+/// section 3.5). Frequencies and angles are f32 as there: at 1000 the rounding shows.
+fn sinusoid(timestep: f64, dim: usize, device: &Device) -> Result<Tensor> {
+    let half = dim / 2;
+    let rate = -(10_000f64.ln()) as f32;
+    let angles: Vec<f32> =
+        (0..half).map(|i| timestep as f32 * (rate * i as f32 / half as f32).exp()).collect();
+    let wave: Vec<f32> =
+        angles.iter().map(|a| a.cos()).chain(angles.iter().map(|a| a.sin())).collect();
+    Tensor::from_vec(wave, (1, dim), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    #[test]
+    fn the_sinusoid_starts_with_the_cosines() {
+        let wave = super::sinusoid(3.0, 8, &Device::Cpu).unwrap();
+        let wave = wave.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(wave[0], 3f32.cos());
+        assert_eq!(wave[4], 3f32.sin());
+        assert!((wave[5] - (3.0f32 * 0.1).sin()).abs() < 1e-6);
+    }
+}

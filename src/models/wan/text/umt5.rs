@@ -1,0 +1,183 @@
+use candle_core::{D, DType, Device, Module as _, Result, Tensor};
+use candle_nn::{Embedding, VarBuilder};
+
+use crate::models::nn::{Activation, Linear, RmsNorm, linear_no_bias};
+use crate::models::wan::TextConfig;
+
+/// Self-attention with a learned bias for relative positions, the layer's own, and without
+/// scaling of the scores (`UMT5Attention` in transformers; Chung et al., arXiv 2304.09151).
+#[derive(Clone, Debug)]
+struct SelfAttention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    /// `(buckets, heads)`.
+    bias: Tensor,
+    heads: usize,
+}
+
+impl SelfAttention {
+    fn new(config: &TextConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        let (dim, inner) = (config.d_model, config.num_heads * config.d_kv);
+        let buckets = config.relative_attention_num_buckets;
+        Ok(Self {
+            query: linear_no_bias(dim, inner, vb.pp("q"))?,
+            key: linear_no_bias(dim, inner, vb.pp("k"))?,
+            value: linear_no_bias(dim, inner, vb.pp("v"))?,
+            output: linear_no_bias(inner, dim, vb.pp("o"))?,
+            bias: vb.pp("relative_attention_bias").get((buckets, config.num_heads), "weight")?,
+            heads: config.num_heads,
+        })
+    }
+
+    /// `x` is `(1, tokens, dim)`, `buckets` `(tokens * tokens,)` with the queries as rows.
+    fn forward(&self, x: &Tensor, buckets: &Tensor) -> Result<Tensor> {
+        let (batch, tokens, _) = x.dims3()?;
+        let split = |y: Tensor| {
+            y.reshape((batch, tokens, self.heads, ()))?.transpose(1, 2)?.contiguous()
+        };
+        let query = split(self.query.forward(x)?)?;
+        let key = split(self.key.forward(x)?)?;
+        let value = split(self.value.forward(x)?)?;
+        let bias = self
+            .bias
+            .index_select(buckets, 0)?
+            .reshape((tokens, tokens, self.heads))?
+            .permute((2, 0, 1))?
+            .unsqueeze(0)?;
+        let scores = query.matmul(&key.transpose(2, 3)?.contiguous()?)?.broadcast_add(&bias)?;
+        let weights = candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)?;
+        let mixed = weights.to_dtype(value.dtype())?.matmul(&value)?;
+        self.output.forward(&mixed.transpose(1, 2)?.contiguous()?.flatten_from(D::Minus2)?)
+    }
+}
+
+/// One layer: attention, then a feed-forward layer gated by GELU (Shazeer, arXiv 2002.05202).
+#[derive(Clone, Debug)]
+struct Layer {
+    attention_norm: RmsNorm,
+    attention: SelfAttention,
+    feed_norm: RmsNorm,
+    gate: Linear,
+    widen: Linear,
+    narrow: Linear,
+}
+
+impl Layer {
+    fn new(config: &TextConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        let (attend, feed) = (vb.pp("layer").pp("0"), vb.pp("layer").pp("1"));
+        let norm = |vb: VarBuilder<'_>| RmsNorm::new(config.d_model, config.layer_norm_epsilon, vb);
+        let dense = feed.pp("DenseReluDense");
+        // Its sums overflow f16, so transformers keeps this matrix in f32 there.
+        let wide = if vb.dtype() == DType::F16 { DType::F32 } else { vb.dtype() };
+        Ok(Self {
+            attention_norm: norm(attend.pp("layer_norm"))?,
+            attention: SelfAttention::new(config, attend.pp("SelfAttention"))?,
+            feed_norm: norm(feed.pp("layer_norm"))?,
+            gate: linear_no_bias(config.d_model, config.d_ff, dense.pp("wi_0"))?,
+            widen: linear_no_bias(config.d_model, config.d_ff, dense.pp("wi_1"))?,
+            narrow: linear_no_bias(config.d_ff, config.d_model, dense.pp("wo").to_dtype(wide))?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, buckets: &Tensor) -> Result<Tensor> {
+        let x = (x + self.attention.forward(&self.attention_norm.forward(x)?, buckets)?)?;
+        let normed = self.feed_norm.forward(&x)?;
+        let gate = self.gate.forward_activated(&normed, Activation::GeluTanh)?;
+        let inner = (gate * self.widen.forward(&normed)?)?;
+        let out = self.narrow.forward(&inner.to_dtype(self.narrow.dtype())?)?;
+        limited(&(x + out.to_dtype(normed.dtype())?)?)
+    }
+}
+
+/// Keeps f16 sums inside the format's range, as transformers does.
+fn limited(x: &Tensor) -> Result<Tensor> {
+    const LIMIT: f32 = 64_504.0; // f16's largest number less 1000
+    if x.dtype() == DType::F16 { x.clamp(-LIMIT, LIMIT) } else { Ok(x.clone()) }
+}
+
+/// The encoder of UMT5 (`UMT5EncoderModel` in transformers).
+#[derive(Clone, Debug)]
+pub(super) struct Umt5 {
+    embedding: Embedding,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    buckets: usize,
+    max_distance: usize,
+    device: Device,
+}
+
+impl Umt5 {
+    pub(super) fn new(config: &TextConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        let encoder = vb.pp("encoder");
+        let table = if vb.contains_tensor("shared.weight") {
+            vb.pp("shared")
+        } else {
+            encoder.pp("embed_tokens")
+        };
+        let table = table.get((config.vocab_size, config.d_model), "weight")?;
+        let blocks = encoder.pp("block");
+        Ok(Self {
+            embedding: Embedding::new(table, config.d_model),
+            layers: (0..config.num_layers)
+                .map(|layer| Layer::new(config, blocks.pp(layer)))
+                .collect::<Result<_>>()?,
+            norm: RmsNorm::new(config.d_model, config.layer_norm_epsilon, encoder.pp("final_layer_norm"))?,
+            buckets: config.relative_attention_num_buckets,
+            max_distance: config.relative_attention_max_distance,
+            device: vb.device().clone(),
+        })
+    }
+
+    /// Encodes token ids to `(1, tokens, dim)` in the format of the weights.
+    pub(super) fn forward(&self, ids: &[u32]) -> Result<Tensor> {
+        let mut x = self.embedding.forward(&Tensor::new(ids, &self.device)?.unsqueeze(0)?)?;
+        let count = ids.len() as i64;
+        let buckets: Vec<u32> = (0..count)
+            .flat_map(|query| (0..count).map(move |key| key - query))
+            .map(|offset| bucket(offset, self.buckets, self.max_distance))
+            .collect();
+        let buckets = Tensor::new(buckets, &self.device)?;
+        for layer in &self.layers {
+            x = layer.forward(&x, &buckets)?;
+        }
+        self.norm.forward(&x)
+    }
+}
+
+/// The table entry of a relative position, key minus query (`_relative_position_bucket` in
+/// transformers): half of the entries for each direction; of these, half for single distances and
+/// half for ever wider ranges up to `max_distance`.
+fn bucket(offset: i64, buckets: usize, max_distance: usize) -> u32 {
+    let side = buckets / 2;
+    let exact = side / 2;
+    let base = if offset > 0 { side } else { 0 };
+    let distance = offset.unsigned_abs() as usize;
+    if distance < exact {
+        return (base + distance) as u32;
+    }
+    // f32 as in the reference, so that distances on the edge of a range fall the same way.
+    let ratio = (distance as f32 / exact as f32).ln() / (max_distance as f64 / exact as f64).ln() as f32;
+    let range = exact + (ratio * (side - exact) as f32) as usize;
+    (base + range.min(side - 1)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bucket;
+
+    #[test]
+    fn buckets_widen_with_distance() {
+        assert_eq!(bucket(0, 32, 128), 0);
+        assert_eq!(bucket(-7, 32, 128), 7);
+        assert_eq!(bucket(7, 32, 128), 23);
+        assert_eq!(bucket(-8, 32, 128), 8);
+        assert_eq!(bucket(-11, 32, 128), 8);
+        assert_eq!(bucket(-12, 32, 128), 9);
+        assert_eq!(bucket(-128, 32, 128), 15);
+        assert_eq!(bucket(4000, 32, 128), 31);
+        let row: Vec<u32> = (0..300).map(|d| bucket(-d, 32, 128)).collect();
+        assert!(row.windows(2).all(|pair| pair[0] <= pair[1]));
+    }
+}

@@ -1,0 +1,194 @@
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{DType, Device, Tensor, bail};
+use candle_nn::VarBuilder;
+
+use super::TransformerConfig;
+use super::block::Block;
+use super::embed::ConditionEmbedder;
+use crate::models::ModelError;
+use crate::models::loader::{self, DIFFUSERS_STEM};
+use crate::models::nn::{Linear, Rope3d, linear, modulated};
+use crate::models::weights::Weights;
+use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
+
+/// Base of the rotary frequencies (`WanRotaryPosEmbed` in diffusers).
+const ROPE_THETA: f64 = 10_000.0;
+
+/// The WAN 2.1 text-to-video transformer (`WanTransformer3DModel` in diffusers). Rotary
+/// embedding, time embedder, scale-shift tables and layer norms stay in f32 whatever the format
+/// of the other weights.
+#[derive(Debug)]
+pub struct WanTransformer {
+    config: TransformerConfig,
+    patch: Linear,
+    condition: ConditionEmbedder,
+    blocks: Vec<Block>,
+    output: Linear,
+    scale_shift_table: Tensor,
+    device: Device,
+    dtype: DType,
+    rope: Mutex<Option<((usize, usize, usize), Rope3d)>>,
+}
+
+impl WanTransformer {
+    /// Loads `<dir>/transformer` of a model folder in diffusers' layout.
+    pub fn load(dir: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+        let config = Self::read_config(dir)?;
+        let weights = Weights::open(&loader::component(dir, "transformer")?, DIFFUSERS_STEM)?;
+        weights.build(dtype, device, |_| false, |vb| Self::new(&config, vb))
+    }
+
+    /// Reads and checks `<dir>/transformer/config.json` alone.
+    pub fn read_config(dir: &Path) -> Result<TransformerConfig, ModelError> {
+        let config: TransformerConfig = loader::read_config(dir, "transformer")?;
+        match config.fault() {
+            None => Ok(config),
+            Some(reason) => Err(ModelError::Config {
+                path: dir.join("transformer").join("config.json"),
+                reason,
+                hint: "use a WAN 2.1 text-to-video model in diffusers' layout".into(),
+            }),
+        }
+    }
+
+    /// Builds the network from tensors named as in diffusers.
+    pub fn new(config: &TransformerConfig, vb: VarBuilder<'_>) -> candle_core::Result<Self> {
+        let dim = config.inner_dim();
+        let [t, h, w] = config.patch_size;
+        let patch = vb.pp("patch_embedding");
+        // A convolution whose stride is its kernel is a matrix product over patches.
+        let weight = patch
+            .get((dim, config.in_channels, t, h, w), "weight")?
+            .reshape((dim, config.in_channels * t * h * w))?;
+        let blocks = vb.pp("blocks");
+        Ok(Self {
+            config: config.clone(),
+            patch: Linear::new(weight, Some(patch.get(dim, "bias")?)),
+            condition: ConditionEmbedder::new(config, vb.pp("condition_embedder"))?,
+            blocks: (0..config.num_layers)
+                .map(|layer| Block::new(config, blocks.pp(layer)))
+                .collect::<candle_core::Result<_>>()?,
+            output: linear(dim, config.output_channels() * t * h * w, vb.pp("proj_out"))?,
+            scale_shift_table: vb.to_dtype(DType::F32).get((1, 2, dim), "scale_shift_table")?,
+            device: vb.device().clone(),
+            dtype: vb.dtype(),
+            rope: Mutex::new(None),
+        })
+    }
+
+    /// The network's config.
+    pub fn config(&self) -> &TransformerConfig {
+        &self.config
+    }
+
+    /// Latents `(1, C, T, H, W)` as rows of patches, `(1, tokens, C * patch)`.
+    fn patches(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
+        let (_, c, frames, height, width) = latents.dims5()?;
+        let [t, h, w] = self.config.patch_size;
+        let (nt, nh, nw) = (frames / t, height / h, width / w);
+        latents
+            .to_dtype(self.dtype)?
+            .reshape([c, nt, t, nh, h, nw, w].as_slice())?
+            .permute([1, 3, 5, 0, 2, 4, 6].as_slice())?
+            .reshape((1, nt * nh * nw, c * t * h * w))
+    }
+
+    /// The inverse for the output, whose patches have their channels last.
+    fn latents(&self, patches: &Tensor, grid: (usize, usize, usize)) -> candle_core::Result<Tensor> {
+        let c = self.config.output_channels();
+        let [t, h, w] = self.config.patch_size;
+        patches
+            .reshape([grid.0, grid.1, grid.2, t, h, w, c].as_slice())?
+            .permute([6, 0, 3, 1, 4, 2, 5].as_slice())?
+            .reshape((1, c, grid.0 * t, grid.1 * h, grid.2 * w))
+    }
+
+    fn grid(&self, latents: &Tensor) -> candle_core::Result<(usize, usize, usize)> {
+        let (batch, channels, frames, height, width) = latents.dims5()?;
+        let [t, h, w] = self.config.patch_size;
+        let fits = frames % t == 0 && height % h == 0 && width % w == 0;
+        let grid = (frames / t, height / h, width / w);
+        let longest = grid.0.max(grid.1).max(grid.2);
+        if batch != 1 || channels != self.config.in_channels || !fits || latents.elem_count() == 0 {
+            bail!(
+                "the transformer takes latents (1, {}, T, H, W) in patches of {:?}, not {:?}",
+                self.config.in_channels,
+                self.config.patch_size,
+                latents.shape()
+            );
+        }
+        if longest > self.config.rope_max_seq_len {
+            bail!(
+                "the transformer takes at most {} tokens along one axis, not {longest}",
+                self.config.rope_max_seq_len
+            );
+        }
+        Ok(grid)
+    }
+
+    /// The rotary angles of a grid, kept for the next call.
+    fn rope(&self, grid: (usize, usize, usize)) -> candle_core::Result<Rope3d> {
+        let mut kept = self.rope.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, rope)) = kept.as_ref()
+            && *of == grid
+        {
+            return Ok(rope.clone());
+        }
+        let rope = Rope3d::new(grid, self.config.attention_head_dim, ROPE_THETA, &self.device)?;
+        *kept = Some((grid, rope.clone()));
+        Ok(rope)
+    }
+}
+
+impl VelocityModel for WanTransformer {
+    /// For each block the keys and the values of its cross-attention, in this order.
+    fn context(&self, embeddings: &Tensor) -> Result<Context, SampleError> {
+        let text = self.condition.text(&embeddings.to_device(&self.device)?)?;
+        let mut tensors = Vec::with_capacity(2 * self.blocks.len());
+        for block in &self.blocks {
+            let (key, value) = block.text(&text)?;
+            tensors.extend([key, value]);
+        }
+        Ok(Context(tensors))
+    }
+
+    fn velocity(
+        &self,
+        latents: &Tensor,
+        timestep: f64,
+        context: &Context,
+        cancel: &Cancel,
+    ) -> Result<Tensor, SampleError> {
+        let grid = self.grid(latents)?;
+        let (text, []) = context.0.as_chunks::<2>() else {
+            return Err(self.foreign(context));
+        };
+        if text.len() != self.blocks.len() {
+            return Err(self.foreign(context));
+        }
+        cancel.check()?;
+        let rope = self.rope(grid)?;
+        let (embedding, time) = self.condition.time(timestep, &self.device)?;
+        let mut x = self.patch.forward(&self.patches(latents)?)?;
+        for (block, [key, value]) in self.blocks.iter().zip(text) {
+            cancel.check()?;
+            x = block.forward(&x, &time, (key, value), &rope)?;
+        }
+        let table = self.scale_shift_table.squeeze(0)?.broadcast_add(&embedding)?;
+        let x = modulated(&x, &table.get(1)?, &table.get(0)?, self.config.eps)?;
+        Ok(self.latents(&self.output.forward(&x)?, grid)?.to_dtype(DType::F32)?)
+    }
+}
+
+impl WanTransformer {
+    /// The error for a context that another model made.
+    fn foreign(&self, context: &Context) -> SampleError {
+        SampleError::Shape {
+            what: "the text context's list of tensors".into(),
+            found: vec![context.0.len()],
+            expected: vec![2 * self.blocks.len()],
+        }
+    }
+}
