@@ -16,10 +16,25 @@ use super::weights::Weights;
 ///
 /// The error names the first difference with both values.
 pub fn check_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
-    let (a, b) = (WanTransformer::read_config(large)?, WanTransformer::read_config(small)?);
-    same("the transformers' latent channels (in_channels)", &a.in_channels, &b.in_channels)?;
-    same("the transformers' patches (patch_size)", &a.patch_size, &b.patch_size)?;
-    same("the transformers' text widths (text_dim)", &a.text_dim, &b.text_dim)?;
+    let (a, b) = (
+        WanTransformer::read_config(large)?,
+        WanTransformer::read_config(small)?,
+    );
+    same(
+        "the transformers' latent channels (in_channels)",
+        &a.in_channels,
+        &b.in_channels,
+    )?;
+    same(
+        "the transformers' patches (patch_size)",
+        &a.patch_size,
+        &b.patch_size,
+    )?;
+    same(
+        "the transformers' text widths (text_dim)",
+        &a.text_dim,
+        &b.text_dim,
+    )?;
     if has(large, "vae") && has(small, "vae") {
         same_vae(large, small)?;
     }
@@ -27,7 +42,11 @@ pub fn check_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
         same_text(large, small)?;
     }
     if let (Some(a), Some(b)) = (Scheduler::read(large)?, Scheduler::read(small)?) {
-        same("the schedulers' prediction types", &a.prediction(), &b.prediction())?;
+        same(
+            "the schedulers' prediction types",
+            &a.prediction(),
+            &b.prediction(),
+        )?;
     }
     let vae = WanVae::read_config(large)?;
     if vae.z_dim != a.in_channels {
@@ -68,8 +87,16 @@ fn same<T: PartialEq + Debug>(what: &str, large: &T, small: &T) -> Result<(), Mo
 fn same_vae(large: &Path, small: &Path) -> Result<(), ModelError> {
     let (a, b): (VaeConfig, VaeConfig) = (WanVae::read_config(large)?, WanVae::read_config(small)?);
     same("the VAEs' latent channels (z_dim)", &a.z_dim, &b.z_dim)?;
-    same("the VAEs' spatial compressions", &a.pixels_per_latent(), &b.pixels_per_latent())?;
-    same("the VAEs' temporal compressions", &a.frames_per_latent(), &b.frames_per_latent())?;
+    same(
+        "the VAEs' spatial compressions",
+        &a.pixels_per_latent(),
+        &b.pixels_per_latent(),
+    )?;
+    same(
+        "the VAEs' temporal compressions",
+        &a.frames_per_latent(),
+        &b.frames_per_latent(),
+    )?;
     for (what, a, b) in [
         ("latents_mean", &a.latents_mean, &b.latents_mean),
         ("latents_std", &a.latents_std, &b.latents_std),
@@ -82,10 +109,19 @@ fn same_vae(large: &Path, small: &Path) -> Result<(), ModelError> {
     // tolerance lets the same weights pass in another number format.
     let open = |model| Weights::open(&component(model, "vae")?, DIFFUSERS_STEM);
     let (a, b) = (open(large)?, open(small)?);
-    for name in ["post_quant_conv.bias", "quant_conv.bias", "decoder.conv_in.bias"] {
-        let (Some(a), Some(b)) = (a.values(name)?, b.values(name)?) else { continue };
+    for name in [
+        "post_quant_conv.bias",
+        "quant_conv.bias",
+        "decoder.conv_in.bias",
+    ] {
+        let (Some(a), Some(b)) = (a.values(name)?, b.values(name)?) else {
+            continue;
+        };
         same(&format!("the VAEs' sizes of {name}"), &a.len(), &b.len())?;
-        let differs = a.iter().zip(&b).position(|(a, b)| (a - b).abs() > 0.01 * a.abs().max(0.01));
+        let differs = a
+            .iter()
+            .zip(&b)
+            .position(|(a, b)| (a - b).abs() > 0.01 * a.abs().max(0.01));
         if let Some(at) = differs {
             same(&format!("the VAEs' weights, {name}[{at}],"), &a[at], &b[at])?;
         }
@@ -94,16 +130,37 @@ fn same_vae(large: &Path, small: &Path) -> Result<(), ModelError> {
 }
 
 fn same_text(large: &Path, small: &Path) -> Result<(), ModelError> {
-    let (a, b) = (TextEncoder::read_config(large)?, TextEncoder::read_config(small)?);
-    same("the text encoders' widths (d_model)", &a.d_model, &b.d_model)?;
-    same("the text encoders' depths (num_layers)", &a.num_layers, &b.num_layers)?;
-    same("the text encoders' vocabularies (vocab_size)", &a.vocab_size, &b.vocab_size)?;
+    let (a, b) = (
+        TextEncoder::read_config(large)?,
+        TextEncoder::read_config(small)?,
+    );
+    same(
+        "the text encoders' widths (d_model)",
+        &a.d_model,
+        &b.d_model,
+    )?;
+    same(
+        "the text encoders' depths (num_layers)",
+        &a.num_layers,
+        &b.num_layers,
+    )?;
+    same(
+        "the text encoders' vocabularies (vocab_size)",
+        &a.vocab_size,
+        &b.vocab_size,
+    )?;
     let tokenizer = |model: &Path| model.join("tokenizer").join("tokenizer.json");
     let (a, b) = (tokenizer(large), tokenizer(small));
     if a.is_file() && b.is_file() {
         let (a, b): (serde_json::Value, serde_json::Value) = (read_json(&a)?, read_json(&b)?);
         // Cutting and padding are set by the program.
-        for part in ["model", "normalizer", "pre_tokenizer", "post_processor", "added_tokens"] {
+        for part in [
+            "model",
+            "normalizer",
+            "pre_tokenizer",
+            "post_processor",
+            "added_tokens",
+        ] {
             if a.get(part) != b.get(part) {
                 return Err(ModelError::Incompatible(format!(
                     "the tokenizers differ in `{part}` between {} and {}; choose two models with \
@@ -128,7 +185,11 @@ struct Scheduler {
 impl Scheduler {
     fn read(model: &Path) -> Result<Option<Self>, ModelError> {
         let path = model.join("scheduler").join("scheduler_config.json");
-        if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
+        if path.is_file() {
+            read_json(&path).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// What the model predicts: flow-matching schedulers know only the flow.
@@ -136,6 +197,8 @@ impl Scheduler {
         if self.class_name.starts_with("FlowMatch") {
             return "flow_prediction".into();
         }
-        self.prediction_type.clone().unwrap_or_else(|| "epsilon".into())
+        self.prediction_type
+            .clone()
+            .unwrap_or_else(|| "epsilon".into())
     }
 }

@@ -103,7 +103,9 @@ pub enum ModelError {
     #[error("the models cannot be blended: {0}")]
     Incompatible(String),
     /// No pair of that name is known.
-    #[error("no model pair is called `{name}`; known pairs: {known}; give one of these, or two folders with --large and --small")]
+    #[error(
+        "no model pair is called `{name}`; known pairs: {known}; give one of these, or two folders with --large and --small"
+    )]
     UnknownPair {
         /// The name that was asked for.
         name: String,

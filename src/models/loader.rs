@@ -48,7 +48,10 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelErro
                 hint: "download or export the model again".into(),
             }
         } else {
-            ModelError::Io { path: path.to_owned(), source }
+            ModelError::Io {
+                path: path.to_owned(),
+                source,
+            }
         }
     })?;
     serde_json::from_slice(&text).map_err(|error| ModelError::Config {
@@ -72,7 +75,10 @@ pub fn file_hash(model: &Path) -> Result<String, ModelError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0u8; 1 << 20];
     for path in weights.files() {
-        let io = |source| ModelError::Io { path: path.clone(), source };
+        let io = |source| ModelError::Io {
+            path: path.clone(),
+            source,
+        };
         let mut file = File::open(path).map_err(io)?;
         loop {
             let read = file.read(&mut buffer).map_err(io)?;
@@ -82,5 +88,9 @@ pub fn file_hash(model: &Path) -> Result<String, ModelError> {
             hash.update(&buffer[..read]);
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }

@@ -5,7 +5,7 @@ mod compat;
 mod error;
 mod loader;
 mod pair;
-mod registry;
+pub mod registry;
 mod weights;
 
 pub mod nn;
@@ -15,4 +15,3 @@ pub use compat::check_compatible;
 pub use error::ModelError;
 pub use loader::file_hash;
 pub use pair::{PairDefaults, PairSpec, PreviewFactors};
-pub use registry::{find, known, roots};

@@ -97,10 +97,16 @@ impl PairSpec {
     pub fn from_folders(large: impl Into<PathBuf>, small: impl Into<PathBuf>) -> Self {
         let (large, small) = (large.into(), small.into());
         let name = |path: &Path| {
-            path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+            path.file_name()
+                .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
         };
         let name = format!("{} + {}", name(&large), name(&small));
-        Self { name, large, small, defaults: PairDefaults::default() }
+        Self {
+            name,
+            large,
+            small,
+            defaults: PairDefaults::default(),
+        }
     }
 
     /// Reads `<folder>/pair.json`; model folders in it are relative to `folder`.

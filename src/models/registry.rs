@@ -16,7 +16,12 @@ pub fn roots() -> Vec<PathBuf> {
         roots.push(PathBuf::from(named));
     }
     if let Ok(program) = std::env::current_exe() {
-        roots.extend(program.ancestors().skip(1).map(|folder| folder.join("models")));
+        roots.extend(
+            program
+                .ancestors()
+                .skip(1)
+                .map(|folder| folder.join("models")),
+        );
     }
     roots.push(PathBuf::from("models"));
     roots.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("models"));
@@ -46,8 +51,15 @@ fn find_in(roots: &[PathBuf], name: &str) -> Result<PairSpec, ModelError> {
         Some(folder) => PairSpec::read(&folder),
         None => {
             let known = known_in(roots);
-            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-            Err(ModelError::UnknownPair { name: name.into(), known })
+            let known = if known.is_empty() {
+                "none".into()
+            } else {
+                known.join(", ")
+            };
+            Err(ModelError::UnknownPair {
+                name: name.into(),
+                known,
+            })
         }
     }
 }
@@ -55,7 +67,9 @@ fn find_in(roots: &[PathBuf], name: &str) -> Result<PairSpec, ModelError> {
 fn known_in(roots: &[PathBuf]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for root in roots {
-        let Ok(entries) = std::fs::read_dir(root) else { continue };
+        let Ok(entries) = std::fs::read_dir(root) else {
+            continue;
+        };
         let mut here: Vec<String> = entries
             .filter_map(Result::ok)
             .filter(|entry| entry.path().join("pair.json").is_file())
@@ -100,7 +114,10 @@ mod tests {
         assert_eq!(pair.defaults.preview.unwrap().bias, [0.0, 0.0, 0.5]);
         assert_eq!(known_in(&roots), ["toy"]);
         let unknown = find_in(&roots, "other").unwrap_err().to_string();
-        assert!(unknown.contains("`other`") && unknown.contains("known pairs: toy"), "{unknown}");
+        assert!(
+            unknown.contains("`other`") && unknown.contains("known pairs: toy"),
+            "{unknown}"
+        );
         assert!(find_in(&roots, "../toy").is_err());
     }
 
@@ -108,12 +125,19 @@ mod tests {
     fn a_bad_pair_file_is_named() {
         let boundaries = r#"{"name":"x","large":"l","small":"s","boundaries":[0.8,0.4]}"#;
         let misspelt = r#"{"name":"x","large":"l","small":"s","stepps":3}"#;
-        for (json, said) in
-            [(boundaries, "must rise"), (misspelt, "unknown field `stepps`"), ("{", "does not parse")]
-        {
+        for (json, said) in [
+            (boundaries, "must rise"),
+            (misspelt, "unknown field `stepps`"),
+            ("{", "does not parse"),
+        ] {
             let root = root_with("x", json);
-            let error = find_in(&[root.path().to_owned()], "x").unwrap_err().to_string();
-            assert!(error.contains("pair.json") && error.contains(said), "{error}");
+            let error = find_in(&[root.path().to_owned()], "x")
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("pair.json") && error.contains(said),
+                "{error}"
+            );
         }
     }
 }

@@ -47,10 +47,17 @@ impl Weights {
             read_header(file, index, &mut entries)?;
         }
         // SAFETY: as for every memory-mapped file, nobody may cut it short while it is mapped.
-        let mapped = unsafe { MmapedSafetensors::multi(&files) }.map_err(|error| {
-            ModelError::Weights { path: path.clone(), reason: first_line(&error.to_string()) }
-        })?;
-        Ok(Self { path, files, entries, mapped })
+        let mapped =
+            unsafe { MmapedSafetensors::multi(&files) }.map_err(|error| ModelError::Weights {
+                path: path.clone(),
+                reason: first_line(&error.to_string()),
+            })?;
+        Ok(Self {
+            path,
+            files,
+            entries,
+            mapped,
+        })
     }
 
     /// The files that hold the tensors, in the order of their names.
@@ -80,17 +87,23 @@ impl Weights {
     ) -> Result<M, ModelError> {
         let weights = Arc::new(self);
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let check = HeaderBackend { weights: Arc::clone(&weights), seen: Arc::clone(&seen) };
+        let check = HeaderBackend {
+            weights: Arc::clone(&weights),
+            seen: Arc::clone(&seen),
+        };
         let vb = VarBuilder::from_backend(Box::new(check), dtype, Device::Cpu);
         let outcome = construct(vb).map(drop);
-        let mut seen = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(error) = seen.error.take() {
             return Err(error);
         }
         outcome?;
-        let extra = weights.entries.iter().find(|(name, _)| {
-            !seen.names.contains(name.as_str()) && !spare(name)
-        });
+        let extra = weights
+            .entries
+            .iter()
+            .find(|(name, _)| !seen.names.contains(name.as_str()) && !spare(name));
         if let Some((name, entry)) = extra {
             return Err(ModelError::UnexpectedTensor {
                 path: weights.files[entry.file].clone(),
@@ -98,8 +111,14 @@ impl Weights {
                 found: entry.shape.clone(),
             });
         }
-        let load = LoadBackend { weights: Arc::clone(&weights) };
-        Ok(construct(VarBuilder::from_backend(Box::new(load), dtype, device.clone()))?)
+        let load = LoadBackend {
+            weights: Arc::clone(&weights),
+        };
+        Ok(construct(VarBuilder::from_backend(
+            Box::new(load),
+            dtype,
+            device.clone(),
+        ))?)
     }
 }
 
@@ -145,8 +164,14 @@ fn read_header(
     index: usize,
     entries: &mut BTreeMap<String, Entry>,
 ) -> Result<(), ModelError> {
-    let io = |source| ModelError::Io { path: path.to_owned(), source };
-    let corrupt = |reason: String| ModelError::Weights { path: path.to_owned(), reason };
+    let io = |source| ModelError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let corrupt = |reason: String| ModelError::Weights {
+        path: path.to_owned(),
+        reason,
+    };
     let file = File::open(path).map_err(io)?;
     let length = file.metadata().map_err(io)?.len();
     if length < 8 {
@@ -167,10 +192,16 @@ fn read_header(
         .map_err(|error| corrupt(format!("its header cannot be read ({error})")))?;
     let needed = 8 + header + metadata.data_len() as u64;
     if needed != length {
-        return Err(corrupt(format!("it should be {needed} bytes long, but is {length}")));
+        return Err(corrupt(format!(
+            "it should be {needed} bytes long, but is {length}"
+        )));
     }
     for (name, info) in metadata.tensors() {
-        let entry = Entry { file: index, dtype: info.dtype, shape: info.shape.clone() };
+        let entry = Entry {
+            file: index,
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+        };
         entries.insert(name, entry);
     }
     Ok(())
@@ -223,8 +254,18 @@ impl HeaderBackend {
 }
 
 impl SimpleBackend for HeaderBackend {
-    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        _: Init,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        let mut seen = self
+            .seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         seen.names.insert(name.to_owned());
         if let Some(error) = self.check(shape.dims(), name) {
             let message = error.to_string();
@@ -249,11 +290,23 @@ struct LoadBackend {
 }
 
 impl SimpleBackend for LoadBackend {
-    fn get(&self, _: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+    fn get(
+        &self,
+        _: Shape,
+        name: &str,
+        _: Init,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
         self.weights.mapped.load(name, device)?.to_dtype(dtype)
     }
 
-    fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+    fn get_unchecked(
+        &self,
+        name: &str,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
         self.weights.mapped.load(name, device)?.to_dtype(dtype)
     }
 

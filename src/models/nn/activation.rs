@@ -30,7 +30,9 @@ impl Activation {
     pub(super) fn apply_to(self, values: &mut [f32]) {
         // One loop a function, so that the compiler vectorises each.
         match self {
-            Self::GeluTanh => values.iter_mut().for_each(|x| *x = Self::GeluTanh.apply(*x)),
+            Self::GeluTanh => values
+                .iter_mut()
+                .for_each(|x| *x = Self::GeluTanh.apply(*x)),
             Self::Silu => values.iter_mut().for_each(|x| *x = Self::Silu.apply(*x)),
         }
     }
@@ -43,7 +45,8 @@ impl CustomOp1 for Activation {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut out = cpu::slice(storage, layout)?.to_vec();
-        out.par_chunks_mut(1 << 14).for_each(|chunk| self.apply_to(chunk));
+        out.par_chunks_mut(1 << 14)
+            .for_each(|chunk| self.apply_to(chunk));
         cpu::output(out, layout.shape())
     }
 }
@@ -69,15 +72,27 @@ mod tests {
     fn agrees_with_f64() {
         let x: Vec<f32> = (-400..400).map(|i| i as f32 * 0.05).collect();
         let t = Tensor::new(x.as_slice(), &Device::Cpu).unwrap();
-        let gelu = activate(&t, Activation::GeluTanh).unwrap().to_vec1::<f32>().unwrap();
-        let silu = activate(&t, Activation::Silu).unwrap().to_vec1::<f32>().unwrap();
+        let gelu = activate(&t, Activation::GeluTanh)
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
+        let silu = activate(&t, Activation::Silu)
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         for ((&x, g), s) in x.iter().zip(gelu).zip(silu) {
             let x = f64::from(x);
             let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
             let want_gelu = 0.5 * x * (1.0 + u.tanh());
             let want_silu = x / (1.0 + (-x).exp());
-            assert!((f64::from(g) - want_gelu).abs() < 1e-6 * (1.0 + x.abs()), "gelu({x})");
-            assert!((f64::from(s) - want_silu).abs() < 1e-6 * (1.0 + x.abs()), "silu({x})");
+            assert!(
+                (f64::from(g) - want_gelu).abs() < 1e-6 * (1.0 + x.abs()),
+                "gelu({x})"
+            );
+            assert!(
+                (f64::from(s) - want_silu).abs() < 1e-6 * (1.0 + x.abs()),
+                "silu({x})"
+            );
         }
     }
 }

@@ -14,8 +14,12 @@ const SCORES: usize = 1 << 17;
 /// are multiplied by `scale`.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
     if on_cpu_f32(q) {
-        let op = Fused { scale: scale as f32 };
-        return q.contiguous()?.apply_op3_no_bwd(&k.contiguous()?, &v.contiguous()?, &op);
+        let op = Fused {
+            scale: scale as f32,
+        };
+        return q
+            .contiguous()?
+            .apply_op3_no_bwd(&k.contiguous()?, &v.contiguous()?, &op);
     }
     composed(q, k, v, scale)
 }
@@ -31,7 +35,9 @@ fn composed(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
     let chunk = ((1 << 28) / (heads * keys).max(1)).clamp(1, queries.max(1));
     let mut parts = Vec::with_capacity(queries.div_ceil(chunk));
     for start in (0..queries).step_by(chunk) {
-        let q = q.narrow(2, start, chunk.min(queries - start))?.contiguous()?;
+        let q = q
+            .narrow(2, start, chunk.min(queries - start))?
+            .contiguous()?;
         let scores = q.matmul(&k)?.to_dtype(DType::F32)?;
         let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?;
         parts.push(weights.matmul(&v)?);
@@ -81,41 +87,46 @@ impl CustomOp3 for Fused {
         let block = (SCORES / keys.max(1)).clamp(8, 128).min(queries.max(1));
         let blocks = queries.div_ceil(block);
         let row = heads * dim;
-        (0..batch * heads * blocks).into_par_iter().for_each(|task| {
-            let (b, head, start) =
-                (task / (heads * blocks), task / blocks % heads, task % blocks * block);
-            let rows = block.min(queries - start);
-            let q_at = (b * queries + start) * row + head * dim;
-            let k_at = b * keys * row + head * dim;
-            SCRATCH.with_borrow_mut(|scores| {
-                scores.resize(rows * keys, 0.0);
-                // SAFETY: a task reads its rows of q and all keys and values of its head.
-                unsafe {
-                    cpu::gemm(
-                        (rows, keys, dim),
-                        (scores.as_mut_ptr(), keys, 1),
-                        false,
-                        cpu::Mat(q.as_ptr().add(q_at), row, 1),
-                        cpu::Mat(k.as_ptr().add(k_at), 1, row),
-                        1,
-                    );
-                }
-                for scores in scores.chunks_exact_mut(keys) {
-                    softmax(scores, self.scale);
-                }
-                // SAFETY: a task writes its rows of the output, in its head's columns.
-                unsafe {
-                    cpu::gemm(
-                        (rows, dim, keys),
-                        (shared.at(q_at), row, 1),
-                        false,
-                        cpu::Mat(scores.as_ptr(), keys, 1),
-                        cpu::Mat(v.as_ptr().add(k_at), row, 1),
-                        1,
-                    );
-                }
+        (0..batch * heads * blocks)
+            .into_par_iter()
+            .for_each(|task| {
+                let (b, head, start) = (
+                    task / (heads * blocks),
+                    task / blocks % heads,
+                    task % blocks * block,
+                );
+                let rows = block.min(queries - start);
+                let q_at = (b * queries + start) * row + head * dim;
+                let k_at = b * keys * row + head * dim;
+                SCRATCH.with_borrow_mut(|scores| {
+                    scores.resize(rows * keys, 0.0);
+                    // SAFETY: a task reads its rows of q and all keys and values of its head.
+                    unsafe {
+                        cpu::gemm(
+                            (rows, keys, dim),
+                            (scores.as_mut_ptr(), keys, 1),
+                            false,
+                            cpu::Mat(q.as_ptr().add(q_at), row, 1),
+                            cpu::Mat(k.as_ptr().add(k_at), 1, row),
+                            1,
+                        );
+                    }
+                    for scores in scores.chunks_exact_mut(keys) {
+                        softmax(scores, self.scale);
+                    }
+                    // SAFETY: a task writes its rows of the output, in its head's columns.
+                    unsafe {
+                        cpu::gemm(
+                            (rows, dim, keys),
+                            (shared.at(q_at), row, 1),
+                            false,
+                            cpu::Mat(scores.as_ptr(), keys, 1),
+                            cpu::Mat(v.as_ptr().add(k_at), row, 1),
+                            1,
+                        );
+                    }
+                });
             });
-        });
         cpu::output(out, q_layout.shape())
     }
 }
@@ -130,7 +141,9 @@ fn softmax(x: &mut [f32], scale: f32) {
             *max = if v <= *max { *max } else { v };
         }
     }
-    let max = max.into_iter().fold(f32::NEG_INFINITY, |a, b| if b <= a { a } else { b });
+    let max = max
+        .into_iter()
+        .fold(f32::NEG_INFINITY, |a, b| if b <= a { a } else { b });
     let mut sums = [0f32; LANES];
     for chunk in x.chunks_mut(LANES) {
         for (sum, v) in sums.iter_mut().zip(chunk) {
@@ -153,7 +166,12 @@ mod tests {
     #[test]
     fn blocks_agree_with_the_composed_form() {
         let dev = Device::Cpu;
-        for (n, m, h, d) in [(1, 1, 1, 4), (37, 37, 3, 16), (300, 70, 2, 8), (5, 3000, 2, 12)] {
+        for (n, m, h, d) in [
+            (1, 1, 1, 4),
+            (37, 37, 3, 16),
+            (300, 70, 2, 8),
+            (5, 3000, 2, 12),
+        ] {
             let q = Tensor::randn(0f32, 2.0, (2, n, h, d), &dev).unwrap();
             let k = Tensor::randn(0f32, 2.0, (2, m, h, d), &dev).unwrap();
             let v = Tensor::randn(0f32, 1.0, (2, m, h, d), &dev).unwrap();
@@ -170,7 +188,10 @@ mod tests {
     #[test]
     fn nan_is_passed_on() {
         let dev = Device::Cpu;
-        let q = Tensor::new(&[f32::NAN, 1.0], &dev).unwrap().reshape((1, 1, 1, 2)).unwrap();
+        let q = Tensor::new(&[f32::NAN, 1.0], &dev)
+            .unwrap()
+            .reshape((1, 1, 1, 2))
+            .unwrap();
         let k = Tensor::ones((1, 3, 1, 2), DType::F32, &dev).unwrap();
         let out = attention(&q, &k, &k, 1.0).unwrap().flatten_all().unwrap();
         assert!(out.to_vec1::<f32>().unwrap().iter().all(|v| v.is_nan()));

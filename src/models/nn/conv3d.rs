@@ -21,16 +21,28 @@ pub struct Conv3dConfig {
 
 impl Conv3dConfig {
     /// A kernel of one pixel in one frame.
-    pub const POINT: Self =
-        Self { kernel: [1, 1, 1], stride: [1, 1, 1], past: 0, border: [0, 0] };
+    pub const POINT: Self = Self {
+        kernel: [1, 1, 1],
+        stride: [1, 1, 1],
+        past: 0,
+        border: [0, 0],
+    };
 
     /// A kernel of 3 x 3 x 3 that keeps the size.
-    pub const CAUSAL_3: Self =
-        Self { kernel: [3, 3, 3], stride: [1, 1, 1], past: 2, border: [1, 1] };
+    pub const CAUSAL_3: Self = Self {
+        kernel: [3, 3, 3],
+        stride: [1, 1, 1],
+        past: 2,
+        border: [1, 1],
+    };
 
     /// A kernel of 3 x 3 within each frame that keeps the size.
-    pub const FRAME_3: Self =
-        Self { kernel: [1, 3, 3], stride: [1, 1, 1], past: 0, border: [1, 1] };
+    pub const FRAME_3: Self = Self {
+        kernel: [1, 3, 3],
+        stride: [1, 1, 1],
+        past: 0,
+        border: [1, 1],
+    };
 
     /// Frames, height and width of the output for an input of `[frames, height, width]` with
     /// `past` frames of zeros before it; `None` where the input is smaller than the kernel.
@@ -58,7 +70,12 @@ pub struct Conv3d {
 
 impl Conv3d {
     /// Weight `(outputs, inputs, *kernel)` and bias `(outputs,)`, named as in PyTorch.
-    pub fn new(inputs: usize, outputs: usize, config: Conv3dConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(
+        inputs: usize,
+        outputs: usize,
+        config: Conv3dConfig,
+        vb: VarBuilder<'_>,
+    ) -> Result<Self> {
         let [t, h, w] = config.kernel;
         let weight = vb.get((outputs, inputs, t, h, w), "weight")?;
         Self::from_tensors(&weight, vb.get(outputs, "bias")?, config)
@@ -66,7 +83,12 @@ impl Conv3d {
 
     /// As [`new`](Self::new) for a layer stored as a 2-D convolution, weight `(outputs, inputs,
     /// height, width)`; the kernel's first axis must be 1.
-    pub fn new_2d(inputs: usize, outputs: usize, config: Conv3dConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new_2d(
+        inputs: usize,
+        outputs: usize,
+        config: Conv3dConfig,
+        vb: VarBuilder<'_>,
+    ) -> Result<Self> {
         let [_, h, w] = config.kernel;
         let weight = vb.get((outputs, inputs, h, w), "weight")?.unsqueeze(2)?;
         Self::from_tensors(&weight, vb.get(outputs, "bias")?, config)
@@ -76,16 +98,27 @@ impl Conv3d {
     pub fn from_tensors(weight: &Tensor, bias: Tensor, config: Conv3dConfig) -> Result<Self> {
         let (outputs, inputs, t, h, w) = weight.dims5()?;
         if [t, h, w] != config.kernel {
-            bail!("convolution kernel {:?} was given weight {:?}", config.kernel, weight.shape());
+            bail!(
+                "convolution kernel {:?} was given weight {:?}",
+                config.kernel,
+                weight.shape()
+            );
         }
-        let mut weight = weight.permute((2, 0, 1, 3, 4))?.reshape((t, outputs, inputs * h * w))?;
+        let mut weight = weight
+            .permute((2, 0, 1, 3, 4))?
+            .reshape((t, outputs, inputs * h * w))?;
         let mut bias = bias;
         if weight.device().is_cpu() {
             // Narrow formats save nothing on the CPU, where the work is done in f32 anyway.
             weight = weight.to_dtype(DType::F32)?;
             bias = bias.to_dtype(DType::F32)?;
         }
-        Ok(Self { weight: weight.contiguous()?, bias, config, channels: (inputs, outputs) })
+        Ok(Self {
+            weight: weight.contiguous()?,
+            bias,
+            config,
+            channels: (inputs, outputs),
+        })
     }
 
     /// Convolves `(B, inputs, T, H, W)`. `earlier` frames at the front of `x` stand in for as
@@ -94,13 +127,25 @@ impl Conv3d {
         let (_, channels, t, h, w) = x.dims5()?;
         let past = self.config.past.saturating_sub(earlier);
         let Some(size) = self.config.output([t, h, w], past) else {
-            bail!("convolution {:?} was given only {:?}", self.config, x.shape());
+            bail!(
+                "convolution {:?} was given only {:?}",
+                self.config,
+                x.shape()
+            );
         };
         if channels != self.channels.0 {
-            bail!("convolution of {} channels was given {:?}", self.channels.0, x.shape());
+            bail!(
+                "convolution of {} channels was given {:?}",
+                self.channels.0,
+                x.shape()
+            );
         }
         if x.device().is_cpu() {
-            let op = Im2Col { config: self.config, past, size };
+            let op = Im2Col {
+                config: self.config,
+                past,
+                size,
+            };
             return x
                 .to_dtype(DType::F32)?
                 .contiguous()?
@@ -133,8 +178,8 @@ impl Conv3d {
             for frame in 0..frames {
                 taken.push(x.narrow(1, frame * stride_t + kt, 1)?);
             }
-            let frames_in = Tensor::cat(&taken, 1)?
-                .reshape((batch * frames, inputs, padded_h, padded_w))?;
+            let frames_in =
+                Tensor::cat(&taken, 1)?.reshape((batch * frames, inputs, padded_h, padded_w))?;
             let weight = self
                 .weight
                 .get(kt)?
@@ -147,7 +192,9 @@ impl Conv3d {
                 None => part,
             });
         }
-        let Some(sum) = sum else { bail!("convolution with an empty kernel") };
+        let Some(sum) = sum else {
+            bail!("convolution with an empty kernel")
+        };
         let bias = self.bias.to_dtype(x.dtype())?.reshape((1, outputs, 1, 1))?;
         let (_, _, h, w) = sum.dims4()?;
         sum.broadcast_add(&bias)?
@@ -228,7 +275,9 @@ impl CustomOp3 for Im2Col {
                 for padded in seen.start.max(self.past)..seen.end {
                     let mut copied = false;
                     for frame in first..last {
-                        let Some(kt) = padded.checked_sub(frame * stride) else { break };
+                        let Some(kt) = padded.checked_sub(frame * stride) else {
+                            break;
+                        };
                         if kt >= kernel_t {
                             continue;
                         }
@@ -306,7 +355,10 @@ impl Frame<'_> {
 fn gather(source: &[f32], kx: usize, before: usize, stride: usize, line: &mut [f32]) {
     // The outputs whose source lies inside: i * stride + kx >= before, and < before + width.
     let start = before.saturating_sub(kx).div_ceil(stride).min(line.len());
-    let end = (before + source.len()).saturating_sub(kx).div_ceil(stride).clamp(start, line.len());
+    let end = (before + source.len())
+        .saturating_sub(kx)
+        .div_ceil(stride)
+        .clamp(start, line.len());
     line[..start].fill(0.0);
     line[end..].fill(0.0);
     if start == end {
@@ -316,7 +368,10 @@ fn gather(source: &[f32], kx: usize, before: usize, stride: usize, line: &mut [f
     if stride == 1 {
         line[start..end].copy_from_slice(&source[..end - start]);
     } else {
-        for (out, value) in line[start..end].iter_mut().zip(source.iter().step_by(stride)) {
+        for (out, value) in line[start..end]
+            .iter_mut()
+            .zip(source.iter().step_by(stride))
+        {
             *out = *value;
         }
     }
@@ -331,7 +386,12 @@ mod tests {
     /// The definition, in f64.
     fn naive(x: &Tensor, w: &Tensor, b: &Tensor, c: Conv3dConfig, past: usize) -> Vec<f64> {
         let flat = |t: &Tensor| {
-            t.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
+            t.flatten_all()
+                .unwrap()
+                .to_dtype(DType::F64)
+                .unwrap()
+                .to_vec1::<f64>()
+                .unwrap()
         };
         let (nb, ni, nt, nh, nw) = x.dims5().unwrap();
         let (no, _, kt, kh, kw) = w.dims5().unwrap();
@@ -339,8 +399,8 @@ mod tests {
         let (x, w, b) = (flat(x), flat(w), flat(b));
         let mut out = Vec::new();
         for (n, o) in (0..nb).flat_map(|n| (0..no).map(move |o| (n, o))) {
-            for (t, y, z) in (0..ot)
-                .flat_map(|t| (0..oh).flat_map(move |y| (0..ow).map(move |z| (t, y, z))))
+            for (t, y, z) in
+                (0..ot).flat_map(|t| (0..oh).flat_map(move |y| (0..ow).map(move |z| (t, y, z))))
             {
                 let mut sum = b[o];
                 for (i, dt) in (0..ni).flat_map(|i| (0..kt).map(move |dt| (i, dt))) {
@@ -363,15 +423,33 @@ mod tests {
     fn max_error(got: &Tensor, want: &[f64]) -> f64 {
         let got = got.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(got.len(), want.len());
-        got.iter().zip(want).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max)
+        got.iter()
+            .zip(want)
+            .map(|(a, b)| (f64::from(*a) - b).abs())
+            .fold(0.0, f64::max)
     }
 
     #[test]
     fn both_forms_agree_with_the_definition() {
         let dev = Device::Cpu;
-        let half = Conv3dConfig { kernel: [1, 3, 3], stride: [1, 2, 2], past: 0, border: [0, 1] };
-        let time = Conv3dConfig { kernel: [3, 1, 1], stride: [1, 1, 1], past: 2, border: [0, 0] };
-        let pace = Conv3dConfig { kernel: [3, 1, 1], stride: [2, 1, 1], past: 0, border: [0, 0] };
+        let half = Conv3dConfig {
+            kernel: [1, 3, 3],
+            stride: [1, 2, 2],
+            past: 0,
+            border: [0, 1],
+        };
+        let time = Conv3dConfig {
+            kernel: [3, 1, 1],
+            stride: [1, 1, 1],
+            past: 2,
+            border: [0, 0],
+        };
+        let pace = Conv3dConfig {
+            kernel: [3, 1, 1],
+            stride: [2, 1, 1],
+            past: 0,
+            border: [0, 0],
+        };
         let cases = [
             (Conv3dConfig::CAUSAL_3, [1, 6, 7], 0),
             (Conv3dConfig::CAUSAL_3, [11, 5, 9], 1),
@@ -391,7 +469,10 @@ mod tests {
             let conv = Conv3d::from_tensors(&weight, bias.clone(), config).unwrap();
             let past = config.past.saturating_sub(earlier);
             let want = naive(&x, &weight, &bias, config, past);
-            assert!(max_error(&conv.forward(&x, earlier).unwrap(), &want) < 2e-5, "{config:?}");
+            assert!(
+                max_error(&conv.forward(&x, earlier).unwrap(), &want) < 2e-5,
+                "{config:?}"
+            );
             let size = config.output([t, h, w], past).unwrap();
             let portable = conv.by_frames(&x, past, size).unwrap();
             assert!(max_error(&portable, &want) < 2e-5, "portable {config:?}");
@@ -416,8 +497,17 @@ mod tests {
         let dev = Device::Cpu;
         let weight = Tensor::zeros((1, 1, 3, 3, 3), DType::F32, &dev).unwrap();
         let bias = Tensor::zeros(1, DType::F32, &dev).unwrap();
-        let config = Conv3dConfig { border: [0, 0], ..Conv3dConfig::CAUSAL_3 };
+        let config = Conv3dConfig {
+            border: [0, 0],
+            ..Conv3dConfig::CAUSAL_3
+        };
         let conv = Conv3d::from_tensors(&weight, bias, config).unwrap();
-        assert!(conv.forward(&Tensor::zeros((1, 1, 1, 2, 2), DType::F32, &dev).unwrap(), 0).is_err());
+        assert!(
+            conv.forward(
+                &Tensor::zeros((1, 1, 1, 2, 2), DType::F32, &dev).unwrap(),
+                0
+            )
+            .is_err()
+        );
     }
 }

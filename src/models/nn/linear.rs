@@ -48,7 +48,9 @@ impl Linear {
 
     fn run(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
         if let (true, Some(bias)) = (on_cpu_f32(x), &self.bias) {
-            return x.contiguous()?.apply_op3_no_bwd(&self.weight, bias, &Fused { activation });
+            return x
+                .contiguous()?
+                .apply_op3_no_bwd(&self.weight, bias, &Fused { activation });
         }
         let y = candle_nn::Linear::new(self.weight.clone(), self.bias.clone()).forward(x)?;
         match activation {
@@ -83,7 +85,10 @@ impl CustomOp3 for Fused {
         let mut dims = x_layout.dims().to_vec();
         match dims.last_mut() {
             Some(last) if *last == inputs => *last = outputs,
-            _ => bail!("linear layer of {inputs} inputs was given {:?}", x_layout.shape()),
+            _ => bail!(
+                "linear layer of {inputs} inputs was given {:?}",
+                x_layout.shape()
+            ),
         }
         let rows = x.len() / inputs;
         let mut out = Vec::with_capacity(rows * outputs);
@@ -103,7 +108,8 @@ impl CustomOp3 for Fused {
             );
         }
         if let Some(activation) = self.activation {
-            out.par_chunks_mut(1 << 14).for_each(|chunk| activation.apply_to(chunk));
+            out.par_chunks_mut(1 << 14)
+                .for_each(|chunk| activation.apply_to(chunk));
         }
         cpu::output(out, dims)
     }
@@ -134,7 +140,16 @@ mod tests {
             let (got, want) = (got.unwrap(), want.unwrap());
             assert_eq!(got.dims(), &[2, 7, 40]);
             let error = (to64(&got) - want).unwrap().abs().unwrap();
-            assert!(error.flatten_all().unwrap().max(0).unwrap().to_scalar::<f64>().unwrap() < 1e-5);
+            assert!(
+                error
+                    .flatten_all()
+                    .unwrap()
+                    .max(0)
+                    .unwrap()
+                    .to_scalar::<f64>()
+                    .unwrap()
+                    < 1e-5
+            );
         }
     }
 }

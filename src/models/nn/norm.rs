@@ -15,7 +15,10 @@ pub struct RmsNorm {
 impl RmsNorm {
     /// Weight `(dim,)`, named as in PyTorch.
     pub fn new(dim: usize, eps: f64, vb: VarBuilder<'_>) -> Result<Self> {
-        Ok(Self { weight: vb.get(dim, "weight")?, eps })
+        Ok(Self {
+            weight: vb.get(dim, "weight")?,
+            eps,
+        })
     }
 
     /// Normalises `(..., dim)`.
@@ -36,7 +39,11 @@ impl LayerNorm {
     /// Weight and bias `(dim,)`, named as in PyTorch, read as f32 whatever the builder's format.
     pub fn new(dim: usize, eps: f64, vb: VarBuilder<'_>) -> Result<Self> {
         let vb = vb.to_dtype(DType::F32);
-        Ok(Self { weight: vb.get(dim, "weight")?, bias: vb.get(dim, "bias")?, eps })
+        Ok(Self {
+            weight: vb.get(dim, "weight")?,
+            bias: vb.get(dim, "bias")?,
+            eps,
+        })
     }
 
     /// Normalises `(..., dim)` in f32; the result has the format of `x`.
@@ -67,7 +74,9 @@ pub fn modulated(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64) -> Result
 /// `y` are `(..., dim)`, `gate` is f32, `(dim,)`; the result has the format of `x`.
 pub fn gated_add(x: &Tensor, y: &Tensor, gate: &Tensor) -> Result<Tensor> {
     if on_cpu_f32(x) {
-        return x.contiguous()?.apply_op3_no_bwd(&y.contiguous()?, &gate.contiguous()?, &GatedAdd);
+        return x
+            .contiguous()?
+            .apply_op3_no_bwd(&y.contiguous()?, &gate.contiguous()?, &GatedAdd);
     }
     let scaled = y.to_dtype(DType::F32)?.broadcast_mul(gate)?;
     (x.to_dtype(DType::F32)? + scaled)?.to_dtype(x.dtype())
@@ -91,7 +100,11 @@ impl CustomOp3 for GatedAdd {
     ) -> Result<(CpuStorage, Shape)> {
         let gate = cpu::slice(gate, gate_layout)?;
         if x_layout.dims() != y_layout.dims() || x_layout.dims().last() != Some(&gate.len()) {
-            bail!("gated add was given {:?} and {:?}", x_layout.shape(), y_layout.shape());
+            bail!(
+                "gated add was given {:?} and {:?}",
+                x_layout.shape(),
+                y_layout.shape()
+            );
         }
         let mut out = cpu::slice(x, x_layout)?.to_vec();
         let y = cpu::slice(y, y_layout)?;
@@ -131,15 +144,18 @@ impl CustomOp3 for FusedLayerNorm {
             bail!("layer norm over {dim} was given {:?}", x_layout.shape());
         }
         let mut out = vec![0f32; x.len()];
-        out.par_chunks_mut(dim).zip(x.par_chunks(dim)).with_min_len(8).for_each(|(out, x)| {
-            // Two passes: the difference of squares would lose digits where |mean| >> deviation.
-            let mean = sum(x, |v| v) / dim as f32;
-            let variance = sum(x, |v| (v - mean) * (v - mean)) / dim as f32;
-            let inverse = (variance + self.eps).sqrt().recip();
-            for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
-                *out = (x - mean) * inverse * w + b;
-            }
-        });
+        out.par_chunks_mut(dim)
+            .zip(x.par_chunks(dim))
+            .with_min_len(8)
+            .for_each(|(out, x)| {
+                // Two passes: the difference of squares would lose digits where |mean| >> deviation.
+                let mean = sum(x, |v| v) / dim as f32;
+                let variance = sum(x, |v| (v - mean) * (v - mean)) / dim as f32;
+                let inverse = (variance + self.eps).sqrt().recip();
+                for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+                    *out = (x - mean) * inverse * w + b;
+                }
+            });
         cpu::output(out, x_layout.shape())
     }
 }
@@ -170,7 +186,9 @@ impl ChannelRmsNorm {
     pub fn new(channels: usize, axes: usize, vb: VarBuilder<'_>) -> Result<Self> {
         let mut shape = vec![channels];
         shape.resize(1 + axes, 1);
-        Ok(Self { gamma: vb.get(shape, "gamma")?.flatten_all()? })
+        Ok(Self {
+            gamma: vb.get(shape, "gamma")?.flatten_all()?,
+        })
     }
 
     /// Normalises `(B, C, ...)` and then applies `activation`.
@@ -253,7 +271,6 @@ impl CustomOp2 for FusedChannelNorm {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use candle_core::{D, DType, Device, Tensor};
@@ -266,7 +283,14 @@ mod tests {
 
     fn max_error(a: &Tensor, b: &Tensor) -> f64 {
         let d = (a.to_dtype(DType::F64).unwrap() - b.to_dtype(DType::F64).unwrap()).unwrap();
-        d.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f64>().unwrap()
+        d.abs()
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .max(0)
+            .unwrap()
+            .to_scalar::<f64>()
+            .unwrap()
     }
 
     #[test]
@@ -277,7 +301,10 @@ mod tests {
         let b = Tensor::randn(0f32, 1.0, 50, &dev).unwrap();
         let x64 = x.to_dtype(DType::F64).unwrap();
         let centred = x64.broadcast_sub(&mean(&x64).unwrap()).unwrap();
-        let deviation = (mean(&centred.sqr().unwrap()).unwrap() + 1e-6).unwrap().sqrt().unwrap();
+        let deviation = (mean(&centred.sqr().unwrap()).unwrap() + 1e-6)
+            .unwrap()
+            .sqrt()
+            .unwrap();
         let want = centred
             .broadcast_div(&deviation)
             .unwrap()
@@ -293,10 +320,16 @@ mod tests {
     fn channel_norm_agrees_with_its_composed_form() {
         let dev = Device::Cpu;
         let x = Tensor::randn(0f32, 2.0, (2, 6, 3, 17, 23), &dev).unwrap();
-        let norm = ChannelRmsNorm { gamma: Tensor::randn(0f32, 1.0, 6, &dev).unwrap() };
-        let exact = ChannelRmsNorm { gamma: norm.gamma.to_dtype(DType::F64).unwrap() };
+        let norm = ChannelRmsNorm {
+            gamma: Tensor::randn(0f32, 1.0, 6, &dev).unwrap(),
+        };
+        let exact = ChannelRmsNorm {
+            gamma: norm.gamma.to_dtype(DType::F64).unwrap(),
+        };
         for activation in [None, Some(Activation::Silu)] {
-            let want = exact.forward(&x.to_dtype(DType::F64).unwrap(), activation).unwrap();
+            let want = exact
+                .forward(&x.to_dtype(DType::F64).unwrap(), activation)
+                .unwrap();
             assert!(max_error(&norm.forward(&x, activation).unwrap(), &want) < 2e-5);
         }
         let zero = norm.forward(&x.zeros_like().unwrap(), None).unwrap();

@@ -16,12 +16,19 @@ impl Rope3d {
     ///
     /// Height and width each get `2 * (head_dim / 6)` channels and time the rest, as in the
     /// reference (`WanRotaryPosEmbed` in diffusers); angles are worked out in f64.
-    pub fn new(grid: (usize, usize, usize), head_dim: usize, theta: f64, device: &Device) -> Result<Self> {
+    pub fn new(
+        grid: (usize, usize, usize),
+        head_dim: usize,
+        theta: f64,
+        device: &Device,
+    ) -> Result<Self> {
         let side = 2 * (head_dim / 6);
         let time = head_dim - 2 * side;
         let half = head_dim / 2;
         let frequencies = |dim: usize| -> Vec<f64> {
-            (0..dim / 2).map(|i| theta.powf(-((2 * i) as f64) / dim as f64)).collect()
+            (0..dim / 2)
+                .map(|i| theta.powf(-((2 * i) as f64) / dim as f64))
+                .collect()
         };
         let (by_time, by_side) = (frequencies(time), frequencies(side));
         let tokens = grid.0 * grid.1 * grid.2;
@@ -49,7 +56,9 @@ impl Rope3d {
     /// Rotates `(B, tokens, heads, head_dim)`; worked out in f32, returned in the format of `x`.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         if on_cpu_f32(x) {
-            return x.contiguous()?.apply_op3_no_bwd(&self.cos, &self.sin, &Rotate);
+            return x
+                .contiguous()?
+                .apply_op3_no_bwd(&self.cos, &self.sin, &Rotate);
         }
         let wide = x.to_dtype(DType::F32)?.transpose(1, 2)?.contiguous()?;
         candle_nn::rotary_emb::rope_i(&wide, &self.cos, &self.sin)?
@@ -81,24 +90,33 @@ impl CustomOp3 for Rotate {
         let (_, tokens, heads, head_dim) = x_layout.shape().dims4()?;
         let half = head_dim / 2;
         if cos.len() != tokens * half || sin.len() != cos.len() || head_dim % 2 != 0 {
-            bail!("rope for {} angles was given {:?}", cos.len(), x_layout.shape());
+            bail!(
+                "rope for {} angles was given {:?}",
+                cos.len(),
+                x_layout.shape()
+            );
         }
         let mut out = vec![0f32; x.len()];
         let row = heads * head_dim;
-        out.par_chunks_mut(row).zip(x.par_chunks(row)).enumerate().with_min_len(8).for_each(
-            |(index, (out, x))| {
+        out.par_chunks_mut(row)
+            .zip(x.par_chunks(row))
+            .enumerate()
+            .with_min_len(8)
+            .for_each(|(index, (out, x))| {
                 let angles = (index % tokens) * half..(index % tokens + 1) * half;
                 let (cos, sin) = (&cos[angles.clone()], &sin[angles]);
                 for (out, x) in out.chunks_exact_mut(head_dim).zip(x.chunks_exact(head_dim)) {
-                    for (((out, x), c), s) in
-                        out.chunks_exact_mut(2).zip(x.chunks_exact(2)).zip(cos).zip(sin)
+                    for (((out, x), c), s) in out
+                        .chunks_exact_mut(2)
+                        .zip(x.chunks_exact(2))
+                        .zip(cos)
+                        .zip(sin)
                     {
                         out[0] = x[0] * c - x[1] * s;
                         out[1] = x[0] * s + x[1] * c;
                     }
                 }
-            },
-        );
+            });
         cpu::output(out, x_layout.shape())
     }
 }
@@ -123,8 +141,22 @@ mod tests {
         .unwrap()
         .transpose(1, 2)
         .unwrap();
-        let error = (got - want).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
-        assert!(error.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap() < 1e-6);
+        let error = (got - want)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .max(0)
+            .unwrap();
+        assert!(
+            error
+                .to_dtype(DType::F64)
+                .unwrap()
+                .to_scalar::<f64>()
+                .unwrap()
+                < 1e-6
+        );
     }
 
     #[test]
@@ -132,7 +164,13 @@ mod tests {
         let dev = Device::Cpu;
         let rope = Rope3d::new((1, 1, 1), 12, 1e4, &dev).unwrap();
         let x = Tensor::randn(0f32, 1.0, (1, 1, 2, 12), &dev).unwrap();
-        let got = rope.apply(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let got = rope
+            .apply(&x)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         assert_eq!(got, x.flatten_all().unwrap().to_vec1::<f32>().unwrap());
     }
 }

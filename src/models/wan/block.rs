@@ -46,7 +46,13 @@ impl Attention {
     }
 
     /// Attends from `x` to `key` and `value`; queries are turned by `rope` where it is given.
-    fn attend(&self, x: &Tensor, key: &Tensor, value: &Tensor, rope: Option<&Rope3d>) -> Result<Tensor> {
+    fn attend(
+        &self,
+        x: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        rope: Option<&Rope3d>,
+    ) -> Result<Tensor> {
         let mut query = self.split(&self.norm_query.forward(&self.query.forward(x)?)?)?;
         if let Some(rope) = rope {
             query = rope.apply(&query)?;
@@ -85,7 +91,9 @@ impl Block {
             cross_norm,
             widen: linear(dim, config.ffn_dim, ffn.pp("0").pp("proj"))?,
             narrow: linear(config.ffn_dim, dim, ffn.pp("2"))?,
-            scale_shift_table: vb.to_dtype(DType::F32).get((1, 6, dim), "scale_shift_table")?,
+            scale_shift_table: vb
+                .to_dtype(DType::F32)
+                .get((1, 6, dim), "scale_shift_table")?,
             eps: config.eps,
         })
     }
@@ -110,7 +118,9 @@ impl Block {
         let normed = modulated(x, &scale, &shift, self.eps)?;
         let (key, value) = self.self_attention.keys_values(&normed)?;
         let key = rope.apply(&key)?;
-        let mixed = self.self_attention.attend(&normed, &key, &value, Some(rope))?;
+        let mixed = self
+            .self_attention
+            .attend(&normed, &key, &value, Some(rope))?;
         let x = gated_add(x, &mixed, &gate)?;
 
         let normed = match &self.cross_norm {
@@ -121,7 +131,9 @@ impl Block {
 
         let [shift, scale, gate] = [table.get(3)?, table.get(4)?, table.get(5)?];
         let normed = modulated(&x, &scale, &shift, self.eps)?;
-        let inner = self.widen.forward_activated(&normed, Activation::GeluTanh)?;
+        let inner = self
+            .widen
+            .forward_activated(&normed, Activation::GeluTanh)?;
         gated_add(&x, &self.narrow.forward(&inner)?, &gate)
     }
 }

@@ -63,12 +63,20 @@ impl Default for TransformerConfig {
 impl TransformerConfig {
     /// WAN 2.1 text-to-video, 14 B parameters.
     pub fn wan_14b() -> Self {
-        Self { text_dim: 4096, ..Self::default() }
+        Self {
+            text_dim: 4096,
+            ..Self::default()
+        }
     }
 
     /// WAN 2.1 text-to-video, 1.3 B parameters.
     pub fn wan_1_3b() -> Self {
-        Self { num_attention_heads: 12, ffn_dim: 8960, num_layers: 30, ..Self::wan_14b() }
+        Self {
+            num_attention_heads: 12,
+            ffn_dim: 8960,
+            num_layers: 30,
+            ..Self::wan_14b()
+        }
     }
 
     /// The real topology in a size for tests.
@@ -112,7 +120,10 @@ impl TransformerConfig {
             ("patch_size", self.patch_size.iter().product()),
         ];
         if self.class_name != "WanTransformer3DModel" {
-            return Some(format!("it describes a {}, not a WanTransformer3DModel", self.class_name));
+            return Some(format!(
+                "it describes a {}, not a WanTransformer3DModel",
+                self.class_name
+            ));
         }
         if self.image_dim.is_some() || self.added_kv_proj_dim.is_some() {
             return Some("it describes an image-to-video model".into());
@@ -200,12 +211,20 @@ impl Default for VaeConfig {
 impl VaeConfig {
     /// The real topology in a size for tests.
     pub fn tiny() -> Self {
-        Self { base_dim: 4, num_res_blocks: 1, ..Self::default() }
+        Self {
+            base_dim: 4,
+            num_res_blocks: 1,
+            ..Self::default()
+        }
     }
 
     /// Frames of video for each latent frame after the first.
     pub fn frames_per_latent(&self) -> usize {
-        1 << self.temperal_downsample.iter().filter(|halves| **halves).count()
+        1 << self
+            .temperal_downsample
+            .iter()
+            .filter(|halves| **halves)
+            .count()
     }
 
     /// Pixels along a side for each latent position.
@@ -216,7 +235,10 @@ impl VaeConfig {
     /// What no network here can be built from, in words; `None` where all is well.
     pub fn fault(&self) -> Option<String> {
         if self.class_name != "AutoencoderKLWan" {
-            return Some(format!("it describes a {}, not an AutoencoderKLWan", self.class_name));
+            return Some(format!(
+                "it describes a {}, not an AutoencoderKLWan",
+                self.class_name
+            ));
         }
         if self.is_residual || self.patch_size.is_some_and(|patch| patch != 1) {
             return Some("it describes the VAE of WAN 2.2 5B".into());
@@ -239,7 +261,11 @@ impl VaeConfig {
         if self.latents_std.iter().any(|std| !(*std > 0.0)) {
             return Some("latents_std holds a value that is not above 0".into());
         }
-        let dims = [self.base_dim, self.z_dim, self.decoder_base_dim.unwrap_or(1)];
+        let dims = [
+            self.base_dim,
+            self.z_dim,
+            self.decoder_base_dim.unwrap_or(1),
+        ];
         if dims.contains(&0) || self.dim_mult.contains(&0) {
             return Some("base_dim, z_dim and dim_mult must be above 0".into());
         }
@@ -311,7 +337,10 @@ impl TextConfig {
     /// What no network here can be built from, in words; `None` where all is well.
     pub fn fault(&self) -> Option<String> {
         if self.model_type != "umt5" {
-            return Some(format!("it describes a {} text encoder, not umt5", self.model_type));
+            return Some(format!(
+                "it describes a {} text encoder, not umt5",
+                self.model_type
+            ));
         }
         if self.feed_forward_proj != "gated-gelu" {
             return Some(format!(
@@ -319,14 +348,26 @@ impl TextConfig {
                 self.feed_forward_proj
             ));
         }
-        let sizes = [self.vocab_size, self.d_model, self.d_kv, self.d_ff, self.num_layers, self.num_heads];
+        let sizes = [
+            self.vocab_size,
+            self.d_model,
+            self.d_kv,
+            self.d_ff,
+            self.num_layers,
+            self.num_heads,
+        ];
         if sizes.contains(&0) {
-            return Some("vocab_size, d_model, d_kv, d_ff, num_layers and num_heads must be above 0".into());
+            return Some(
+                "vocab_size, d_model, d_kv, d_ff, num_layers and num_heads must be above 0".into(),
+            );
         }
         if self.relative_attention_num_buckets < 4
             || self.relative_attention_max_distance * 4 <= self.relative_attention_num_buckets
         {
-            return Some("relative_attention_num_buckets does not fit relative_attention_max_distance".into());
+            return Some(
+                "relative_attention_num_buckets does not fit relative_attention_max_distance"
+                    .into(),
+            );
         }
         None
     }

@@ -53,13 +53,17 @@ mod tests {
     fn published_figures_come_out() {
         let latents = wan::latent_shape(832, 480, 61);
         assert_eq!(latents, [1, 16, 16, 60, 104]);
-        for (config, published) in
-            [(TransformerConfig::wan_14b(), 29950.0), (TransformerConfig::wan_1_3b(), 3129.0)]
-        {
+        for (config, published) in [
+            (TransformerConfig::wan_14b(), 29950.0),
+            (TransformerConfig::wan_1_3b(), 3129.0),
+        ] {
             let tokens = config.tokens(latents);
             assert_eq!(tokens, 24_960);
             let run = 50.0 * config.flops(tokens, 512).linear / 1e12;
-            assert!((run / published - 1.0).abs() < 1e-3, "{run} against {published}");
+            assert!(
+                (run / published - 1.0).abs() < 1e-3,
+                "{run} against {published}"
+            );
         }
     }
 
@@ -67,6 +71,10 @@ mod tests {
     fn attention_outweighs_the_rest_on_long_clips() {
         let config = TransformerConfig::wan_14b();
         let flops = config.flops(24_960, 512);
-        assert!((flops.total() / 1e12 - 1119.8).abs() < 1.5, "{}", flops.total());
+        assert!(
+            (flops.total() / 1e12 - 1119.8).abs() < 1.5,
+            "{}",
+            flops.total()
+        );
     }
 }

@@ -38,17 +38,28 @@ impl ConditionEmbedder {
     /// having passed through the model's format.
     pub(super) fn time(&self, timestep: f64, device: &Device) -> Result<(Tensor, Tensor)> {
         let wave = sinusoid(timestep, self.freq_dim, device)?;
-        let embedding = self.time_out.forward(&self.time_in.forward_activated(&wave, Activation::Silu)?)?;
+        let embedding = self
+            .time_out
+            .forward(&self.time_in.forward_activated(&wave, Activation::Silu)?)?;
         let embedding = embedding.to_dtype(self.dtype)?;
-        let projection = self.time_proj.forward(&activate(&embedding, Activation::Silu)?)?;
+        let projection = self
+            .time_proj
+            .forward(&activate(&embedding, Activation::Silu)?)?;
         let dim = embedding.dim(1)?;
-        Ok((embedding.to_dtype(DType::F32)?, projection.reshape((6, dim))?.to_dtype(DType::F32)?))
+        Ok((
+            embedding.to_dtype(DType::F32)?,
+            projection.reshape((6, dim))?.to_dtype(DType::F32)?,
+        ))
     }
 
     /// Maps text embeddings `(1, tokens, text_dim)` to `(1, tokens, dim)`.
     pub(super) fn text(&self, embeddings: &Tensor) -> Result<Tensor> {
         let embeddings = embeddings.to_dtype(self.dtype)?;
-        self.text_out.forward(&self.text_in.forward_activated(&embeddings, Activation::GeluTanh)?)
+        self.text_out.forward(
+            &self
+                .text_in
+                .forward_activated(&embeddings, Activation::GeluTanh)?,
+        )
     }
 }
 
@@ -58,10 +69,14 @@ impl ConditionEmbedder {
 fn sinusoid(timestep: f64, dim: usize, device: &Device) -> Result<Tensor> {
     let half = dim / 2;
     let rate = -(10_000f64.ln()) as f32;
-    let angles: Vec<f32> =
-        (0..half).map(|i| timestep as f32 * (rate * i as f32 / half as f32).exp()).collect();
-    let wave: Vec<f32> =
-        angles.iter().map(|a| a.cos()).chain(angles.iter().map(|a| a.sin())).collect();
+    let angles: Vec<f32> = (0..half)
+        .map(|i| timestep as f32 * (rate * i as f32 / half as f32).exp())
+        .collect();
+    let wave: Vec<f32> = angles
+        .iter()
+        .map(|a| a.cos())
+        .chain(angles.iter().map(|a| a.sin()))
+        .collect();
     Tensor::from_vec(wave, (1, dim), device)
 }
 

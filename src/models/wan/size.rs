@@ -16,7 +16,13 @@ const MOST_FRAMES: usize = PACE * 1023 + 1;
 /// The latents `[1, channels, frames, height, width]` of a clip of `width` x `height` pixels and
 /// `frames` frames, for sizes that [`check_size`] accepts.
 pub fn latent_shape(width: usize, height: usize, frames: usize) -> [usize; 5] {
-    [1, CHANNELS, frames.saturating_sub(1) / PACE + 1, height / STRIDE, width / STRIDE]
+    [
+        1,
+        CHANNELS,
+        frames.saturating_sub(1) / PACE + 1,
+        height / STRIDE,
+        width / STRIDE,
+    ]
 }
 
 /// Whether the family can do a clip of `width` x `height` pixels and `frames` frames: sides are

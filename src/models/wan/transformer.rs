@@ -71,7 +71,9 @@ impl WanTransformer {
                 .map(|layer| Block::new(config, blocks.pp(layer)))
                 .collect::<candle_core::Result<_>>()?,
             output: linear(dim, config.output_channels() * t * h * w, vb.pp("proj_out"))?,
-            scale_shift_table: vb.to_dtype(DType::F32).get((1, 2, dim), "scale_shift_table")?,
+            scale_shift_table: vb
+                .to_dtype(DType::F32)
+                .get((1, 2, dim), "scale_shift_table")?,
             device: vb.device().clone(),
             dtype: vb.dtype(),
             rope: Mutex::new(None),
@@ -96,7 +98,11 @@ impl WanTransformer {
     }
 
     /// The inverse for the output, whose patches have their channels last.
-    fn latents(&self, patches: &Tensor, grid: (usize, usize, usize)) -> candle_core::Result<Tensor> {
+    fn latents(
+        &self,
+        patches: &Tensor,
+        grid: (usize, usize, usize),
+    ) -> candle_core::Result<Tensor> {
         let c = self.config.output_channels();
         let [t, h, w] = self.config.patch_size;
         patches
@@ -136,7 +142,12 @@ impl WanTransformer {
         {
             return Ok(rope.clone());
         }
-        let rope = Rope3d::new(grid, self.config.attention_head_dim, ROPE_THETA, &self.device)?;
+        let rope = Rope3d::new(
+            grid,
+            self.config.attention_head_dim,
+            ROPE_THETA,
+            &self.device,
+        )?;
         *kept = Some((grid, rope.clone()));
         Ok(rope)
     }
@@ -176,9 +187,14 @@ impl VelocityModel for WanTransformer {
             cancel.check()?;
             x = block.forward(&x, &time, (key, value), &rope)?;
         }
-        let table = self.scale_shift_table.squeeze(0)?.broadcast_add(&embedding)?;
+        let table = self
+            .scale_shift_table
+            .squeeze(0)?
+            .broadcast_add(&embedding)?;
         let x = modulated(&x, &table.get(1)?, &table.get(0)?, self.config.eps)?;
-        Ok(self.latents(&self.output.forward(&x)?, grid)?.to_dtype(DType::F32)?)
+        Ok(self
+            .latents(&self.output.forward(&x)?, grid)?
+            .to_dtype(DType::F32)?)
     }
 }
 

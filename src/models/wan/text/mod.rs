@@ -27,7 +27,12 @@ pub struct TextEncoder {
 impl TextEncoder {
     /// Loads `<dir>/text_encoder` and `<dir>/tokenizer/tokenizer.json` of a model folder in
     /// diffusers' layout. Prompts are cut to `text_tokens` tokens.
-    pub fn load(dir: &Path, text_tokens: usize, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub fn load(
+        dir: &Path,
+        text_tokens: usize,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self, ModelError> {
         let config = Self::read_config(dir)?;
         let tokenizer_path = loader::component(dir, "tokenizer")?.join("tokenizer.json");
         let tokenizer = read_tokenizer(&tokenizer_path, text_tokens)?;
@@ -38,7 +43,13 @@ impl TextEncoder {
                 || ["lm_head.weight", "encoder.embed_tokens.weight"].contains(&name)
         };
         let model = weights.build(dtype, device, spare, |vb| Umt5::new(&config, vb))?;
-        Ok(Self { model, tokenizer, tokenizer_path, config, text_tokens })
+        Ok(Self {
+            model,
+            tokenizer,
+            tokenizer_path,
+            config,
+            text_tokens,
+        })
     }
 
     /// Reads and checks `<dir>/text_encoder/config.json` alone.
@@ -65,10 +76,15 @@ impl TextEncoder {
             path: self.tokenizer_path.clone(),
             reason,
         };
-        let encoding =
-            self.tokenizer.encode(prompt::clean(prompt), true).map_err(|e| fault(e.to_string()))?;
+        let encoding = self
+            .tokenizer
+            .encode(prompt::clean(prompt), true)
+            .map_err(|e| fault(e.to_string()))?;
         let ids = encoding.get_ids().to_vec();
-        match ids.iter().find(|id| **id as usize >= self.config.vocab_size) {
+        match ids
+            .iter()
+            .find(|id| **id as usize >= self.config.vocab_size)
+        {
             Some(id) => Err(fault(format!(
                 "it makes token {id}, but the text encoder knows only {} tokens",
                 self.config.vocab_size
@@ -92,7 +108,10 @@ impl TextEncoder {
 
 /// Reads a tokenizer and sets its cutting; padding is left to the encoder.
 fn read_tokenizer(path: &Path, text_tokens: usize) -> Result<Tokenizer, ModelError> {
-    let fault = |reason: String| ModelError::Tokenizer { path: path.to_owned(), reason };
+    let fault = |reason: String| ModelError::Tokenizer {
+        path: path.to_owned(),
+        reason,
+    };
     if !path.is_file() {
         return Err(ModelError::Missing {
             what: "the tokenizer".into(),
@@ -100,8 +119,10 @@ fn read_tokenizer(path: &Path, text_tokens: usize) -> Result<Tokenizer, ModelErr
             hint: "copy tokenizer.json from the model's source".into(),
         });
     }
-    let bytes = std::fs::read(path)
-        .map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| ModelError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| fault(e.to_string()))?;
     tokenizer
         .with_truncation(Some(TruncationParams {

@@ -9,7 +9,10 @@
 /// The cleaned prompt.
 pub(super) fn clean(prompt: &str) -> String {
     let text = unescape(&unescape(prompt));
-    text.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split(is_space)
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// What a regular expression of the reference takes for whitespace: Unicode's, and the four
@@ -48,13 +51,20 @@ fn entity(text: &str) -> Option<(char, usize)> {
             Some(digits) => (digits, 16, 3),
             None => (number, 10, 2),
         };
-        let length = digits.bytes().take_while(|b| char::from(*b).is_digit(radix)).count();
+        let length = digits
+            .bytes()
+            .take_while(|b| char::from(*b).is_digit(radix))
+            .count();
         if length == 0 {
             return None;
         }
         let code = u32::from_str_radix(&digits[..length], radix).unwrap_or(u32::MAX);
         let end = prefix + length + usize::from(digits[length..].starts_with(';'));
-        let value = if code == 0 { None } else { char::from_u32(code) };
+        let value = if code == 0 {
+            None
+        } else {
+            char::from_u32(code)
+        };
         return Some((value.unwrap_or(char::REPLACEMENT_CHARACTER), end));
     }
     let (name, _) = body.split_once(';')?;
@@ -126,11 +136,20 @@ mod tests {
 
     #[test]
     fn entities_and_whitespace() {
-        assert_eq!(clean("  a\tred\n\ncircle\u{3000}\u{1f}on  blue "), "a red circle on blue");
+        assert_eq!(
+            clean("  a\tred\n\ncircle\u{3000}\u{1f}on  blue "),
+            "a red circle on blue"
+        );
         assert_eq!(clean("salt &amp; pepper"), "salt & pepper");
         assert_eq!(clean("salt &amp;amp; pepper"), "salt & pepper");
-        assert_eq!(clean("&lt;b&gt; caf&eacute; &#233; &#xe9; &#233"), "<b> café é é é");
-        assert_eq!(clean("rock & roll; R&D &unknown; &"), "rock & roll; R&D &unknown; &");
+        assert_eq!(
+            clean("&lt;b&gt; caf&eacute; &#233; &#xe9; &#233"),
+            "<b> café é é é"
+        );
+        assert_eq!(
+            clean("rock & roll; R&D &unknown; &"),
+            "rock & roll; R&D &unknown; &"
+        );
         assert_eq!(clean("&#0; &#x110000;"), "\u{fffd} \u{fffd}");
         assert_eq!(clean("&#; &#x;"), "&#; &#x;");
         assert_eq!(clean(""), "");

@@ -26,7 +26,9 @@ impl SelfAttention {
             key: linear_no_bias(dim, inner, vb.pp("k"))?,
             value: linear_no_bias(dim, inner, vb.pp("v"))?,
             output: linear_no_bias(inner, dim, vb.pp("o"))?,
-            bias: vb.pp("relative_attention_bias").get((buckets, config.num_heads), "weight")?,
+            bias: vb
+                .pp("relative_attention_bias")
+                .get((buckets, config.num_heads), "weight")?,
             heads: config.num_heads,
         })
     }
@@ -35,7 +37,9 @@ impl SelfAttention {
     fn forward(&self, x: &Tensor, buckets: &Tensor) -> Result<Tensor> {
         let (batch, tokens, _) = x.dims3()?;
         let split = |y: Tensor| {
-            y.reshape((batch, tokens, self.heads, ()))?.transpose(1, 2)?.contiguous()
+            y.reshape((batch, tokens, self.heads, ()))?
+                .transpose(1, 2)?
+                .contiguous()
         };
         let query = split(self.query.forward(x)?)?;
         let key = split(self.key.forward(x)?)?;
@@ -46,10 +50,18 @@ impl SelfAttention {
             .reshape((tokens, tokens, self.heads))?
             .permute((2, 0, 1))?
             .unsqueeze(0)?;
-        let scores = query.matmul(&key.transpose(2, 3)?.contiguous()?)?.broadcast_add(&bias)?;
-        let weights = candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)?;
+        let scores = query
+            .matmul(&key.transpose(2, 3)?.contiguous()?)?
+            .broadcast_add(&bias)?;
+        let weights =
+            candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)?;
         let mixed = weights.to_dtype(value.dtype())?.matmul(&value)?;
-        self.output.forward(&mixed.transpose(1, 2)?.contiguous()?.flatten_from(D::Minus2)?)
+        self.output.forward(
+            &mixed
+                .transpose(1, 2)?
+                .contiguous()?
+                .flatten_from(D::Minus2)?,
+        )
     }
 }
 
@@ -70,7 +82,11 @@ impl Layer {
         let norm = |vb: VarBuilder<'_>| RmsNorm::new(config.d_model, config.layer_norm_epsilon, vb);
         let dense = feed.pp("DenseReluDense");
         // Its sums overflow f16, so transformers keeps this matrix in f32 there.
-        let wide = if vb.dtype() == DType::F16 { DType::F32 } else { vb.dtype() };
+        let wide = if vb.dtype() == DType::F16 {
+            DType::F32
+        } else {
+            vb.dtype()
+        };
         Ok(Self {
             attention_norm: norm(attend.pp("layer_norm"))?,
             attention: SelfAttention::new(config, attend.pp("SelfAttention"))?,
@@ -82,7 +98,9 @@ impl Layer {
     }
 
     fn forward(&self, x: &Tensor, buckets: &Tensor) -> Result<Tensor> {
-        let x = (x + self.attention.forward(&self.attention_norm.forward(x)?, buckets)?)?;
+        let x = (x + self
+            .attention
+            .forward(&self.attention_norm.forward(x)?, buckets)?)?;
         let normed = self.feed_norm.forward(&x)?;
         let gate = self.gate.forward_activated(&normed, Activation::GeluTanh)?;
         let inner = (gate * self.widen.forward(&normed)?)?;
@@ -94,7 +112,11 @@ impl Layer {
 /// Keeps f16 sums inside the format's range, as transformers does.
 fn limited(x: &Tensor) -> Result<Tensor> {
     const LIMIT: f32 = 64_504.0; // f16's largest number less 1000
-    if x.dtype() == DType::F16 { x.clamp(-LIMIT, LIMIT) } else { Ok(x.clone()) }
+    if x.dtype() == DType::F16 {
+        x.clamp(-LIMIT, LIMIT)
+    } else {
+        Ok(x.clone())
+    }
 }
 
 /// The encoder of UMT5 (`UMT5EncoderModel` in transformers).
@@ -123,7 +145,11 @@ impl Umt5 {
             layers: (0..config.num_layers)
                 .map(|layer| Layer::new(config, blocks.pp(layer)))
                 .collect::<Result<_>>()?,
-            norm: RmsNorm::new(config.d_model, config.layer_norm_epsilon, encoder.pp("final_layer_norm"))?,
+            norm: RmsNorm::new(
+                config.d_model,
+                config.layer_norm_epsilon,
+                encoder.pp("final_layer_norm"),
+            )?,
             buckets: config.relative_attention_num_buckets,
             max_distance: config.relative_attention_max_distance,
             device: vb.device().clone(),
@@ -132,7 +158,9 @@ impl Umt5 {
 
     /// Encodes token ids to `(1, tokens, dim)` in the format of the weights.
     pub(super) fn forward(&self, ids: &[u32]) -> Result<Tensor> {
-        let mut x = self.embedding.forward(&Tensor::new(ids, &self.device)?.unsqueeze(0)?)?;
+        let mut x = self
+            .embedding
+            .forward(&Tensor::new(ids, &self.device)?.unsqueeze(0)?)?;
         let count = ids.len() as i64;
         let buckets: Vec<u32> = (0..count)
             .flat_map(|query| (0..count).map(move |key| key - query))
@@ -158,7 +186,8 @@ fn bucket(offset: i64, buckets: usize, max_distance: usize) -> u32 {
         return (base + distance) as u32;
     }
     // f32 as in the reference, so that distances on the edge of a range fall the same way.
-    let ratio = (distance as f32 / exact as f32).ln() / (max_distance as f64 / exact as f64).ln() as f32;
+    let ratio =
+        (distance as f32 / exact as f32).ln() / (max_distance as f64 / exact as f64).ln() as f32;
     let range = exact + (ratio * (side - exact) as f32) as usize;
     (base + range.min(side - 1)) as u32
 }

@@ -19,7 +19,12 @@ impl Residual {
         let shortcut = if inputs == outputs {
             None
         } else {
-            Some(Conv3d::new(inputs, outputs, Conv3dConfig::POINT, vb.pp("conv_shortcut"))?)
+            Some(Conv3d::new(
+                inputs,
+                outputs,
+                Conv3dConfig::POINT,
+                vb.pp("conv_shortcut"),
+            )?)
         };
         Ok(Self {
             norm1: ChannelRmsNorm::new(inputs, 3, vb.pp("norm1"))?,
@@ -108,8 +113,12 @@ pub(super) struct Upsample {
 }
 
 /// The kernel of time alone.
-const TIME_3: Conv3dConfig =
-    Conv3dConfig { kernel: [3, 1, 1], stride: [1, 1, 1], past: 2, border: [0, 0] };
+const TIME_3: Conv3dConfig = Conv3dConfig {
+    kernel: [3, 1, 1],
+    stride: [1, 1, 1],
+    past: 2,
+    border: [0, 0],
+};
 
 impl Upsample {
     pub(super) fn new(dim: usize, time: bool, vb: VarBuilder<'_>) -> Result<Self> {
@@ -118,7 +127,12 @@ impl Upsample {
         } else {
             None
         };
-        let conv = Conv3d::new_2d(dim, dim / 2, Conv3dConfig::FRAME_3, vb.pp("resample").pp("1"))?;
+        let conv = Conv3d::new_2d(
+            dim,
+            dim / 2,
+            Conv3dConfig::FRAME_3,
+            vb.pp("resample").pp("1"),
+        )?;
         Ok(Self { conv, time_conv })
     }
 
@@ -168,8 +182,18 @@ pub(super) struct Downsample {
 
 impl Downsample {
     pub(super) fn new(dim: usize, time: bool, vb: VarBuilder<'_>) -> Result<Self> {
-        let frame = Conv3dConfig { kernel: [1, 3, 3], stride: [1, 2, 2], past: 0, border: [0, 1] };
-        let pace = Conv3dConfig { kernel: [3, 1, 1], stride: [2, 1, 1], past: 0, border: [0, 0] };
+        let frame = Conv3dConfig {
+            kernel: [1, 3, 3],
+            stride: [1, 2, 2],
+            past: 0,
+            border: [0, 1],
+        };
+        let pace = Conv3dConfig {
+            kernel: [3, 1, 1],
+            stride: [2, 1, 1],
+            past: 0,
+            border: [0, 0],
+        };
         let time_conv = if time {
             Some(Conv3d::new(dim, dim, pace, vb.pp("time_conv"))?)
         } else {
@@ -183,7 +207,9 @@ impl Downsample {
     /// frames is seen together with the frame before.
     pub(super) fn forward(&self, x: &Tensor, cache: &mut Cache) -> Result<Tensor> {
         let x = self.conv.forward(x, 0)?;
-        let Some(conv) = &self.time_conv else { return Ok(x) };
+        let Some(conv) = &self.time_conv else {
+            return Ok(x);
+        };
         let entry = cache.entry();
         let frames = x.dim(2)?;
         let last = x.narrow(2, frames - 1, 1)?.force_contiguous()?;

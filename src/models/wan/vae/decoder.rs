@@ -46,14 +46,22 @@ impl Decoder {
             if upsample.is_some() {
                 dim = outputs / 2;
             }
-            levels.push(Level { residuals, upsample });
+            levels.push(Level {
+                residuals,
+                upsample,
+            });
         }
         Ok(Self {
             conv_in: Conv3d::new(config.z_dim, top, Conv3dConfig::CAUSAL_3, vb.pp("conv_in"))?,
             middle: Middle::new(top, vb.pp("mid_block"))?,
             levels,
             norm_out: ChannelRmsNorm::new(dim, 3, vb.pp("norm_out"))?,
-            conv_out: Conv3d::new(dim, config.out_channels, Conv3dConfig::CAUSAL_3, vb.pp("conv_out"))?,
+            conv_out: Conv3d::new(
+                dim,
+                config.out_channels,
+                Conv3dConfig::CAUSAL_3,
+                vb.pp("conv_out"),
+            )?,
         })
     }
 

@@ -27,21 +27,37 @@ pub(super) struct Encoder {
 impl Encoder {
     pub(super) fn new(config: &VaeConfig, vb: VarBuilder<'_>) -> Result<Self> {
         let mut dim = config.base_dim;
-        let conv_in = Conv3d::new(config.in_channels, dim, Conv3dConfig::CAUSAL_3, vb.pp("conv_in"))?;
+        let conv_in = Conv3d::new(
+            config.in_channels,
+            dim,
+            Conv3dConfig::CAUSAL_3,
+            vb.pp("conv_in"),
+        )?;
         let down = vb.pp("down_blocks");
         let mut layers: Vec<Layer> = Vec::new();
         let mut scale = 1.0;
         for (level, mult) in config.dim_mult.iter().enumerate() {
             let outputs = config.base_dim * mult;
             for _ in 0..config.num_res_blocks {
-                layers.push(Layer::Residual(Residual::new(dim, outputs, down.pp(layers.len()))?));
+                layers.push(Layer::Residual(Residual::new(
+                    dim,
+                    outputs,
+                    down.pp(layers.len()),
+                )?));
                 if config.attn_scales.contains(&scale) {
-                    layers.push(Layer::Attention(FrameAttention::new(outputs, down.pp(layers.len()))?));
+                    layers.push(Layer::Attention(FrameAttention::new(
+                        outputs,
+                        down.pp(layers.len()),
+                    )?));
                 }
                 dim = outputs;
             }
             if let Some(&time) = config.temperal_downsample.get(level) {
-                layers.push(Layer::Downsample(Downsample::new(outputs, time, down.pp(layers.len()))?));
+                layers.push(Layer::Downsample(Downsample::new(
+                    outputs,
+                    time,
+                    down.pp(layers.len()),
+                )?));
                 scale /= 2.0;
             }
         }
@@ -50,7 +66,12 @@ impl Encoder {
             layers,
             middle: Middle::new(dim, vb.pp("mid_block"))?,
             norm_out: ChannelRmsNorm::new(dim, 3, vb.pp("norm_out"))?,
-            conv_out: Conv3d::new(dim, 2 * config.z_dim, Conv3dConfig::CAUSAL_3, vb.pp("conv_out"))?,
+            conv_out: Conv3d::new(
+                dim,
+                2 * config.z_dim,
+                Conv3dConfig::CAUSAL_3,
+                vb.pp("conv_out"),
+            )?,
         })
     }
 

@@ -64,7 +64,9 @@ impl WanVae {
     pub fn new(config: &VaeConfig, vb: VarBuilder<'_>) -> candle_core::Result<Self> {
         let z = config.z_dim;
         let per_channel = |values: &[f64]| {
-            Tensor::new(values, vb.device())?.to_dtype(DType::F32)?.reshape((1, z, 1, 1, 1))
+            Tensor::new(values, vb.device())?
+                .to_dtype(DType::F32)?
+                .reshape((1, z, 1, 1, 1))
         };
         Ok(Self {
             config: config.clone(),
@@ -132,7 +134,9 @@ impl WanVae {
         for start in (0..frames).step_by(chunk.max(1)) {
             cancel.check()?;
             let count = chunk.max(1).min(frames - start);
-            let x = self.post_quant_conv.forward(&z.narrow(2, start, count)?, 0)?;
+            let x = self
+                .post_quant_conv
+                .forward(&z.narrow(2, start, count)?, 0)?;
             let x = self.decoder.forward(&x, start == 0, &mut cache)?;
             parts.push(x.to_dtype(DType::F32)?.clamp(-1f32, 1f32)?);
             progress(start + count, frames);
@@ -175,12 +179,17 @@ impl WanVae {
         while start < frames {
             cancel.check()?;
             let count = if start == 0 { 1 } else { pace };
-            parts.push(self.encoder.forward(&video.narrow(2, start, count)?, &mut cache)?);
+            parts.push(
+                self.encoder
+                    .forward(&video.narrow(2, start, count)?, &mut cache)?,
+            );
             start += count;
         }
         cancel.check()?;
         let statistics = self.quant_conv.forward(&Tensor::cat(&parts, 2)?, 0)?;
-        let mean = statistics.narrow(1, 0, self.config.z_dim)?.to_dtype(DType::F32)?;
+        let mean = statistics
+            .narrow(1, 0, self.config.z_dim)?
+            .to_dtype(DType::F32)?;
         Ok(mean.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?)
     }
 }
