@@ -1,1 +1,7 @@
-fn main() {}
+//! `flowblend`: a window by default, headless with a subcommand.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flowblend::cli::main(flowblend::app::run)
+}

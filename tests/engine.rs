@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use flowblend::engine::{
-    EngineEvent, EngineHandle, EventKind, FinishedRun, PairSummary, Phase, Pipeline, Progress, RunError, RunId,
-    RunReport, RunRequest, StepReport,
+    EngineEvent, EngineHandle, EventKind, FinishedRun, PairSummary, Phase, Pipeline, Progress,
+    RunError, RunId, RunReport, RunRequest, StepReport,
 };
 use flowblend::media::Clip;
 use flowblend::preview::LatentFrames;
@@ -75,7 +75,12 @@ impl Pipeline for Fake {
         }
         Ok(FinishedRun {
             settings: request.settings.clone(),
-            clip: Arc::new(Clip { width: 1, height: 1, fps: 8.0, frames: vec![vec![0; 3]] }),
+            clip: Arc::new(Clip {
+                width: 1,
+                height: 1,
+                fps: 8.0,
+                frames: vec![vec![0; 3]],
+            }),
             report: RunReport {
                 steps: Vec::new(),
                 load_secs: 0.0,
@@ -107,14 +112,21 @@ fn rig() -> Rig {
     let engine = EngineHandle::spawn(
         Box::new(move || {
             made.fetch_add(1, Ordering::SeqCst);
-            Box::new(Fake { tokens: taken.clone() })
+            Box::new(Fake {
+                tokens: taken.clone(),
+            })
         }),
         Arc::new(move || {
             woken.fetch_add(1, Ordering::SeqCst);
         }),
     )
     .unwrap();
-    Rig { engine, tokens, pipelines, wakes }
+    Rig {
+        engine,
+        tokens,
+        pipelines,
+        wakes,
+    }
 }
 
 fn last_of(engine: &EngineHandle, run: RunId) -> EngineEvent {
@@ -147,7 +159,10 @@ fn events_carry_their_run_and_come_in_order() {
             match event.kind {
                 EventKind::Step(step) => steps.push(step.step),
                 EventKind::Finished(finished) => {
-                    assert_eq!(finished.settings.prompt, if run == first { "one" } else { "two" });
+                    assert_eq!(
+                        finished.settings.prompt,
+                        if run == first { "one" } else { "two" }
+                    );
                     break;
                 }
                 EventKind::Phase(_) => {}
@@ -181,15 +196,27 @@ fn cancel_overtakes_the_queue() {
     while !matches!(rig.engine.wait().unwrap().kind, EventKind::Step(_)) {}
     let asked = Instant::now();
     rig.engine.cancel_all();
-    assert!(matches!(last_of(&rig.engine, running).kind, EventKind::Cancelled));
-    assert!(matches!(last_of(&rig.engine, waiting).kind, EventKind::Cancelled));
-    assert!(asked.elapsed() < Duration::from_secs(5), "a cancel must not wait for steps");
+    assert!(matches!(
+        last_of(&rig.engine, running).kind,
+        EventKind::Cancelled
+    ));
+    assert!(matches!(
+        last_of(&rig.engine, waiting).kind,
+        EventKind::Cancelled
+    ));
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "a cancel must not wait for steps"
+    );
     // What is started later is not touched by it.
     for _ in 0..5 {
         rig.tokens.send(()).unwrap();
     }
     let later = rig.engine.start(settings("three")).unwrap();
-    assert!(matches!(last_of(&rig.engine, later).kind, EventKind::Finished(_)));
+    assert!(matches!(
+        last_of(&rig.engine, later).kind,
+        EventKind::Finished(_)
+    ));
 }
 
 #[test]
@@ -199,13 +226,19 @@ fn a_panic_becomes_an_event_and_a_fresh_worker() {
     let EventKind::Failed(why) = last_of(&rig.engine, bad).kind else {
         panic!("a panic must be told");
     };
-    assert!(why.contains("internal error") && why.contains("try again"), "{why}");
+    assert!(
+        why.contains("internal error") && why.contains("try again"),
+        "{why}"
+    );
     assert_eq!(rig.pipelines.load(Ordering::SeqCst), 2);
     for _ in 0..5 {
         rig.tokens.send(()).unwrap();
     }
     let good = rig.engine.start(settings("fine")).unwrap();
-    assert!(matches!(last_of(&rig.engine, good).kind, EventKind::Finished(_)));
+    assert!(matches!(
+        last_of(&rig.engine, good).kind,
+        EventKind::Finished(_)
+    ));
 }
 
 #[test]

@@ -8,35 +8,135 @@ use std::path::{Path, PathBuf};
 const NEVER: &[(&str, &[&str])] = &[
     (
         "schedule",
-        &["egui", "eframe", "candle", "ffmpeg", "std::thread", "std::fs", "crate::engine", "crate::models", "crate::sampler", "crate::media", "crate::project", "crate::app", "crate::ui", "crate::preview", "crate::cli"],
+        &[
+            "egui",
+            "eframe",
+            "candle",
+            "ffmpeg",
+            "std::thread",
+            "std::fs",
+            "crate::engine",
+            "crate::models",
+            "crate::sampler",
+            "crate::media",
+            "crate::project",
+            "crate::app",
+            "crate::ui",
+            "crate::preview",
+            "crate::cli",
+        ],
     ),
     (
         "sampler",
-        &["egui", "eframe", "ffmpeg", "std::fs", "std::thread", "crate::engine", "crate::models", "crate::media", "crate::project", "crate::app", "crate::ui", "crate::preview", "crate::cli"],
+        &[
+            "egui",
+            "eframe",
+            "ffmpeg",
+            "std::fs",
+            "std::thread",
+            "crate::engine",
+            "crate::models",
+            "crate::media",
+            "crate::project",
+            "crate::app",
+            "crate::ui",
+            "crate::preview",
+            "crate::cli",
+        ],
     ),
     (
         "models",
-        &["egui", "eframe", "ffmpeg", "std::thread", "crate::engine", "crate::media", "crate::app", "crate::ui", "crate::cli"],
+        &[
+            "egui",
+            "eframe",
+            "ffmpeg",
+            "std::thread",
+            "crate::engine",
+            "crate::media",
+            "crate::app",
+            "crate::ui",
+            "crate::cli",
+        ],
     ),
     (
         "preview",
-        &["candle", "ffmpeg", "crate::models", "crate::sampler", "crate::engine", "crate::app", "crate::ui", "crate::cli"],
+        &[
+            "candle",
+            "ffmpeg",
+            "crate::models",
+            "crate::sampler",
+            "crate::engine",
+            "crate::app",
+            "crate::ui",
+            "crate::cli",
+        ],
     ),
     (
         "media",
-        &["candle", "egui", "eframe", "crate::models", "crate::sampler", "crate::engine", "crate::preview", "crate::app", "crate::ui", "crate::cli"],
+        &[
+            "candle",
+            "egui",
+            "eframe",
+            "crate::models",
+            "crate::sampler",
+            "crate::engine",
+            "crate::preview",
+            "crate::app",
+            "crate::ui",
+            "crate::cli",
+        ],
     ),
     (
         "project",
-        &["egui", "eframe", "candle", "crate::engine", "crate::models", "crate::sampler", "crate::preview", "crate::app", "crate::ui", "crate::cli"],
+        &[
+            "egui",
+            "eframe",
+            "candle",
+            "crate::engine",
+            "crate::models",
+            "crate::sampler",
+            "crate::preview",
+            "crate::app",
+            "crate::ui",
+            "crate::cli",
+        ],
     ),
-    ("engine", &["egui", "eframe", "crate::app", "crate::ui", "crate::cli"]),
+    (
+        "engine",
+        &["egui", "eframe", "crate::app", "crate::ui", "crate::cli"],
+    ),
     (
         "ui",
-        &["candle", "ffmpeg", "std::fs", "crate::models", "crate::sampler", "crate::cli"],
+        &[
+            "candle",
+            "ffmpeg",
+            "std::fs",
+            "crate::models",
+            "crate::sampler",
+            "crate::cli",
+        ],
     ),
-    ("app", &["candle", "ffmpeg", "crate::models", "crate::sampler", "crate::cli"]),
-    ("cli", &["egui", "eframe", "crate::app", "crate::ui", "candle_nn", "ffmpeg"]),
+    (
+        "app",
+        &[
+            "candle",
+            "ffmpeg",
+            "crate::models",
+            "crate::sampler",
+            "crate::cli",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "egui",
+            "eframe",
+            "crate::app",
+            "crate::ui",
+            "candle_nn",
+            "ffmpeg",
+        ],
+    ),
 ];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -73,7 +173,10 @@ fn dependencies_run_one_way() {
                 for word in *never {
                     if line.contains(word) {
                         let file = file.strip_prefix(&src).unwrap().display();
-                        faults.push(format!("src/{file}:{number}: {room} must not know {word}: {}", line.trim()));
+                        faults.push(format!(
+                            "src/{file}:{number}: {room} must not know {word}: {}",
+                            line.trim()
+                        ));
                     }
                 }
             }
@@ -89,7 +192,10 @@ fn every_room_has_its_rule() {
         let entry = entry.unwrap();
         if entry.path().is_dir() {
             let name = entry.file_name().into_string().unwrap();
-            assert!(NEVER.iter().any(|(room, _)| *room == name), "src/{name} has no rule in this test");
+            assert!(
+                NEVER.iter().any(|(room, _)| *room == name),
+                "src/{name} has no rule in this test"
+            );
         }
     }
 }

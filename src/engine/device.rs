@@ -62,7 +62,11 @@ impl OpenDevice {
                 .or_else(|_| Device::new_metal(0))
                 .unwrap_or(Device::Cpu),
         };
-        let dtype = dtype.unwrap_or(if device.is_cpu() { DType::F32 } else { DType::BF16 });
+        let dtype = dtype.unwrap_or(if device.is_cpu() {
+            DType::F32
+        } else {
+            DType::BF16
+        });
         Ok(Self {
             device,
             dtype,
@@ -72,7 +76,12 @@ impl OpenDevice {
 }
 
 fn first_line(error: &candle_core::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl fmt::Display for OpenDevice {
@@ -103,6 +112,11 @@ mod tests {
     fn a_missing_gpu_gets_a_sentence() {
         let why = OpenDevice::open(DeviceChoice::Cuda(0), None).unwrap_err();
         assert!(why.contains("use --device cpu"), "{why}");
-        assert!(OpenDevice::open(DeviceChoice::Best, None).unwrap().device.is_cpu());
+        assert!(
+            OpenDevice::open(DeviceChoice::Best, None)
+                .unwrap()
+                .device
+                .is_cpu()
+        );
     }
 }

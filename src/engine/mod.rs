@@ -4,16 +4,22 @@ mod device;
 mod eta;
 mod event;
 mod handle;
+mod loaded;
 mod memory;
+mod pair_pipeline;
 mod pipeline;
+mod rules;
+mod tensors;
 mod threads;
+mod timings;
 
-pub use device::{DeviceChoice, OpenDevice};
-pub use eta::Eta;
+pub use device::DeviceChoice;
 pub use event::{
-    EngineEvent, EventKind, FinishedRun, PairRules, PairSummary, Phase, RunId, RunReport, StepReport,
+    EngineEvent, EventKind, FinishedRun, PairRules, PairSummary, Phase, RunId, RunReport,
+    StepReport,
 };
 pub use handle::{EngineHandle, Wake};
 pub use memory::peak_rss_bytes;
+pub use pair_pipeline::{EngineOptions, PairPipeline};
 pub use pipeline::{Pipeline, PipelineFactory, Progress, RunError, RunRequest};
 pub use threads::set_threads;

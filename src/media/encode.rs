@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::{Clip, Format, MediaError, gif, sequence, video};
-use crate::project::write_atomic;
+use crate::project::{AtomicFile, write_atomic};
 
 /// The largest side written, in pixels; beyond it no common player follows.
 const MAX_SIDE_PX: usize = 16_384;
@@ -35,6 +35,15 @@ impl Watch<'_> {
         } else {
             Ok(())
         }
+    }
+}
+
+/// Refuses early what [`encode`] would refuse late: an ending no format has, a missing or read-only
+/// folder, an existing file. A temporary file is made and vanishes.
+pub fn check_target(path: &Path, overwrite: bool) -> Result<(), MediaError> {
+    match Format::from_path(path)? {
+        Format::PngFolder => sequence::check_target(path, overwrite).map(drop),
+        _ => Ok(AtomicFile::create(path, overwrite).map(drop)?),
     }
 }
 

@@ -14,7 +14,7 @@ mod video;
 
 pub use clip::Clip;
 pub use decode::{read_clip, read_comment};
-pub use encode::{EncodeOptions, encode};
+pub use encode::{EncodeOptions, check_target, encode};
 pub use error::MediaError;
 pub use format::Format;
 pub use job::{ExportJob, ExportStatus};

@@ -80,11 +80,14 @@ pub(super) fn write(
 }
 
 /// Whether there is an earlier sequence to replace. A folder with anything else in it is never touched.
-fn check_target(target: &Path, overwrite: bool) -> Result<bool, MediaError> {
+pub(super) fn check_target(target: &Path, overwrite: bool) -> Result<bool, MediaError> {
     if target.file_name().is_none() {
         return Err(AtomicError::NoName(target.to_owned()).into());
     }
     let Ok(meta) = fs::symlink_metadata(target) else {
+        if !folder_of(target).is_dir() {
+            return Err(AtomicError::NoFolder(folder_of(target).to_owned()).into());
+        }
         return Ok(false);
     };
     if !overwrite {

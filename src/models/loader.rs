@@ -66,6 +66,17 @@ pub(super) fn read_config<T: DeserializeOwned>(model: &Path, name: &str) -> Resu
     read_json(&component(model, name)?.join("config.json"))
 }
 
+/// The parameters of a component (`transformer`, `vae` or `text_encoder`) of a model folder, read
+/// off the headers of its weight files.
+pub fn parameter_count(model: &Path, name: &str) -> Result<usize, ModelError> {
+    let stem = if name == "text_encoder" {
+        TRANSFORMERS_STEM
+    } else {
+        DIFFUSERS_STEM
+    };
+    Ok(Weights::open(&component(model, name)?, stem)?.parameters())
+}
+
 /// The SHA-256 of a model folder's transformer weights, in hexadecimal: of one file, or of the
 /// shards one after the other in the order of their names. Reads every byte, so it takes a
 /// second or so for each gigabyte.

@@ -5,13 +5,13 @@ mod compat;
 mod error;
 mod loader;
 mod pair;
-pub mod registry;
 mod weights;
 
 pub mod nn;
+pub mod registry;
 pub mod wan;
 
 pub use compat::check_compatible;
 pub use error::ModelError;
-pub use loader::file_hash;
+pub use loader::{file_hash, parameter_count};
 pub use pair::{PairDefaults, PairSpec, PreviewFactors};

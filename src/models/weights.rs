@@ -65,6 +65,12 @@ impl Weights {
         &self.files
     }
 
+    /// The numbers in all tensors.
+    pub(super) fn parameters(&self) -> usize {
+        let numbers = |entry: &Entry| entry.shape.iter().product::<usize>();
+        self.entries.values().map(numbers).sum()
+    }
+
     /// The values of a tensor as f32 on the CPU; `None` where there is no such tensor.
     pub(super) fn values(&self, name: &str) -> Result<Option<Vec<f32>>, ModelError> {
         if !self.entries.contains_key(name) {

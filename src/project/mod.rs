@@ -1,6 +1,7 @@
 //! What a person works on and what is kept of it: run settings, recipes, files on disk.
 
 mod atomic;
+pub mod paths;
 mod recipe;
 mod settings;
 

@@ -145,7 +145,11 @@ mod tests {
                 ModelRole::Large => &self.large,
                 _ => &self.small,
             };
-            Ok(Guided { model, prompt: &self.prompt, negative: &self.negative })
+            Ok(Guided {
+                model,
+                prompt: &self.prompt,
+                negative: &self.negative,
+            })
         }
     }
 
@@ -153,7 +157,14 @@ mod tests {
         let boundaries: &[f64] = if letters.len() == 3 { &[0.3, 0.7] } else { &[] };
         let steps = Plan::parse(letters, boundaries).unwrap().steps(10, cfg);
         let noise = initial_noise(1, SHAPE, &Device::Cpu)?;
-        denoise(&noise, &SigmaGrid::flow_uniform(10, 3.0), &steps, pair, &Cancel::new(), &mut |_| Ok(()))
+        denoise(
+            &noise,
+            &SigmaGrid::flow_uniform(10, 3.0),
+            &steps,
+            pair,
+            &Cancel::new(),
+            &mut |_| Ok(()),
+        )
     }
 
     fn mean(t: &Tensor) -> f64 {
@@ -173,7 +184,9 @@ mod tests {
         let end = run(&Pair::new(2.0, -3.0), "LSL", 1.0).unwrap();
         assert!((mean(end.last()) - 2.0).abs() < 1e-5);
         // Step 4 is the small model's: the estimate heads for its own target.
-        let x0 = (end.state(4) - (end.velocity(4) * SigmaGrid::flow_uniform(10, 3.0).sigma(4)).unwrap()).unwrap();
+        let x0 = (end.state(4)
+            - (end.velocity(4) * SigmaGrid::flow_uniform(10, 3.0).sigma(4)).unwrap())
+        .unwrap();
         assert!((mean(&x0) + 3.0).abs() < 1e-4);
     }
 
@@ -187,7 +200,10 @@ mod tests {
     #[test]
     fn numbers_that_are_none_end_the_run() {
         let error = run(&Pair::new(f64::NAN, 0.0), "SLL", 1.0).unwrap_err();
-        assert!(error.to_string().contains("large model's result at step 4"), "{error}");
+        assert!(
+            error.to_string().contains("large model's result at step 4"),
+            "{error}"
+        );
         assert!(is_finite(&Tensor::new(&[1e38f32, 1e38, 1e38], &Device::Cpu).unwrap()).unwrap());
         assert!(!is_finite(&Tensor::new(&[0.0f32, f32::INFINITY], &Device::Cpu).unwrap()).unwrap());
     }
@@ -199,13 +215,20 @@ mod tests {
         let noise = initial_noise(1, SHAPE, &Device::Cpu).unwrap();
         let cancel = Cancel::new();
         let mut seen = 0;
-        let result = denoise(&noise, &SigmaGrid::flow_uniform(10, 1.0), &steps, &pair, &cancel.clone(), &mut |view| {
-            seen += 1;
-            if view.step == 2 {
-                cancel.cancel();
-            }
-            Ok(())
-        });
+        let result = denoise(
+            &noise,
+            &SigmaGrid::flow_uniform(10, 1.0),
+            &steps,
+            &pair,
+            &cancel.clone(),
+            &mut |view| {
+                seen += 1;
+                if view.step == 2 {
+                    cancel.cancel();
+                }
+                Ok(())
+            },
+        );
         assert!(matches!(result, Err(SampleError::Cancelled)));
         assert_eq!(seen, 3);
     }

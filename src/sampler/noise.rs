@@ -14,7 +14,9 @@ pub fn initial_noise(
 ) -> Result<Tensor, SampleError> {
     let count = shape.0 * shape.1 * shape.2 * shape.3 * shape.4;
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
-    let values: Vec<f32> = (0..count).map(|_| StandardNormal.sample(&mut rng)).collect();
+    let values: Vec<f32> = (0..count)
+        .map(|_| StandardNormal.sample(&mut rng))
+        .collect();
     Ok(Tensor::from_vec(values, shape, device)?)
 }
 
@@ -36,6 +38,9 @@ mod tests {
         let n = a.len() as f32;
         let mean = a.iter().sum::<f32>() / n;
         let var = a.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / n;
-        assert!(mean.abs() < 0.05 && (var - 1.0).abs() < 0.05, "{mean} {var}");
+        assert!(
+            mean.abs() < 0.05 && (var - 1.0).abs() < 0.05,
+            "{mean} {var}"
+        );
     }
 }

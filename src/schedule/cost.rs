@@ -92,9 +92,16 @@ mod tests {
 
     fn wan(role: ModelRole) -> ModelCost {
         // TFLOPs of one forward in the paper's convention: 29950 and 3129 over 50 steps.
-        let linear = if role == ModelRole::Large { 599.0 } else { 62.58 };
+        let linear = if role == ModelRole::Large {
+            599.0
+        } else {
+            62.58
+        };
         ModelCost {
-            flops: Flops { linear, attention: 100.0 },
+            flops: Flops {
+                linear,
+                attention: 100.0,
+            },
             pass_secs: (role == ModelRole::Large).then_some(2.0),
         }
     }
@@ -112,7 +119,8 @@ mod tests {
             let cost = plan_cost(&plan.steps(50, 5.0), wan);
             assert!(
                 (cost.paper_flops / published - 1.0).abs() < 1e-3,
-                "{letters}: {} against {published}", cost.paper_flops
+                "{letters}: {} against {published}",
+                cost.paper_flops
             );
         }
     }

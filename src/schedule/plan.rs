@@ -300,7 +300,10 @@ mod tests {
                 boundaries.sort_by(f64::total_cmp);
                 let stages = roles
                     .into_iter()
-                    .map(|r| Stage { model: ModelRole::ALL[r], cfg: None })
+                    .map(|r| Stage {
+                        model: ModelRole::ALL[r],
+                        cfg: None,
+                    })
                     .collect();
                 Plan::new(stages, boundaries).unwrap()
             })
@@ -388,7 +391,10 @@ mod tests {
         );
         assert_eq!(
             Plan::parse("LSL", &[0.1]).unwrap_err(),
-            PlanError::BoundaryCount { stages: 3, boundaries: 1 }
+            PlanError::BoundaryCount {
+                stages: 3,
+                boundaries: 1
+            }
         );
         assert_eq!(
             Plan::parse("LS", &[1.5]).unwrap_err(),

@@ -1,25 +1,10 @@
 use super::TransformerConfig;
-
-/// Floating-point operations of one forward pass, a multiplication and an addition counting two.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Flops {
-    /// Matrix products with weights. This alone is the convention of the FlowBlending paper
-    /// (arXiv 2512.24724), one pass a step.
-    pub linear: f64,
-    /// Products of queries with keys and of weights with values.
-    pub attention: f64,
-}
-
-impl Flops {
-    /// Both parts.
-    pub fn total(self) -> f64 {
-        self.linear + self.attention
-    }
-}
+use crate::schedule::Flops;
 
 impl TransformerConfig {
     /// The cost of one forward pass over `tokens` video tokens and `text_tokens` text tokens,
-    /// without guidance's second pass.
+    /// without guidance's second pass. `linear` alone is the convention of the FlowBlending
+    /// paper (arXiv 2512.24724).
     ///
     /// A block of width d and inner width f over N tokens with C of text costs
     /// `8 N d^2` for self-attention's four layers, `4 N d^2 + 4 C d^2` for cross-attention's,
@@ -72,9 +57,9 @@ mod tests {
         let config = TransformerConfig::wan_14b();
         let flops = config.flops(24_960, 512);
         assert!(
-            (flops.total() / 1e12 - 1119.8).abs() < 1.5,
+            (flops.full() / 1e12 - 1119.8).abs() < 1.5,
             "{}",
-            flops.total()
+            flops.full()
         );
     }
 }

@@ -11,7 +11,6 @@ mod transformer;
 mod vae;
 
 pub use config::{TextConfig, TransformerConfig, VaeConfig};
-pub use cost::Flops;
 pub use size::{check_size, latent_shape};
 pub use text::TextEncoder;
 pub use transformer::WanTransformer;

@@ -1,0 +1,178 @@
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::CliError;
+use super::options::{DenoiseOptions, GlobalOptions};
+use super::progress::ProgressLine;
+use super::session::Session;
+use crate::engine::{EventKind, FinishedRun, RunRequest, peak_rss_bytes};
+use crate::media::{self, EncodeOptions};
+use crate::project::{Recipe, RunSettings};
+
+/// Options of `flowblend generate`.
+#[derive(Debug, Args)]
+pub(super) struct GenerateOptions {
+    /// What the clip should show.
+    prompt: String,
+    #[command(flatten)]
+    denoise: DenoiseOptions,
+    /// The clip; its ending chooses the format: .mp4 .webm .mov .gif, or a folder for PNGs [default: a
+    /// dated name].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace an existing file.
+    #[arg(long)]
+    overwrite: bool,
+    /// Start from the tensor `latents` (f32, NCTHW, unit noise) of a safetensors file.
+    #[arg(long, value_name = "FILE")]
+    init_latents: Option<PathBuf>,
+    /// Write the final latents, normalised, as the transformer sees them.
+    #[arg(long, value_name = "FILE")]
+    save_latents: Option<PathBuf>,
+    /// Write x after every step, the velocity and run.json.
+    #[arg(long, value_name = "DIR")]
+    save_trajectory: Option<PathBuf>,
+}
+
+pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Result<(), CliError> {
+    options.denoise.check()?;
+    // Everything that can be refused is refused before the first second of computing.
+    let check = |out: &Path| {
+        media::check_target(out, options.overwrite).map_err(|why| CliError::Failed(why.to_string()))
+    };
+    if let Some(out) = &options.out {
+        check(out)?;
+    }
+    let mut session = Session::start(global)?;
+    let pair = session.describe(options.denoise.pair())?;
+    let settings = options.denoise.settings(&pair, &options.prompt)?;
+    let out = match &options.out {
+        Some(out) => out.clone(),
+        None => {
+            let out = PathBuf::from(dated_name(&settings));
+            check(&out)?;
+            out
+        }
+    };
+    if options.denoise.seed_is_random() && !global.json {
+        eprintln!("seed {}", settings.seed);
+    }
+    let request = RunRequest {
+        settings,
+        init_latents: options.init_latents.clone(),
+        save_latents: options.save_latents.clone(),
+        save_trajectory: options.save_trajectory.clone(),
+        overwrite: options.overwrite,
+    };
+    let finished = wait_for_clip(&mut session, request)?;
+    let encode_start = std::time::Instant::now();
+    write_clip(&session, &finished, &out, options.overwrite)?;
+    let encode_secs = encode_start.elapsed().as_secs_f64();
+    if global.json {
+        println!("{}", summary(&finished, &out, encode_secs));
+    } else {
+        println!("{}", out.display());
+    }
+    Ok(())
+}
+
+/// `flowblend-20260102-030405-SEED.mp4`, in local time.
+fn dated_name(settings: &RunSettings) -> String {
+    let now = jiff::ZonedDateTime::now();
+    format!(
+        "flowblend-{}-{}.mp4",
+        now.strftime("%Y%m%d-%H%M%S"),
+        settings.seed
+    )
+}
+
+fn wait_for_clip(session: &mut Session, request: RunRequest) -> Result<FinishedRun, CliError> {
+    let progress = ProgressLine::new(request.settings.steps);
+    let run = session.engine.start(request).map_err(CliError::Failed)?;
+    let result = loop {
+        let Some(event) = session.engine.wait() else {
+            break Err(CliError::Failed(
+                "the engine stopped without a word; please report this".to_owned(),
+            ));
+        };
+        if event.run != run {
+            continue;
+        }
+        match event.kind {
+            EventKind::Phase(phase) => progress.phase(phase),
+            EventKind::Step(step) => progress.step(&step),
+            EventKind::Finished(finished) => break Ok(*finished),
+            EventKind::Cancelled => break Err(CliError::Interrupted),
+            EventKind::Failed(why) => break Err(CliError::Failed(why)),
+            EventKind::Decoded { .. } | EventKind::Pair(_) | EventKind::PairFailed(..) => {}
+        }
+    };
+    progress.finish();
+    result
+}
+
+fn write_clip(
+    session: &Session,
+    finished: &FinishedRun,
+    out: &Path,
+    overwrite: bool,
+) -> Result<(), CliError> {
+    let recipe = Recipe::new(
+        finished.settings.clone(),
+        finished.report.model_hashes.clone(),
+    );
+    let options = EncodeOptions {
+        comment: Some(
+            recipe
+                .to_json()
+                .map_err(|why| CliError::Failed(why.to_string()))?,
+        ),
+        ..EncodeOptions::default()
+    };
+    let result = media::encode(
+        &finished.clip,
+        out,
+        &options,
+        overwrite,
+        &mut |_, _| {},
+        &|| session.is_interrupted(),
+    );
+    match result {
+        Err(_) if session.is_interrupted() => Err(CliError::Interrupted),
+        Err(why) => Err(CliError::Failed(why.to_string())),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn summary(finished: &FinishedRun, out: &Path, encode_secs: f64) -> serde_json::Value {
+    let FinishedRun {
+        settings,
+        clip,
+        report,
+    } = finished;
+    let hashes: serde_json::Map<_, _> = report
+        .model_hashes
+        .iter()
+        .map(|(role, hash)| (role.name().to_owned(), json!(hash)))
+        .collect();
+    json!({
+        "plan": settings.plan.letters(),
+        "boundaries": settings.plan.boundaries(),
+        "seed": settings.seed,
+        "settings": settings,
+        "steps": report.steps,
+        "load_secs": report.load_secs,
+        "text_secs": report.encode_secs,
+        "denoise_secs": report.denoise_secs,
+        "decode_secs": report.decode_secs,
+        "write_secs": encode_secs,
+        "peak_memory_bytes": peak_rss_bytes(),
+        "flops": { "paper": report.paper_flops, "full": report.full_flops },
+        "device": report.device,
+        "models": hashes,
+        "frames": clip.frames.len(),
+        "files": std::iter::once(out).chain(report.files.iter().map(PathBuf::as_path)).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,216 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::CliError;
+use crate::engine::{DeviceChoice, EngineOptions, PairPipeline, PairSummary, PipelineFactory};
+use crate::project::{PairRef, RunSettings};
+use crate::schedule::{Plan, Solver};
+
+/// Number formats that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum DtypeOption {
+    F32,
+    Bf16,
+    F16,
+}
+
+/// Options every command takes.
+#[derive(Debug, Args)]
+pub(super) struct GlobalOptions {
+    /// Where to compute: cpu, cuda, cuda:N or metal [default: best present].
+    #[arg(long, global = true, value_name = "DEVICE")]
+    device: Option<DeviceChoice>,
+    /// Number format of weights and activations [default: f32 on a CPU, bf16 on a GPU].
+    #[arg(long, global = true)]
+    dtype: Option<DtypeOption>,
+    /// CPU threads [default: all cores].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// One JSON object on stdout and nothing else there.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+impl GlobalOptions {
+    /// Fixes the number of threads of every library, before the first of them looks.
+    pub(super) fn apply_threads(&self) {
+        if let Some(threads) = self.threads {
+            crate::engine::set_threads(usize::from(threads));
+        }
+    }
+
+    /// What makes the real pipeline on the engine's thread.
+    pub(super) fn pipeline(&self) -> PipelineFactory {
+        let options = EngineOptions {
+            device: self.device.unwrap_or_default(),
+            dtype: self.dtype.map(|dtype| match dtype {
+                DtypeOption::F32 => candle_core::DType::F32,
+                DtypeOption::Bf16 => candle_core::DType::BF16,
+                DtypeOption::F16 => candle_core::DType::F16,
+            }),
+        };
+        Box::new(move || Box::new(PairPipeline::new(options)))
+    }
+}
+
+/// Options of everything that runs or plans a denoise. What is left out, the pair decides.
+#[derive(Debug, Args)]
+pub(super) struct DenoiseOptions {
+    /// A known pair; the bundled one is demo.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["large", "small"])]
+    pair: Option<String>,
+    /// Folder of the large model, in diffusers layout; it brings the VAE and the text encoder.
+    #[arg(long, value_name = "DIR", requires = "small")]
+    large: Option<PathBuf>,
+    /// Folder of the small model, in diffusers layout.
+    #[arg(long, value_name = "DIR", requires = "large")]
+    small: Option<PathBuf>,
+    /// Stage letters, any number: L (large), S (small), D (distilled), or names split by commas.
+    #[arg(long, default_value = "LSL")]
+    plan: String,
+    /// Where each next stage starts, as fractions of the steps.
+    #[arg(
+        long,
+        value_name = "F,F",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
+    boundaries: Option<Vec<f64>>,
+    /// Denoising steps.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Flow shift of the sigma grid.
+    #[arg(long, allow_negative_numbers = true)]
+    shift: Option<f64>,
+    /// How the velocity is integrated: euler.
+    #[arg(long)]
+    solver: Option<Solver>,
+    /// Guidance scale: one value, or one a stage.
+    #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
+    cfg: Option<Vec<f64>>,
+    /// What the clip should not show.
+    #[arg(long)]
+    negative: Option<String>,
+    /// Seed of the initial noise [default: random, and printed].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Width and height in pixels.
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    size: Option<(usize, usize)>,
+    /// Frames of the clip.
+    #[arg(long)]
+    frames: Option<usize>,
+    /// Frames a second.
+    #[arg(long, allow_negative_numbers = true)]
+    fps: Option<f64>,
+}
+
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let wrong = || format!("'{text}' is not a size; write for example 64x64");
+    let (width, height) = text.split_once(['x', 'X', '×']).ok_or_else(wrong)?;
+    let number = |t: &str| t.trim().parse().map_err(|_| wrong());
+    Ok((number(width)?, number(height)?))
+}
+
+impl DenoiseOptions {
+    /// The pair asked for.
+    pub(super) fn pair(&self) -> PairRef {
+        match (&self.large, &self.small) {
+            (Some(large), Some(small)) => PairRef::Folders {
+                large: large.clone(),
+                small: small.clone(),
+            },
+            _ => self
+                .pair
+                .clone()
+                .map_or_else(PairRef::default, PairRef::Named),
+        }
+    }
+
+    /// What can be refused before any file is opened.
+    pub(super) fn check(&self) -> Result<(), CliError> {
+        let stages = Plan::count_stages(&self.plan).map_err(usage)?;
+        if let Some(boundaries) = &self.boundaries {
+            Plan::parse(&self.plan, boundaries).map_err(usage)?;
+        }
+        if let Some(cfgs) = &self.cfg {
+            if cfgs.len() != 1 && cfgs.len() != stages {
+                return Err(usage(crate::schedule::PlanError::CfgCount {
+                    given: cfgs.len(),
+                    stages,
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings of the run: these options over the pair's own.
+    pub(super) fn settings(
+        &self,
+        pair: &PairSummary,
+        prompt: &str,
+    ) -> Result<RunSettings, CliError> {
+        let defaults = &pair.defaults;
+        let cfgs = self.cfg.clone().unwrap_or_else(|| vec![defaults.cfg]);
+        let boundaries = match &self.boundaries {
+            Some(given) => given.clone(),
+            None => default_boundaries(
+                Plan::count_stages(&self.plan).map_err(usage)?,
+                &defaults.plan,
+            ),
+        };
+        let plan = Plan::parse(&self.plan, &boundaries)
+            .and_then(|plan| plan.with_stage_cfgs(&cfgs))
+            .map_err(usage)?;
+        let (width, height) = self.size.unwrap_or((defaults.width, defaults.height));
+        let settings = RunSettings {
+            pair: self.pair(),
+            prompt: prompt.to_owned(),
+            negative: self
+                .negative
+                .clone()
+                .unwrap_or_else(|| defaults.negative.clone()),
+            seed: self.seed.unwrap_or_else(random_seed),
+            plan,
+            steps: self.steps.unwrap_or(defaults.steps),
+            shift: self.shift.unwrap_or(defaults.shift),
+            solver: self.solver.unwrap_or(defaults.solver),
+            cfg: cfgs.first().copied().unwrap_or(defaults.cfg),
+            width,
+            height,
+            frames: self.frames.unwrap_or(defaults.frames),
+            fps: self.fps.unwrap_or(defaults.fps),
+        };
+        settings.check().map_err(usage)?;
+        pair.rules
+            .check_size(settings.size())
+            .map_err(CliError::Usage)?;
+        Ok(settings)
+    }
+
+    /// Whether the seed was left to chance.
+    pub(super) fn seed_is_random(&self) -> bool {
+        self.seed.is_none()
+    }
+}
+
+fn usage(why: impl std::fmt::Display) -> CliError {
+    CliError::Usage(why.to_string())
+}
+
+/// The pair's boundaries where the plan has as many; else stages of equal length.
+fn default_boundaries(stages: usize, defaults: &Plan) -> Vec<f64> {
+    if stages == defaults.stages().len() {
+        defaults.boundaries().to_vec()
+    } else {
+        (1..stages).map(|i| i as f64 / stages as f64).collect()
+    }
+}
+
+/// A seed short enough to read aloud.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    // The standard library keys each RandomState with the system's randomness.
+    RandomState::new().hash_one("seed") % 1_000_000_000
+}

@@ -1,0 +1,149 @@
+use serde_json::json;
+
+use super::CliError;
+use super::options::{DenoiseOptions, GlobalOptions};
+use super::session::Session;
+use crate::engine::PairSummary;
+use crate::project::RunSettings;
+use crate::schedule::{ModelRole, Plan, PlanCost, Stage};
+
+/// `flowblend plan`: what a run would cost. Runs nothing.
+pub(super) fn plan(options: &DenoiseOptions, global: &GlobalOptions) -> Result<(), CliError> {
+    options.check()?;
+    let session = Session::start(global)?;
+    let pair = session.describe(options.pair())?;
+    let settings = options.settings(&pair, &pair.defaults.prompt)?;
+    let reference = all_large(&settings);
+    let (cost, full) = (pair.cost(&settings), pair.cost(&reference));
+    if global.json {
+        println!("{}", to_json(&pair, &settings, &cost, &full));
+    } else {
+        print(&pair, &settings, &cost, &full);
+    }
+    Ok(())
+}
+
+/// The same run with the large model throughout: what blending is measured against.
+fn all_large(settings: &RunSettings) -> RunSettings {
+    let stages = settings
+        .plan
+        .stages()
+        .iter()
+        .map(|stage| Stage {
+            model: ModelRole::Large,
+            cfg: stage.cfg,
+        })
+        .collect();
+    let plan = Plan::new(stages, settings.plan.boundaries().to_vec());
+    RunSettings {
+        plan: plan.unwrap_or_else(|_| settings.plan.clone()),
+        ..settings.clone()
+    }
+}
+
+fn print(pair: &PairSummary, settings: &RunSettings, cost: &PlanCost, full: &PlanCost) {
+    let grid = settings.grid();
+    let (width, height, frames) = settings.size();
+    println!(
+        "{} on {}: plan {}, {} steps, shift {}, {} · {width}x{height}, {frames} frames at {} fps",
+        pair.name,
+        pair.device,
+        settings.plan.letters(),
+        settings.steps,
+        settings.shift,
+        settings.solver,
+        settings.fps
+    );
+    println!(
+        "{:>4}  {:<9} {:>8} {:>9} {:>5}  {:>9}  {:>8}",
+        "step", "model", "sigma", "timestep", "cfg", "GFLOP", "seconds"
+    );
+    for (i, step) in settings.step_plans().iter().enumerate() {
+        let model = pair.model_cost(step.model, settings.size());
+        let passes = step.passes() as f64;
+        println!(
+            "{:>4}  {:<9} {:>8.4} {:>9.2} {:>5.1}  {:>9.2}  {:>8}",
+            i + 1,
+            step.model.name(),
+            grid.sigma(i),
+            grid.timestep(i),
+            step.cfg,
+            model.flops.full() * passes / 1e9,
+            model
+                .pass_secs
+                .map_or_else(|| "-".to_owned(), |secs| format!("{:.3}", secs * passes)),
+        );
+    }
+    let seconds = |secs: Option<f64>| {
+        secs.map_or_else(
+            || "not measured yet; run it once".to_owned(),
+            |s| format!("{s:.2} s"),
+        )
+    };
+    println!(
+        "large model's share of the steps: {:.0} %",
+        cost.large_share * 100.0
+    );
+    println!(
+        "FLOPs, paper convention (linear layers, one pass): {:.4} T, LLL {:.4} T",
+        cost.paper_flops / 1e12,
+        full.paper_flops / 1e12
+    );
+    println!(
+        "FLOPs, full (attention, both passes): {:.4} T, LLL {:.4} T",
+        cost.full_flops / 1e12,
+        full.full_flops / 1e12
+    );
+    println!(
+        "denoise: {}, LLL {}",
+        seconds(cost.denoise_secs),
+        seconds(full.denoise_secs)
+    );
+    println!("decode: {}", seconds(pair.decode_secs_at(settings)));
+    println!(
+        "memory: about {:.2} GB",
+        pair.rules.memory_bytes(settings.size()) as f64 / 1e9
+    );
+}
+
+fn to_json(
+    pair: &PairSummary,
+    settings: &RunSettings,
+    cost: &PlanCost,
+    full: &PlanCost,
+) -> serde_json::Value {
+    let grid = settings.grid();
+    let steps: Vec<_> = settings
+        .step_plans()
+        .iter()
+        .enumerate()
+        .map(|(i, step)| {
+            let model = pair.model_cost(step.model, settings.size());
+            let passes = step.passes() as f64;
+            json!({
+                "step": i,
+                "stage": step.stage,
+                "model": step.model,
+                "sigma": grid.sigma(i),
+                "timestep": grid.timestep(i),
+                "cfg": step.cfg,
+                "paper_flops": model.flops.linear,
+                "full_flops": model.flops.full() * passes,
+                "secs": model.pass_secs.map(|secs| secs * passes),
+            })
+        })
+        .collect();
+    json!({
+        "pair": pair.name,
+        "device": pair.device,
+        "plan": settings.plan.letters(),
+        "boundaries": settings.plan.boundaries(),
+        "settings": settings,
+        "sigmas": grid.sigmas(),
+        "steps": steps,
+        "cost": cost,
+        "all_large": full,
+        "decode_secs": pair.decode_secs_at(settings),
+        "memory_bytes": pair.rules.memory_bytes(settings.size()),
+    })
+}

@@ -1,0 +1,63 @@
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal as _;
+
+use crate::engine::{Phase, StepReport};
+
+/// Tells a run's progress on stderr: a bar on a terminal, one line a step otherwise.
+pub(super) struct ProgressLine {
+    bar: Option<ProgressBar>,
+}
+
+impl ProgressLine {
+    pub(super) fn new(steps: usize) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{msg:>12} {bar:32} {pos}/{len} {prefix}");
+            let bar = ProgressBar::new(steps as u64);
+            if let Ok(style) = style {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar }
+    }
+
+    pub(super) fn phase(&self, phase: Phase) {
+        let word = match phase {
+            Phase::Loading => "loading",
+            Phase::Encoding => "reading",
+            Phase::Denoising => "denoising",
+            Phase::Decoding => "decoding",
+        };
+        match &self.bar {
+            Some(bar) => bar.set_message(word),
+            None => eprintln!("{word}"),
+        }
+    }
+
+    pub(super) fn step(&self, step: &StepReport) {
+        let eta = step
+            .eta_secs
+            .map(|secs| format!("about {secs:.0} s left"))
+            .unwrap_or_default();
+        match &self.bar {
+            Some(bar) => {
+                bar.set_prefix(format!("{} {eta}", step.model));
+                bar.set_position(step.step as u64 + 1);
+            }
+            None => eprintln!(
+                "step {}/{} {} sigma {:.4} {:.3} s {eta}",
+                step.step + 1,
+                step.of,
+                step.model,
+                step.sigma,
+                step.secs
+            ),
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,64 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::CliError;
+use super::options::GlobalOptions;
+use crate::engine::{EngineHandle, EventKind, PairSummary};
+use crate::project::PairRef;
+
+/// The engine, driven from a terminal.
+pub(super) struct Session {
+    pub(super) engine: EngineHandle,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Starts the engine and ties Ctrl+C to its cancel.
+    pub(super) fn start(global: &GlobalOptions) -> Result<Self, CliError> {
+        let engine = EngineHandle::spawn(global.pipeline(), Arc::new(|| {})).map_err(|why| {
+            CliError::Failed(format!(
+                "the engine's thread cannot start: {why}; close other programs and try again"
+            ))
+        })?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let cancel = engine.canceller();
+        let flag = Arc::clone(&interrupted);
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                // Asked twice: the person does not want to wait for a clean end. Files are written
+                // under temporary names, so nothing half-written stays under its own.
+                std::process::exit(130);
+            }
+            cancel();
+        })
+        .map_err(|why| CliError::Failed(format!("Ctrl+C cannot be handled: {why}")))?;
+        Ok(Self {
+            engine,
+            interrupted,
+        })
+    }
+
+    /// Looks a pair up.
+    pub(super) fn describe(&self, pair: PairRef) -> Result<Arc<PairSummary>, CliError> {
+        self.engine.describe(pair);
+        loop {
+            match self.engine.wait().map(|event| event.kind) {
+                Some(EventKind::Pair(summary)) => return Ok(summary),
+                Some(EventKind::PairFailed(_, why) | EventKind::Failed(why)) => {
+                    return Err(CliError::Failed(why));
+                }
+                Some(_) => {}
+                None => {
+                    return Err(CliError::Failed(
+                        "the engine stopped without a word; please report this".to_owned(),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Whether Ctrl+C was pressed.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,231 @@
+use std::collections::HashMap;
+
+use candle_core::{DType, Tensor};
+
+use super::device::OpenDevice;
+use super::pipeline::RunError;
+use crate::media::Clip;
+use crate::models::wan::{TextEncoder, WanTransformer, WanVae};
+use crate::models::{ModelError, PairSpec, check_compatible, file_hash};
+use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
+use crate::schedule::ModelRole;
+
+/// A pair whose parts come into memory as they are needed and stay for the next run.
+pub(super) struct LoadedPair {
+    spec: PairSpec,
+    device: OpenDevice,
+    large: Option<WanTransformer>,
+    small: Option<WanTransformer>,
+    vae: Option<WanVae>,
+    /// Text embeddings by prompt: the encoder is freed after use, and the same prompt is common.
+    embeddings: HashMap<String, Tensor>,
+    hashes: HashMap<ModelRole, String>,
+}
+
+impl LoadedPair {
+    /// Checks that the two models may be blended; loads nothing yet.
+    pub(super) fn open(spec: PairSpec, device: OpenDevice) -> Result<Self, RunError> {
+        check_compatible(&spec.large, &spec.small)?;
+        Ok(Self {
+            spec,
+            device,
+            large: None,
+            small: None,
+            vae: None,
+            embeddings: HashMap::new(),
+            hashes: HashMap::new(),
+        })
+    }
+
+    pub(super) fn is(&self, spec: &PairSpec) -> bool {
+        self.spec.large == spec.large && self.spec.small == spec.small
+    }
+
+    pub(super) fn load_transformer(
+        &mut self,
+        role: ModelRole,
+        cancel: &Cancel,
+    ) -> Result<(), RunError> {
+        cancel.check()?;
+        let (slot, folder) = match role {
+            ModelRole::Large => (&mut self.large, &self.spec.large),
+            ModelRole::Small => (&mut self.small, &self.spec.small),
+            ModelRole::Distilled => {
+                return Err(RunError::Failed(format!(
+                    "the pair {} has no distilled model; use L and S in the plan",
+                    self.spec.name
+                )));
+            }
+        };
+        if slot.is_none() {
+            *slot = Some(WanTransformer::load(
+                folder,
+                &self.device.device,
+                self.device.dtype,
+            )?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_vae(&mut self) -> Result<(), RunError> {
+        if self.vae.is_none() {
+            // The decode is short and sees every value; f32 keeps it free of banding.
+            self.vae = Some(WanVae::load(
+                &self.spec.large,
+                &self.device.device,
+                DType::F32,
+            )?);
+        }
+        Ok(())
+    }
+
+    /// Sends texts through the text encoder, unless they have been before.
+    pub(super) fn encode_texts(&mut self, texts: &[&str], cancel: &Cancel) -> Result<(), RunError> {
+        let missing: Vec<&str> = texts
+            .iter()
+            .copied()
+            .filter(|text| !self.embeddings.contains_key(*text))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let tokens = self.spec.defaults.text_tokens;
+        let encoder = TextEncoder::load(
+            &self.spec.large,
+            tokens,
+            &self.device.device,
+            self.device.dtype,
+        )?;
+        for text in missing {
+            cancel.check()?;
+            let embedding = encoder.encode(text)?;
+            self.embeddings.insert(text.to_owned(), embedding);
+        }
+        Ok(())
+    }
+
+    /// Ties the models of `roles` to texts that have been encoded.
+    pub(super) fn guide(
+        &self,
+        roles: &[ModelRole],
+        prompt: &str,
+        negative: &str,
+    ) -> Result<GuidedPair<'_>, RunError> {
+        let (prompt, negative) = (&self.embeddings[prompt], &self.embeddings[negative]);
+        let mut texts = HashMap::new();
+        for role in roles {
+            if let Some(model) = self.model(*role) {
+                texts.insert(*role, (model.context(prompt)?, model.context(negative)?));
+            }
+        }
+        Ok(GuidedPair { pair: self, texts })
+    }
+
+    fn model(&self, role: ModelRole) -> Option<&WanTransformer> {
+        match role {
+            ModelRole::Large => self.large.as_ref(),
+            ModelRole::Small => self.small.as_ref(),
+            ModelRole::Distilled => None,
+        }
+    }
+}
+
+/// The loaded models with the texts of one run.
+pub(super) struct GuidedPair<'a> {
+    pair: &'a LoadedPair,
+    texts: HashMap<ModelRole, (Context, Context)>,
+}
+
+impl ModelSet for GuidedPair<'_> {
+    fn guided(&self, role: ModelRole) -> Result<Guided<'_>, SampleError> {
+        let parts = self.pair.model(role).zip(self.texts.get(&role));
+        let Some((model, (prompt, negative))) = parts else {
+            return Err(SampleError::MissingModel(role.name()));
+        };
+        Ok(Guided {
+            model,
+            prompt,
+            negative,
+        })
+    }
+}
+
+impl LoadedPair {
+    fn vae(&self) -> Result<&WanVae, RunError> {
+        self.vae
+            .as_ref()
+            .ok_or_else(|| RunError::Failed("the VAE is not loaded; please report this".to_owned()))
+    }
+
+    /// Turns final latents into frames.
+    pub(super) fn decode(
+        &self,
+        latents: &Tensor,
+        fps: f64,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Clip, RunError> {
+        let video = self.vae()?.decode(latents, cancel, progress)?;
+        Ok(to_clip(&video, fps)?)
+    }
+
+    /// SHA-256 of the weights of `roles`, computed once.
+    pub(super) fn hashes(
+        &mut self,
+        roles: &[ModelRole],
+    ) -> Result<Vec<(ModelRole, String)>, RunError> {
+        let mut found = Vec::new();
+        for role in ModelRole::ALL
+            .into_iter()
+            .filter(|role| roles.contains(role))
+        {
+            let folder = match role {
+                ModelRole::Large => &self.spec.large,
+                _ => &self.spec.small,
+            };
+            if !self.hashes.contains_key(&role) {
+                self.hashes.insert(role, file_hash(folder)?);
+            }
+            found.push((role, self.hashes[&role].clone()));
+        }
+        Ok(found)
+    }
+}
+
+/// `(1, 3, F, H, W)` in -1..=1 to 8-bit frames, rounded to nearest.
+fn to_clip(video: &Tensor, fps: f64) -> Result<Clip, SampleError> {
+    let (_, _, frames, height, width) = video.dims5()?;
+    let bytes = ((video.clamp(-1.0, 1.0)? + 1.0)? * 127.5)?
+        .round()?
+        .to_dtype(DType::U8)?
+        .squeeze(0)?
+        .permute((1, 2, 3, 0))?
+        .contiguous()?;
+    let frames = (0..frames)
+        .map(|i| bytes.get(i)?.flatten_all()?.to_vec1::<u8>())
+        .collect::<candle_core::Result<_>>()?;
+    Ok(Clip {
+        width,
+        height,
+        fps,
+        frames,
+    })
+}
+
+impl From<ModelError> for RunError {
+    fn from(why: ModelError) -> Self {
+        match why {
+            ModelError::Cancelled => Self::Cancelled,
+            why => Self::Failed(why.to_string()),
+        }
+    }
+}
+
+impl From<SampleError> for RunError {
+    fn from(why: SampleError) -> Self {
+        match why {
+            SampleError::Cancelled => Self::Cancelled,
+            why => Self::Failed(why.to_string()),
+        }
+    }
+}

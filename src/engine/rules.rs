@@ -1,0 +1,82 @@
+use crate::engine::PairRules;
+use crate::models::wan::{self, TransformerConfig, VaeConfig, WanTransformer, WanVae};
+use crate::models::{ModelError, PairSpec, parameter_count};
+use crate::schedule::{Flops, ModelRole};
+
+/// What a WAN pair allows and costs, read from its configs and the headers of its weight files.
+#[derive(Debug)]
+pub(super) struct WanRules {
+    large: TransformerConfig,
+    small: TransformerConfig,
+    vae: VaeConfig,
+    parameters: [u64; 2],
+    vae_parameters: u64,
+    text_tokens: usize,
+    weight_bytes: u64,
+}
+
+impl WanRules {
+    /// Reads what is needed of a pair's folders; loads no weights. `weight_bytes` is what one value of
+    /// a transformer takes in memory.
+    pub(super) fn read(spec: &PairSpec, weight_bytes: usize) -> Result<Self, ModelError> {
+        Ok(Self {
+            large: WanTransformer::read_config(&spec.large)?,
+            small: WanTransformer::read_config(&spec.small)?,
+            vae: WanVae::read_config(&spec.large)?,
+            parameters: [
+                parameter_count(&spec.large, "transformer")? as u64,
+                parameter_count(&spec.small, "transformer")? as u64,
+            ],
+            vae_parameters: parameter_count(&spec.large, "vae")? as u64,
+            text_tokens: spec.defaults.text_tokens,
+            weight_bytes: weight_bytes as u64,
+        })
+    }
+
+    /// Parameters of the large and the small transformer.
+    pub(super) fn parameters(&self) -> [u64; 2] {
+        self.parameters
+    }
+
+    /// Latent channels.
+    pub(super) fn channels(&self) -> usize {
+        self.large.in_channels
+    }
+}
+
+impl PairRules for WanRules {
+    fn flops(&self, role: ModelRole, (width, height, frames): (usize, usize, usize)) -> Flops {
+        let config = match role {
+            ModelRole::Large => &self.large,
+            ModelRole::Small | ModelRole::Distilled => &self.small,
+        };
+        let tokens = config.tokens(wan::latent_shape(width, height, frames));
+        config.flops(tokens, self.text_tokens)
+    }
+
+    fn check_size(&self, (width, height, frames): (usize, usize, usize)) -> Result<(), String> {
+        wan::check_size(width, height, frames).map_err(|why| why.to_string())
+    }
+
+    fn memory_bytes(&self, (width, height, frames): (usize, usize, usize)) -> u64 {
+        let latents = wan::latent_shape(width, height, frames);
+        let tokens = self.large.tokens(latents) as u64;
+        let dim = self.large.inner_dim() as u64;
+        // A block holds its input, the modulated copy, q, k, v, the attention's result and the
+        // feed-forward's inner layer at once.
+        let block = tokens * (8 * dim + 2 * self.large.ffn_dim as u64) * 4;
+        // The last level of the decoder: four frames at full size, the widest layer with its input,
+        // output and two cached frames of each convolution.
+        let base = self.vae.decoder_base_dim.unwrap_or(self.vae.base_dim) as u64;
+        let pixels = (width * height) as u64;
+        let decode = pixels * base * 2 * (4 * 4 + 2 * 6) * 4;
+        // The clip as f32 in parts, then whole, then as bytes.
+        let video = pixels * frames as u64 * 3 * (4 + 4 + 1);
+        let weights =
+            (self.parameters[0] + self.parameters[1]) * self.weight_bytes + self.vae_parameters * 4;
+        weights + block.max(decode + video) + BASE_BYTES
+    }
+}
+
+/// What the program itself takes before any model is loaded.
+const BASE_BYTES: u64 = 64 << 20;

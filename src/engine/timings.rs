@@ -1,0 +1,54 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::project::write_bytes_atomic;
+
+/// Seconds that parts took on this machine, kept between starts so that the first prediction of a
+/// session is already right. Losing the file costs nothing but that.
+#[derive(Debug, Default)]
+pub struct Timings {
+    file: Option<PathBuf>,
+    table: Table,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Table {
+    #[serde(default)]
+    secs: BTreeMap<String, f64>,
+}
+
+impl Timings {
+    /// Opens the table kept in `file`; `None` keeps nothing.
+    pub fn open(file: Option<PathBuf>) -> Self {
+        let table = file
+            .as_ref()
+            .and_then(|file| std::fs::read(file).ok())
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        Self { file, table }
+    }
+
+    /// Seconds remembered under `key`.
+    pub fn get(&self, key: &str) -> Option<f64> {
+        self.table.secs.get(key).copied()
+    }
+
+    /// Remembers a new measurement.
+    pub fn set(&mut self, key: String, secs: f64) {
+        self.table.secs.insert(key, secs);
+    }
+
+    /// Writes the table down. A folder that cannot be written to is no reason to bother anyone.
+    pub fn save(&self) {
+        let Some(file) = &self.file else { return };
+        let Ok(json) = serde_json::to_vec_pretty(&self.table) else {
+            return;
+        };
+        if let Some(folder) = file.parent() {
+            let _ = std::fs::create_dir_all(folder);
+        }
+        let _ = write_bytes_atomic(file, true, &json);
+    }
+}
