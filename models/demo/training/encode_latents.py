@@ -1,0 +1,83 @@
+"""Encode procedural clips into a folder of latents that training reads, and may read while it still grows.
+
+    python encode_latents.py --vae work/vae.pt --out work/latents --clips 8000
+
+A shard holds the seed of its first scene and latents [N, 16, T, H, W] (means, float16, not normalised); a
+scene is drawn again from its seed, so its caption can be worded anew each time. `stats.json` holds the mean
+and deviation per channel over the first shards and stays as it is, for models are trained on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan
+
+import scenes
+import wan_vae
+from common import log, save_atomic
+
+SHARD = 128
+STATS_SHARDS = 4
+
+
+def scene_of(seed: int) -> scenes.Scene:
+    return scenes.sample_scene(np.random.default_rng(seed))
+
+
+def load_vae(checkpoint: Path) -> AutoencoderKLWan:
+    vae = AutoencoderKLWan(**wan_vae.CONFIG)
+    vae.load_state_dict(torch.load(checkpoint, mmap=True)["ema"])
+    return vae.eval().requires_grad_(False)
+
+
+def encode_scenes(vae: AutoencoderKLWan, seeds: range, frames: int, height: int, width: int) -> torch.Tensor:
+    parts = []
+    for first in range(0, len(seeds), 8):
+        batch = [scenes.render(scene_of(s), frames, height, width) for s in seeds[first : first + 8]]
+        clips = torch.from_numpy(np.stack(batch)).permute(0, 4, 1, 2, 3) * 2 - 1
+        with torch.autocast("cpu", torch.bfloat16):
+            parts.append(wan_vae.encode(vae, clips.contiguous(memory_format=torch.channels_last_3d))[0].half())
+    return torch.cat(parts).contiguous()
+
+
+def write_stats(folder: Path):
+    shards = [torch.load(path)["latents"] for path in sorted(folder.glob("shard-*.pt"))[:STATS_SHARDS]]
+    channels = torch.cat(shards).float().transpose(0, 1).flatten(1)
+    stats = {"mean": channels.mean(1).tolist(), "std": channels.std(1).tolist()}
+    (folder / "stats.json").write_text(json.dumps(stats, indent=1))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--vae", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=8000)
+    parser.add_argument("--frames", type=int, default=17)
+    parser.add_argument("--height", type=int, default=64)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=1_000_000, help="seed of the first scene")
+    args = parser.parse_args()
+
+    vae = load_vae(args.vae)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for first in range(0, args.clips, SHARD):
+        path = args.out / f"shard-{first // SHARD:05d}.pt"
+        if path.exists():
+            continue
+        start, seed = time.monotonic(), args.seed + first
+        with torch.no_grad():
+            latents = encode_scenes(vae, range(seed, seed + SHARD), args.frames, args.height, args.width)
+        save_atomic({"seed": seed, "latents": latents}, path)
+        log(clips=first + SHARD, seconds_per_clip=(time.monotonic() - start) / SHARD)
+        if first == (STATS_SHARDS - 1) * SHARD and not (args.out / "stats.json").exists():
+            write_stats(args.out)
+
+
+if __name__ == "__main__":
+    main()
