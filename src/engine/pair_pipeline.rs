@@ -70,11 +70,8 @@ impl PairPipeline {
             rgb: spec
                 .defaults
                 .preview
-                .as_ref()
-                .map(|p| RgbFactors {
-                    factors: p.factors.clone(),
-                    bias: p.bias,
-                })
+                .clone()
+                .filter(|rgb| rgb.factors.len() == rules.channels())
                 .unwrap_or_else(|| RgbFactors::first_channels(rules.channels())),
             rules: Arc::new(rules),
             pass_secs: [

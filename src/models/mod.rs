@@ -14,4 +14,4 @@ pub mod wan;
 pub use compat::check_compatible;
 pub use error::ModelError;
 pub use loader::{file_hash, parameter_count};
-pub use pair::{PairDefaults, PairSpec, PreviewFactors};
+pub use pair::{PairDefaults, PairSpec};

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::ModelError;
 use super::loader::read_json;
+use crate::preview::RgbFactors;
 
 /// Two models of one family that can share a denoising run, and how they are best used.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +47,7 @@ pub struct PairDefaults {
     /// A negative prompt to start from.
     pub negative: String,
     /// The linear map from latents to colours for previews; `None` where none was fitted.
-    pub preview: Option<PreviewFactors>,
+    pub preview: Option<RgbFactors>,
     /// Words the models know, by the slot of a caption they fill; empty where anything goes.
     pub vocabulary: BTreeMap<String, Vec<String>>,
 }
@@ -72,16 +73,6 @@ impl Default for PairDefaults {
     }
 }
 
-/// `rgb = bias + sum over channels of latent[c] * factors[c]`, in [-1, 1].
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PreviewFactors {
-    /// A row for each latent channel.
-    pub factors: Vec<[f32; 3]>,
-    /// Colour of all-zero latents.
-    pub bias: [f32; 3],
-}
-
 /// pair.json as it is written.
 #[derive(Deserialize)]
 struct PairFile {
@@ -93,7 +84,8 @@ struct PairFile {
 }
 
 impl PairSpec {
-    /// A pair from two model folders, with the defaults of WAN 2.1. Its name is made of theirs.
+    /// A pair from two model folders, with the defaults of WAN 2.1. Its name is made of theirs; prompts
+    /// are as long as the large model's tokenizer says, 512 tokens at most.
     pub fn from_folders(large: impl Into<PathBuf>, small: impl Into<PathBuf>) -> Self {
         let (large, small) = (large.into(), small.into());
         let name = |path: &Path| {
@@ -103,9 +95,12 @@ impl PairSpec {
         let name = format!("{} + {}", name(&large), name(&small));
         Self {
             name,
+            defaults: PairDefaults {
+                text_tokens: text_tokens(&large),
+                ..PairDefaults::default()
+            },
             large,
             small,
-            defaults: PairDefaults::default(),
         }
     }
 
@@ -131,6 +126,17 @@ impl PairSpec {
             defaults,
         })
     }
+}
+
+/// The prompt's length in tokens. Tokenizers without a limit of their own state an enormous one, and
+/// a missing or unreadable file is met, and named, when the text encoder is loaded.
+fn text_tokens(model: &Path) -> usize {
+    let longest = PairDefaults::default().text_tokens;
+    read_json::<serde_json::Value>(&model.join("tokenizer").join("tokenizer_config.json"))
+        .ok()
+        .and_then(|config| config["model_max_length"].as_f64())
+        .filter(|tokens| *tokens >= 1.0)
+        .map_or(longest, |tokens| tokens.min(longest as f64) as usize)
 }
 
 impl PairDefaults {

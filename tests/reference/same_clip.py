@@ -37,7 +37,8 @@ def flowblend(args, plan, folder):
 def reference(args, pipe, small, run, trajectory):
     """The same run in diffusers; returns its frames and prints how far the latents are apart."""
     x = load_file(trajectory / run["initial"])["latents"]
-    prompt, negative = pipe.encode_prompt(args.prompt, "", max_sequence_length=args.text_tokens)
+    tokens = min(pipe.tokenizer.model_max_length, 512)
+    prompt, negative = pipe.encode_prompt(args.prompt, "", max_sequence_length=tokens)
     scheduler = pipe.scheduler
     scheduler.set_timesteps(args.steps)
     worst = 0.0
@@ -71,7 +72,6 @@ def main():
     parser.add_argument("--cfg", type=float, default=4.0)
     parser.add_argument("--size", default="64x64")
     parser.add_argument("--frames", type=int, default=17)
-    parser.add_argument("--text-tokens", type=int, default=512)
     args = parser.parse_args()
 
     pipe = WanPipeline.from_pretrained(args.large, torch_dtype=torch.float32)
