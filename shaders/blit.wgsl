@@ -5,9 +5,13 @@ struct View {
     // Upper left corner and size of the whole picture in pixels of the target.
     origin_px: vec2<f32>,
     size_px: vec2<f32>,
-    // 0 nearest, 1 linear, 2 cubic.
-    mode: u32,
 }
+
+// 0 nearest, 1 linear, 2 cubic. Fixed when the pipeline is made: a software rasteriser runs every branch of a
+// choice made per pixel.
+override mode: u32 = 1u;
+// Whether the target encodes what it is given, as an sRGB format does.
+override target_encodes: bool = false;
 
 @group(0) @binding(0) var picture: texture_2d<f32>;
 @group(0) @binding(1) var<uniform> view: View;
@@ -63,30 +67,26 @@ fn cubic(at: vec2<f32>) -> vec3<f32> {
     return clamp(colour, vec3<f32>(0.0), vec3<f32>(1.0));
 }
 
-fn shade(position: vec2<f32>) -> vec3<f32> {
-    let share = (position - view.origin_px) / view.size_px;
+@fragment
+fn shade(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
+    let share = (position.xy - view.origin_px) / view.size_px;
     if any(share < vec2<f32>(0.0)) || any(share >= vec2<f32>(1.0)) {
         discard;
     }
     let at = share * vec2<f32>(textureDimensions(picture));
-    switch view.mode {
-        case 0u: { return texel(vec2<i32>(floor(at))); }
-        case 1u: { return linear(at); }
-        default: { return cubic(at); }
+    var colour: vec3<f32>;
+    if mode == 0u {
+        colour = texel(vec2<i32>(floor(at)));
+    } else if mode == 1u {
+        colour = linear(at);
+    } else {
+        colour = cubic(at);
     }
-}
-
-// For a target that stores what it is given: egui's first choice.
-@fragment
-fn to_gamma_target(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
-    return vec4<f32>(shade(position.xy), 1.0);
-}
-
-// For a target that encodes what it is given: decode first, so that the same value ends up in it.
-@fragment
-fn to_linear_target(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
-    let encoded = shade(position.xy);
-    let low = encoded / 12.92;
-    let high = pow((encoded + 0.055) / 1.055, vec3<f32>(2.4));
-    return vec4<f32>(select(high, low, encoded <= vec3<f32>(0.04045)), 1.0);
+    if target_encodes {
+        // Decode first, so that the same value ends up in the target.
+        let low = colour / 12.92;
+        let high = pow((colour + 0.055) / 1.055, vec3<f32>(2.4));
+        colour = select(high, low, colour <= vec3<f32>(0.04045));
+    }
+    return vec4<f32>(colour, 1.0);
 }

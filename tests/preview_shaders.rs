@@ -6,9 +6,10 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
+use eframe::egui::mutex::RwLock;
 use eframe::egui::{Color32, Frame, Rect, pos2, vec2};
 use eframe::egui_wgpu::{RenderState, Renderer, RendererOptions, WgpuConfiguration, wgpu};
 use egui_kittest::Harness;
@@ -35,25 +36,29 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Draws with a software adapter where there is one; fails where there is no adapter at all, because a
-/// test that is skipped unseen guards nothing.
+/// One device for all tests, a fresh renderer for each picture. Draws with a software adapter where
+/// there is one; fails where there is no adapter at all, because a test that is skipped unseen guards
+/// nothing.
 fn render_state(format: wgpu::TextureFormat) -> RenderState {
-    let setup = default_wgpu_setup();
-    let instance = wait(setup.new_instance());
-    let config = WgpuConfiguration {
-        wgpu_setup: setup,
-        ..WgpuConfiguration::default()
-    };
-    let options = RendererOptions::PREDICTABLE;
-    let mut state =
+    static STATE: LazyLock<RenderState> = LazyLock::new(|| {
+        let setup = default_wgpu_setup();
+        let instance = wait(setup.new_instance());
+        let config = WgpuConfiguration {
+            wgpu_setup: setup,
+            ..WgpuConfiguration::default()
+        };
+        let options = RendererOptions::PREDICTABLE;
         wait(RenderState::create(&config, &instance, None, options)).unwrap_or_else(|e| {
             panic!(
                 "no graphics adapter was found ({e}); install a Vulkan driver, \
-             for example Debian's mesa-vulkan-drivers, which draws on the CPU"
+                 for example Debian's mesa-vulkan-drivers, which draws on the CPU"
             )
-        });
+        })
+    });
+    let mut state = STATE.clone();
+    let renderer = Renderer::new(&state.device, format, RendererOptions::PREDICTABLE);
     state.target_format = format;
-    *state.renderer.write() = Renderer::new(&state.device, format, options);
+    state.renderer = Arc::new(RwLock::new(renderer));
     state
 }
 
@@ -355,6 +360,52 @@ fn panes_side_by_side_keep_their_own_pictures() {
                     "pass {pass}, pane {index}"
                 );
             }
+        }
+    }
+}
+
+/// Prints seconds a frame of a large pane, for the figures of a change to the shaders.
+#[test]
+#[ignore = "a measurement: cargo test --test preview_shaders -- --ignored --nocapture"]
+fn speed_of_a_large_pane() {
+    let size = vec2(1280.0, 720.0);
+    let clip = clip(128, 128);
+    for filter in Filter::ALL {
+        for picture in [
+            Picture::Empty,
+            Picture::Clip {
+                clip: Arc::clone(&clip),
+                frame_index: 0,
+            },
+            latent(16, 5, 16, 16, 2),
+        ] {
+            let state = render_state(GAMMA);
+            let mut renderer = Some(state.clone());
+            let mut harness = Harness::builder()
+                .with_size(size)
+                .renderer(WgpuTestRenderer::from_render_state(state))
+                .build_ui(|ui| {
+                    if let Some(state) = renderer.take() {
+                        install(ui.ctx(), &state);
+                    }
+                    let pane = Rect::from_min_size(pos2(0.0, 0.0), size);
+                    paint(ui, pane, &picture, filter, &ZoomPan::default());
+                });
+            let mut times: Vec<f64> = (0..15)
+                .map(|_| {
+                    harness.step();
+                    let start = std::time::Instant::now();
+                    harness.render().unwrap();
+                    start.elapsed().as_secs_f64() * 1e3
+                })
+                .collect();
+            times.sort_by(f64::total_cmp);
+            let kind = match picture {
+                Picture::Empty => "empty",
+                Picture::Clip { .. } => "clip",
+                Picture::Latent { .. } => "latent",
+            };
+            println!("{filter:?} {kind}: median {:.2} ms", times[times.len() / 2]);
         }
     }
 }

@@ -106,6 +106,7 @@ impl Resources {
 pub struct PreviewCallback {
     picture: Picture,
     view: ViewUniform,
+    filter: Filter,
     /// The surface [`prepare`](CallbackTrait::prepare) chose for [`paint`](CallbackTrait::paint).
     surface: AtomicU64,
 }
@@ -116,7 +117,8 @@ impl PreviewCallback {
     pub fn new(picture: Picture, origin_px: [f32; 2], size_px: [f32; 2], filter: Filter) -> Self {
         Self {
             picture,
-            view: ViewUniform::new(origin_px, size_px, filter),
+            view: ViewUniform::new(origin_px, size_px),
+            filter,
             surface: AtomicU64::new(UNASSIGNED),
         }
     }
@@ -177,7 +179,7 @@ impl CallbackTrait for PreviewCallback {
             // The whole screen: the shader counts in its pixels, egui's scissor does the clipping.
             let [width, height] = info.screen_size_px.map(|side| side as f32);
             pass.set_viewport(0.0, 0.0, width, height, 0.0, 1.0);
-            surface.draw(&resources.pipelines, pass);
+            surface.draw(resources.pipelines.blit(self.filter), pass);
         }
     }
 }

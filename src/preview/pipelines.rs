@@ -16,22 +16,11 @@ pub(super) const LATENT_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba3
 pub(super) struct ViewUniform {
     origin_px: [f32; 2],
     size_px: [f32; 2],
-    mode: u32,
-    padding: [u32; 3],
 }
 
 impl ViewUniform {
-    pub fn new(origin_px: [f32; 2], size_px: [f32; 2], filter: Filter) -> Self {
-        Self {
-            origin_px,
-            size_px,
-            mode: match filter {
-                Filter::Nearest => 0,
-                Filter::Linear => 1,
-                Filter::Cubic => 2,
-            },
-            padding: [0; 3],
-        }
+    pub fn new(origin_px: [f32; 2], size_px: [f32; 2]) -> Self {
+        Self { origin_px, size_px }
     }
 }
 
@@ -47,10 +36,11 @@ pub(super) struct MapUniform {
     pub factors: [[f32; 4]; MAX_CHANNELS],
 }
 
-/// The two shaders, made once a window.
+/// The shaders, made once a window.
 pub(super) struct Pipelines {
     pub latent: wgpu::RenderPipeline,
-    pub blit: wgpu::RenderPipeline,
+    /// In the order of [`Filter::ALL`].
+    blit: [wgpu::RenderPipeline; 3],
     /// Texture and uniform of the latent shader.
     pub latent_layout: wgpu::BindGroupLayout,
     /// Texture and uniform of the blit shader.
@@ -63,29 +53,39 @@ impl Pipelines {
         let latent_layout = layout(device, "preview latent", size_of::<MapUniform>());
         let blit_layout = layout(device, "preview blit", size_of::<ViewUniform>());
         // egui gives both kinds of target gamma-encoded values; see its own shader.
-        let blit_entry = if target.is_srgb() {
-            "to_linear_target"
-        } else {
-            "to_gamma_target"
-        };
+        let target_encodes = f64::from(u8::from(target.is_srgb()));
+        let blit = Filter::ALL.map(|filter| {
+            pipeline(
+                device,
+                wgpu::include_wgsl!("../../shaders/blit.wgsl"),
+                (
+                    "shade",
+                    &[
+                        ("mode", f64::from(filter as u8)),
+                        ("target_encodes", target_encodes),
+                    ],
+                ),
+                &blit_layout,
+                target,
+            )
+        });
         Self {
             latent: pipeline(
                 device,
                 wgpu::include_wgsl!("../../shaders/latent.wgsl"),
-                "to_rgb",
+                ("to_rgb", &[]),
                 &latent_layout,
                 PICTURE_FORMAT,
             ),
-            blit: pipeline(
-                device,
-                wgpu::include_wgsl!("../../shaders/blit.wgsl"),
-                blit_entry,
-                &blit_layout,
-                target,
-            ),
+            blit,
             latent_layout,
             blit_layout,
         }
+    }
+
+    /// The pipeline that draws into the window.
+    pub fn blit(&self, filter: Filter) -> &wgpu::RenderPipeline {
+        &self.blit[filter as usize]
     }
 }
 
@@ -122,7 +122,7 @@ fn layout(device: &wgpu::Device, label: &str, uniform_bytes: usize) -> wgpu::Bin
 fn pipeline(
     device: &wgpu::Device,
     shader: wgpu::ShaderModuleDescriptor<'_>,
-    entry_point: &str,
+    (entry_point, constants): (&str, &[(&str, f64)]),
     layout: &wgpu::BindGroupLayout,
     target: wgpu::TextureFormat,
 ) -> wgpu::RenderPipeline {
@@ -154,7 +154,10 @@ fn pipeline(
                 blend: None,
                 write_mask: wgpu::ColorWrites::ALL,
             })],
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants,
+                ..Default::default()
+            },
         }),
         multiview_mask: None,
         cache: None,

@@ -14,7 +14,7 @@ pub struct RgbPicture {
     pub rgb: Vec<u8>,
 }
 
-/// How a picture is scaled.
+/// How a picture is scaled. The order is the shader's `mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Filter {
     /// Each pixel shows one texel: what the clip really holds.

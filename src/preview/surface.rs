@@ -169,9 +169,9 @@ impl Surface {
         pass.draw(0..3, 0..1);
     }
 
-    /// Draws into egui's pass.
-    pub fn draw(&self, pipelines: &Pipelines, pass: &mut wgpu::RenderPass<'static>) {
-        pass.set_pipeline(&pipelines.blit);
+    /// Draws into egui's pass with one of the blit pipelines.
+    pub fn draw(&self, blit: &wgpu::RenderPipeline, pass: &mut wgpu::RenderPass<'static>) {
+        pass.set_pipeline(blit);
         pass.set_bind_group(0, &self.bind_group, &[]);
         pass.draw(0..3, 0..1);
     }
