@@ -1,0 +1,297 @@
+//! The WAN models against diffusers and transformers, on small models with random weights.
+
+mod wan_fixtures;
+
+use candle_core::{DType, Device, Tensor};
+use flowblend::models::wan::{TextEncoder, WanTransformer, WanVae};
+use flowblend::sampler::{
+    Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
+};
+use flowblend::schedule::{ModelRole, Plan, SigmaGrid};
+use wan_fixtures::{assert_close, model, tensors, text};
+
+/// Relative error allowed to one network, by l2 norm and by largest difference.
+const NETWORK: f64 = 2e-4;
+/// Relative error allowed to a whole run.
+const RUN: f64 = 1e-3;
+
+fn transformer(name: &str) -> WanTransformer {
+    WanTransformer::load(&model(name), &Device::Cpu, DType::F32).unwrap()
+}
+
+fn vae() -> WanVae {
+    WanVae::load(&model("large"), &Device::Cpu, DType::F32).unwrap()
+}
+
+fn prompts() -> (usize, Vec<String>) {
+    let json: serde_json::Value = serde_json::from_str(&text("prompts.json")).unwrap();
+    let prompts = json["prompts"].as_array().unwrap();
+    let prompts = prompts
+        .iter()
+        .map(|p| p.as_str().unwrap().to_owned())
+        .collect();
+    (
+        json["text_tokens"].as_u64().unwrap().try_into().unwrap(),
+        prompts,
+    )
+}
+
+#[test]
+fn transformer_predicts_the_same_velocity() {
+    let transformer = transformer("large");
+    let cases = tensors("transformer");
+    for i in 0..5 {
+        let get = |name: &str| &cases[&format!("{i}.{name}")];
+        let context = transformer.context(get("text")).unwrap();
+        let time = f64::from(get("timestep").to_vec1::<f32>().unwrap()[0]);
+        let velocity = transformer
+            .velocity(get("latents"), time, &context, &Cancel::new())
+            .unwrap();
+        let what = format!("velocity of {:?} at {time}", get("latents").dims());
+        assert_close(&what, &velocity, get("velocity"), NETWORK);
+    }
+}
+
+#[test]
+fn vae_encodes_and_decodes_the_same() {
+    let vae = vae();
+    let cases = tensors("vae");
+    let cancel = Cancel::new();
+    for frames in [1, 5, 9, 17] {
+        let get = |name: &str| &cases[&format!("{frames}.{name}")];
+        let encoded = vae.encode(get("video"), &cancel).unwrap();
+        assert_close(
+            &format!("encoded {frames} frames"),
+            &encoded,
+            get("encoded"),
+            NETWORK,
+        );
+        let mut seen = Vec::new();
+        let decoded = vae
+            .decode(get("latents"), &cancel, &mut |done, of| {
+                seen.push((done, of))
+            })
+            .unwrap();
+        assert_close(
+            &format!("decoded {frames} frames"),
+            &decoded,
+            get("decoded"),
+            NETWORK,
+        );
+        let of = (frames - 1) / 4 + 1;
+        assert_eq!(seen, (1..=of).map(|done| (done, of)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_decode_does_not_depend_on_its_chunks() {
+    let vae = vae();
+    let latents = &tensors("vae")["17.latents"];
+    let bits = |chunk| {
+        let video = vae
+            .decode_in_chunks(latents, chunk, &Cancel::new(), &mut |_, _| ())
+            .unwrap();
+        assert_eq!(video.dims(), &[1, 3, 17, 16, 16]);
+        video.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let one_by_one = bits(1);
+    for chunk in [2, 3, 4, 5, 100] {
+        assert!(bits(chunk) == one_by_one, "chunks of {chunk}");
+    }
+}
+
+#[test]
+fn text_encoder_embeds_the_same() {
+    let (text_tokens, prompts) = prompts();
+    let encoder =
+        TextEncoder::load(&model("large"), text_tokens, &Device::Cpu, DType::F32).unwrap();
+    let want = &tensors("text")["embeddings"];
+    for (i, prompt) in prompts.iter().enumerate() {
+        let got = encoder.encode(prompt).unwrap();
+        assert_close(
+            &format!("embeddings of {prompt:?}"),
+            &got,
+            &want.narrow(0, i, 1).unwrap(),
+            NETWORK,
+        );
+    }
+    assert_eq!(encoder.tokens("").unwrap().len(), 1);
+    assert_eq!(encoder.tokens(&prompts[3]).unwrap().len(), text_tokens);
+}
+
+/// Two transformers with the texts they are guided by.
+struct Pair {
+    models: [WanTransformer; 2],
+    texts: [[Context; 2]; 2],
+}
+
+impl Pair {
+    fn load() -> Self {
+        let (text_tokens, prompts) = prompts();
+        let encoder =
+            TextEncoder::load(&model("large"), text_tokens, &Device::Cpu, DType::F32).unwrap();
+        let models = ["large", "small"].map(transformer);
+        let texts = models.each_ref().map(|model| {
+            [&prompts[0], &prompts[1]]
+                .map(|prompt| model.context(&encoder.encode(prompt).unwrap()).unwrap())
+        });
+        Self { models, texts }
+    }
+}
+
+impl ModelSet for Pair {
+    fn guided(&self, role: ModelRole) -> Result<Guided<'_>, SampleError> {
+        let at = usize::from(role != ModelRole::Large);
+        let [prompt, negative] = &self.texts[at];
+        Ok(Guided {
+            model: &self.models[at],
+            prompt,
+            negative,
+        })
+    }
+}
+
+fn whole_run(fixture: &str, stages: &str, boundaries: &[f64], steps: usize, cfg: f64) {
+    let want = tensors(fixture);
+    let grid = SigmaGrid::flow_euler(steps, 3.0);
+    let sigmas: Vec<f32> = want["sigmas"].to_vec1().unwrap();
+    for (i, sigma) in sigmas.iter().enumerate() {
+        assert!(
+            (grid.sigma(i) - f64::from(*sigma)).abs() < 1e-6,
+            "sigma {i}"
+        );
+    }
+    let plan = Plan::parse(stages, boundaries).unwrap().steps(steps, cfg);
+    let cancel = Cancel::new();
+    let mut step = 0;
+    let end = denoise(
+        &want["initial"],
+        &grid,
+        &plan,
+        &Pair::load(),
+        &cancel,
+        &mut |view| {
+            let what = format!("{fixture} after step {}", view.step + 1);
+            assert_close(&what, view.after, &want[&format!("{}.x", view.step)], RUN);
+            step += 1;
+            Ok(())
+        },
+    )
+    .unwrap();
+    assert_eq!(step, steps);
+    let frames = vae().decode(end.last(), &cancel, &mut |_, _| ()).unwrap();
+    assert_close(&format!("{fixture} frames"), &frames, &want["frames"], RUN);
+}
+
+#[test]
+fn a_guided_run_of_two_models_ends_in_the_same_frames() {
+    whole_run("run_lsl", "LSL", &[0.4, 0.8], 10, 4.0);
+}
+
+#[test]
+fn an_unguided_run_ends_in_the_same_frames() {
+    whole_run("run_unguided", "LSL", &[0.25, 0.75], 4, 1.0);
+}
+
+#[test]
+fn half_precision_stays_near() {
+    let cases = tensors("transformer");
+    let videos = tensors("vae");
+    let (text_tokens, prompts) = prompts();
+    for (dtype, tolerance) in [(DType::F16, 0.01), (DType::BF16, 0.06)] {
+        let model_dir = model("large");
+        let transformer = WanTransformer::load(&model_dir, &Device::Cpu, dtype).unwrap();
+        let context = transformer.context(&cases["3.text"]).unwrap();
+        let velocity = transformer
+            .velocity(&cases["3.latents"], 500.0, &context, &Cancel::new())
+            .unwrap();
+        assert_eq!(velocity.dtype(), DType::F32);
+        assert_close(
+            &format!("velocity in {dtype:?}"),
+            &velocity,
+            &cases["3.velocity"],
+            tolerance,
+        );
+
+        let vae = WanVae::load(&model_dir, &Device::Cpu, dtype).unwrap();
+        let decoded = vae
+            .decode(&videos["9.latents"], &Cancel::new(), &mut |_, _| ())
+            .unwrap();
+        let encoded = vae.encode(&videos["9.video"], &Cancel::new()).unwrap();
+        assert_close(
+            &format!("decoded in {dtype:?}"),
+            &decoded,
+            &videos["9.decoded"],
+            2.0 * tolerance,
+        );
+        assert_close(
+            &format!("encoded in {dtype:?}"),
+            &encoded,
+            &videos["9.encoded"],
+            2.0 * tolerance,
+        );
+
+        let encoder = TextEncoder::load(&model_dir, text_tokens, &Device::Cpu, dtype).unwrap();
+        let want = tensors("text")["embeddings"].narrow(0, 0, 1).unwrap();
+        assert_close(
+            &format!("embeddings in {dtype:?}"),
+            &encoder.encode(&prompts[0]).unwrap(),
+            &want,
+            2.0 * tolerance,
+        );
+    }
+}
+
+#[test]
+fn a_raised_flag_ends_the_work() {
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let cases = tensors("transformer");
+    let transformer = transformer("small");
+    let context = transformer.context(&cases["0.text"]).unwrap();
+    let velocity = transformer.velocity(&cases["0.latents"], 1.0, &context, &cancel);
+    assert!(matches!(velocity, Err(SampleError::Cancelled)));
+    let vae = vae();
+    let decoded = vae.decode(&cases["0.latents"], &cancel, &mut |_, _| ());
+    assert_eq!(decoded.unwrap_err().to_string(), "cancelled");
+
+    // A flag raised after the second chunk stops the third.
+    let cancel = Cancel::new();
+    let mut chunks = 0;
+    let latents = Tensor::zeros((1, 16, 6, 2, 2), DType::F32, &Device::Cpu).unwrap();
+    let decoded = vae.decode(&latents, &cancel, &mut |done, _| {
+        chunks = done;
+        if done == 2 {
+            cancel.cancel();
+        }
+    });
+    assert_eq!(decoded.unwrap_err().to_string(), "cancelled");
+    assert_eq!(chunks, 2);
+}
+
+#[test]
+fn foreign_shapes_are_refused() {
+    let (large, small) = (transformer("large"), transformer("small"));
+    let cases = tensors("transformer");
+    let context = small.context(&cases["0.text"]).unwrap();
+    let mixed = large.velocity(&cases["0.latents"], 1.0, &context, &Cancel::new());
+    assert!(mixed.unwrap_err().to_string().contains("text context"));
+    let odd = Tensor::zeros((1, 16, 1, 3, 4), DType::F32, &Device::Cpu).unwrap();
+    let context = large.context(&cases["0.text"]).unwrap();
+    let error = large
+        .velocity(&odd, 1.0, &context, &Cancel::new())
+        .unwrap_err();
+    assert!(error.to_string().contains("[1, 16, 1, 3, 4]"), "{error}");
+    let vae = vae();
+    let error = vae
+        .decode(
+            &odd.narrow(1, 0, 4).unwrap(),
+            &Cancel::new(),
+            &mut |_, _| {},
+        )
+        .unwrap_err();
+    assert!(error.to_string().contains("(1, 16, T, h, w)"), "{error}");
+    let video = Tensor::zeros((1, 3, 4, 16, 16), DType::F32, &Device::Cpu).unwrap();
+    let error = vae.encode(&video, &Cancel::new()).unwrap_err();
+    assert!(error.to_string().contains("4 k + 1"), "{error}");
+}
