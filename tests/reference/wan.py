@@ -7,9 +7,15 @@ The models have the real topology. Weights are stored in f16; the reference runs
 stored values, so that the comparison is one of f32 arithmetic alone.
 """
 
+import copy
 import json
+import os
 import shutil
 from pathlib import Path
+
+# Set before tokenizers is loaded: sums in one order, so that its training is repeatable.
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["RAYON_NUM_THREADS"] = "1"
 
 import torch
 from diffusers import (
@@ -110,9 +116,9 @@ def tokenizer():
 
 
 def save_weights(model, folder):
-    """Saves as f16 and lets the model go on in f32, on the same values."""
-    model.half().save_pretrained(folder, safe_serialization=True)
-    model.float()
+    """Saves a copy in f16. The model itself stays as it is: a round trip through f16 would round
+    its rotary angles too."""
+    copy.deepcopy(model).half().save_pretrained(folder, safe_serialization=True)
 
 
 def randn(seed, *shape):
