@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ffmpeg_next::util::color;
 use flowblend::media::{
-    Clip, EncodeOptions, ExportJob, ExportStatus, MediaError, encode, read_clip, read_comment,
+    Clip, EncodeOptions, ExportJob, ExportStatus, MediaError, check_target, encode, read_clip,
+    read_comment,
 };
 use flowblend::project::{PairRef, Recipe, RunSettings};
 use flowblend::schedule::{ModelRole, Plan, Solver};
@@ -398,14 +399,17 @@ fn places_that_cannot_be_written_are_named() {
     // A file where a folder should be stops everybody, the system's administrator included.
     fs::File::create(folder.path().join("file")).unwrap();
     for name in ["a.mp4", "a.gif", "frames"] {
-        let said = write(&clip, &folder.path().join("none").join(name))
-            .unwrap_err()
-            .to_string();
-        assert!(said.contains("does not exist; create it"), "{name}: {said}");
-        let said = write(&clip, &folder.path().join("file").join(name))
-            .unwrap_err()
-            .to_string();
-        assert!(said.contains("is not a folder"), "{name}: {said}");
+        for (parent, sentence) in [
+            ("none", "does not exist; create it"),
+            ("file", "is not a folder"),
+        ] {
+            let path = folder.path().join(parent).join(name);
+            let late = write(&clip, &path).unwrap_err().to_string();
+            assert!(late.contains(sentence), "{path:?}: {late}");
+            let early = check_target(&path, false).unwrap_err().to_string();
+            assert_eq!(early, late, "{path:?}");
+        }
+        check_target(&folder.path().join(name), false).unwrap();
     }
     assert_eq!(names(folder.path()), ["file"]);
 }

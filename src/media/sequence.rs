@@ -7,6 +7,7 @@ use std::path::Path;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _, ImageError};
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use super::encode::Watch;
 use super::{Clip, EncodeOptions, Format, MediaError};
@@ -32,10 +33,7 @@ pub(super) fn write(
 ) -> Result<(), MediaError> {
     let replaces = check_target(target, overwrite)?;
     let io = |e| MediaError::io(target, e);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".flowblend-");
-    let parent = folder_of(target);
-    let folder = builder.tempdir_in(parent).map_err(io)?;
+    let folder = temp_folder(target)?;
     for (index, rgb) in clip.frames.iter().enumerate() {
         watch.check()?;
         write_png(clip, rgb, &folder.path().join(frame_name(index))).map_err(|e| match e {
@@ -61,7 +59,7 @@ pub(super) fn write(
     // Renaming cannot replace a full folder, so the old one steps aside and goes at the end.
     let old = match replaces {
         true => {
-            let aside = builder.tempdir_in(parent).map_err(io)?;
+            let aside = temp_folder(target)?;
             fs::rename(target, aside.path().join("old")).map_err(io)?;
             Some(aside)
         }
@@ -79,16 +77,22 @@ pub(super) fn write(
     Ok(())
 }
 
+/// A hidden folder beside `target` that vanishes when dropped.
+fn temp_folder(target: &Path) -> Result<TempDir, MediaError> {
+    tempfile::Builder::new()
+        .prefix(".flowblend-")
+        .tempdir_in(folder_of(target))
+        .map_err(|e| MediaError::io(target, e))
+}
+
 /// Whether there is an earlier sequence to replace. A folder with anything else in it is never touched.
 pub(super) fn check_target(target: &Path, overwrite: bool) -> Result<bool, MediaError> {
     if target.file_name().is_none() {
         return Err(AtomicError::NoName(target.to_owned()).into());
     }
     let Ok(meta) = fs::symlink_metadata(target) else {
-        if !folder_of(target).is_dir() {
-            return Err(AtomicError::NoFolder(folder_of(target).to_owned()).into());
-        }
-        return Ok(false);
+        // Whether a folder can be made there is told by making one; it vanishes at once.
+        return temp_folder(target).map(|_| false);
     };
     if !overwrite {
         return Err(AtomicError::Exists(target.to_owned()).into());
