@@ -1,6 +1,67 @@
-//! The window. Its parts are landing; until they are all here it says so.
+//! The window: events in, panels drawn, commands carried out. Nothing here waits.
 
-/// Opens the window.
-pub fn run(_pipeline: crate::engine::PipelineFactory) -> anyhow::Result<()> {
-    anyhow::bail!("the window is not in this build yet")
+mod actions;
+mod command;
+mod document;
+mod exporter;
+mod forecast;
+mod frame_stats;
+mod gallery;
+mod keys;
+mod layout;
+mod notice;
+mod scene;
+mod session;
+mod window;
+
+use eframe::egui;
+use std::time::Duration;
+
+pub use command::{Command, Request, Section};
+pub use document::{DocCommand, Document};
+pub use exporter::Exporter;
+pub use forecast::{Forecast, sentence};
+pub use frame_stats::{FrameStats, FrameTimes};
+pub use gallery::{Gallery, GalleryRun};
+pub use notice::Notice;
+pub use scene::{Readiness, Scene};
+pub use session::{ActiveRun, Outcome, RunSession};
+pub use window::App;
+
+use crate::engine::PipelineFactory;
+
+/// Set to anything, prints [`FrameStats`] to the standard error when the window closes.
+const FRAME_STATS_VARIABLE: &str = "FLOWBLEND_FRAME_STATS";
+
+/// Opens the window and returns when it is closed. `factory` makes the pipeline on the engine's own
+/// thread.
+pub fn run(factory: PipelineFactory) -> anyhow::Result<()> {
+    let options = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_title("flowblend")
+            .with_app_id("flowblend")
+            .with_inner_size([1440.0, 900.0])
+            .with_min_inner_size([1024.0, 640.0]),
+        renderer: eframe::Renderer::Wgpu,
+        ..eframe::NativeOptions::default()
+    };
+    let create: eframe::AppCreator<'_> = Box::new(|cc| {
+        let app = App::new(cc, factory)?;
+        Ok(Box::new(app))
+    });
+    eframe::run_native("flowblend", options, create).map_err(|why| {
+        anyhow::anyhow!(
+            "the window could not be opened ({why}); without a display or a graphics driver, use flowblend generate"
+        )
+    })
+}
+
+/// Whether the frame times are wanted at the end.
+fn wants_frame_stats() -> bool {
+    std::env::var_os(FRAME_STATS_VARIABLE).is_some()
+}
+
+/// A duration from seconds that may be anything.
+fn duration(secs: f64) -> Duration {
+    Duration::try_from_secs_f64(secs).unwrap_or_default()
 }

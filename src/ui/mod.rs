@@ -1,1 +1,18 @@
-//! ui
+//! Panels and widgets. They look at the app's state, draw it, and return what the person asked for;
+//! nothing here changes the document.
+
+pub mod cost_strip;
+pub mod dialogs;
+pub mod format;
+pub mod icons;
+pub mod preview_panel;
+pub mod prompt_panel;
+pub mod runs_panel;
+pub mod status_bar;
+pub mod theme;
+pub mod timeline;
+pub mod top_bar;
+pub mod transport;
+pub mod view;
+pub mod vocabulary;
+pub mod widgets;

@@ -1,0 +1,361 @@
+use crate::project::RunSettings;
+use crate::schedule::{Plan, Solver};
+
+/// Undo steps kept. A snapshot is a few hundred bytes, so the limit only bounds a very long session.
+const HISTORY: usize = 500;
+/// Edits of one field closer together than this are one burst of typing or nudging, and one undo.
+const BURST_SECS: f64 = 0.8;
+
+/// One edit of the document. Widgets return these; only [`Document`] carries them out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DocCommand {
+    /// What the clip should show.
+    Prompt(String),
+    /// What it should not show.
+    Negative(String),
+    /// Width and height in pixels.
+    Size(usize, usize),
+    /// Number of frames.
+    Frames(usize),
+    /// Frames a second at playback.
+    Fps(f64),
+    /// Number of denoising steps.
+    Steps(usize),
+    /// Flow shift.
+    Shift(f64),
+    /// How the velocity is integrated.
+    Solver(Solver),
+    /// The run's guidance scale.
+    Cfg(f64),
+    /// Seed of the initial noise.
+    Seed(u64),
+    /// Boundary `index` of the plan to a fraction of the steps.
+    Boundary {
+        /// Which boundary, from 0.
+        index: usize,
+        /// Where to, 0..=1; the plan keeps it between its neighbours.
+        fraction: f64,
+    },
+    /// Another plan, for instance a preset.
+    Plan(Plan),
+    /// Everything, as a finished run had it.
+    Restore(Box<RunSettings>),
+}
+
+/// What an edit touches: edits of the same target in quick succession are one undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Prompt,
+    Negative,
+    Size,
+    Frames,
+    Fps,
+    Steps,
+    Shift,
+    Solver,
+    Cfg,
+    Seed,
+    Boundary(usize),
+    Plan,
+    All,
+}
+
+impl DocCommand {
+    fn target(&self) -> Target {
+        match self {
+            Self::Prompt(_) => Target::Prompt,
+            Self::Negative(_) => Target::Negative,
+            Self::Size(..) => Target::Size,
+            Self::Frames(_) => Target::Frames,
+            Self::Fps(_) => Target::Fps,
+            Self::Steps(_) => Target::Steps,
+            Self::Shift(_) => Target::Shift,
+            Self::Solver(_) => Target::Solver,
+            Self::Cfg(_) => Target::Cfg,
+            Self::Seed(_) => Target::Seed,
+            Self::Boundary { index, .. } => Target::Boundary(*index),
+            Self::Plan(_) => Target::Plan,
+            Self::Restore(_) => Target::All,
+        }
+    }
+
+    fn carry_out(self, settings: &mut RunSettings) {
+        match self {
+            Self::Prompt(text) => settings.prompt = text,
+            Self::Negative(text) => settings.negative = text,
+            Self::Size(width, height) => (settings.width, settings.height) = (width, height),
+            Self::Frames(frames) => settings.frames = frames,
+            Self::Fps(fps) => settings.fps = fps,
+            Self::Steps(steps) => settings.steps = steps,
+            Self::Shift(shift) => settings.shift = shift,
+            Self::Solver(solver) => settings.solver = solver,
+            Self::Cfg(cfg) => settings.cfg = cfg,
+            Self::Seed(seed) => settings.seed = seed,
+            Self::Boundary { index, fraction } => {
+                settings.plan = settings.plan.with_boundary(index, fraction);
+            }
+            Self::Plan(plan) => settings.plan = plan,
+            Self::Restore(all) => *settings = *all,
+        }
+    }
+}
+
+impl Target {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Negative => "negative prompt",
+            Self::Size => "size",
+            Self::Frames => "frame count",
+            Self::Fps => "frame rate",
+            Self::Steps => "step count",
+            Self::Shift => "shift",
+            Self::Solver => "solver",
+            Self::Cfg => "guidance",
+            Self::Seed => "seed",
+            Self::Boundary(_) => "boundary",
+            Self::Plan => "plan",
+            Self::All => "restored run",
+        }
+    }
+}
+
+/// One entry of the history: the settings as they were before an edit.
+#[derive(Clone, Debug)]
+struct Before {
+    target: Target,
+    settings: RunSettings,
+}
+
+/// What a person works on, with its undo history. Plain data: nothing here draws or waits.
+#[derive(Clone, Debug)]
+pub struct Document {
+    settings: RunSettings,
+    undo: Vec<Before>,
+    redo: Vec<Before>,
+    /// The burst that the next edit of the same target joins, and when it was last fed.
+    burst: Option<(Target, f64)>,
+    /// Depth of the history when the drag under way began.
+    drag: Option<usize>,
+    saved: RunSettings,
+}
+
+impl Document {
+    /// A document nobody has edited yet.
+    pub fn new(settings: RunSettings) -> Self {
+        Self {
+            saved: settings.clone(),
+            settings,
+            undo: Vec::new(),
+            redo: Vec::new(),
+            burst: None,
+            drag: None,
+        }
+    }
+
+    /// The settings as they stand.
+    pub fn settings(&self) -> &RunSettings {
+        &self.settings
+    }
+
+    /// Whether anything differs from what the document started with.
+    pub fn is_edited(&self) -> bool {
+        self.settings != self.saved
+    }
+
+    /// Carries out an edit at time `now_secs`. An edit that changes nothing leaves no trace.
+    pub fn apply(&mut self, command: DocCommand, now_secs: f64) {
+        let target = command.target();
+        let before = self.settings.clone();
+        command.carry_out(&mut self.settings);
+        if self.settings == before {
+            return;
+        }
+        let joins = self.burst.is_some_and(|(last, at_secs)| {
+            last == target && (self.drag.is_some() || now_secs - at_secs < BURST_SECS)
+        });
+        if !joins {
+            if self.undo.len() == HISTORY {
+                self.undo.remove(0);
+            }
+            self.undo.push(Before {
+                target,
+                settings: before,
+            });
+        }
+        self.redo.clear();
+        self.burst = Some((target, now_secs));
+    }
+
+    /// A drag begins: its edits become one undo however long it lasts.
+    pub fn begin_drag(&mut self) {
+        self.burst = None;
+        self.drag = Some(self.undo.len());
+    }
+
+    /// The drag ends, or a text field is left: the next edit is an undo of its own.
+    pub fn end_burst(&mut self) {
+        self.burst = None;
+        self.drag = None;
+    }
+
+    /// Whether a drag is under way.
+    pub fn is_dragging(&self) -> bool {
+        self.drag.is_some()
+    }
+
+    /// Puts back what the drag under way changed, as if it had never begun.
+    pub fn revert_drag(&mut self) {
+        let Some(depth) = self.drag.take() else {
+            return;
+        };
+        self.burst = None;
+        if self.undo.len() > depth {
+            self.undo.truncate(depth + 1);
+            if let Some(before) = self.undo.pop() {
+                self.settings = before.settings;
+            }
+        }
+    }
+
+    /// What undo would take back, in words.
+    pub fn undo_words(&self) -> Option<&'static str> {
+        self.undo.last().map(|before| before.target.words())
+    }
+
+    /// What redo would bring back, in words.
+    pub fn redo_words(&self) -> Option<&'static str> {
+        self.redo.last().map(|before| before.target.words())
+    }
+
+    /// Takes the newest edit back.
+    pub fn undo(&mut self) {
+        self.end_burst();
+        if let Some(before) = self.undo.pop() {
+            let settings = std::mem::replace(&mut self.settings, before.settings);
+            self.redo.push(Before {
+                target: before.target,
+                settings,
+            });
+        }
+    }
+
+    /// Brings the edit back that was undone last.
+    pub fn redo(&mut self) {
+        self.end_burst();
+        if let Some(after) = self.redo.pop() {
+            let settings = std::mem::replace(&mut self.settings, after.settings);
+            self.undo.push(Before {
+                target: after.target,
+                settings,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::PairRef;
+
+    fn document() -> Document {
+        Document::new(RunSettings {
+            pair: PairRef::default(),
+            prompt: "a red circle".into(),
+            negative: String::new(),
+            seed: 1,
+            plan: Plan::parse("LSL", &[0.4, 0.8]).unwrap(),
+            steps: 30,
+            shift: 3.0,
+            solver: Solver::Euler,
+            cfg: 4.0,
+            width: 64,
+            height: 64,
+            frames: 17,
+            fps: 12.0,
+        })
+    }
+
+    fn boundary(fraction: f64) -> DocCommand {
+        DocCommand::Boundary { index: 0, fraction }
+    }
+
+    #[test]
+    fn one_drag_is_one_undo() {
+        let mut doc = document();
+        doc.begin_drag();
+        for i in 0..20 {
+            // A slow drag: longer than any burst.
+            doc.apply(boundary(0.4 + f64::from(i) * 0.01), f64::from(i) * 5.0);
+        }
+        doc.end_burst();
+        doc.begin_drag();
+        doc.apply(boundary(0.2), 95.1);
+        doc.end_burst();
+        doc.undo();
+        assert!((doc.settings().plan.boundaries()[0] - 0.59).abs() < 1e-9);
+        doc.undo();
+        assert_eq!(doc.settings().plan.boundaries()[0], 0.4);
+        assert_eq!(doc.undo_words(), None);
+        doc.redo();
+        doc.redo();
+        assert_eq!(doc.settings().plan.boundaries()[0], 0.2);
+    }
+
+    #[test]
+    fn a_reverted_drag_leaves_no_trace() {
+        let mut doc = document();
+        doc.apply(DocCommand::Seed(7), 0.0);
+        doc.begin_drag();
+        doc.apply(boundary(0.5), 1.0);
+        doc.apply(boundary(0.6), 2.0);
+        doc.revert_drag();
+        assert_eq!(doc.settings().plan.boundaries()[0], 0.4);
+        assert_eq!(doc.settings().seed, 7);
+        assert_eq!(doc.undo_words(), Some("seed"));
+        doc.begin_drag();
+        doc.revert_drag();
+        assert_eq!(doc.settings().seed, 7);
+    }
+
+    #[test]
+    fn a_burst_of_typing_is_one_undo_and_a_pause_ends_it() {
+        let mut doc = document();
+        for (i, text) in ["a", "a b", "a bl"].into_iter().enumerate() {
+            doc.apply(DocCommand::Prompt(text.into()), 0.2 * i as f64);
+        }
+        doc.apply(DocCommand::Prompt("a blue circle".into()), 9.0);
+        doc.undo();
+        assert_eq!(doc.settings().prompt, "a bl");
+        doc.undo();
+        assert_eq!(doc.settings().prompt, "a red circle");
+        assert!(!doc.is_edited());
+    }
+
+    #[test]
+    fn an_edit_that_changes_nothing_is_no_edit() {
+        let mut doc = document();
+        doc.apply(DocCommand::Steps(30), 0.0);
+        assert_eq!(doc.undo_words(), None);
+    }
+
+    #[test]
+    fn a_new_edit_forgets_what_was_undone() {
+        let mut doc = document();
+        doc.apply(DocCommand::Steps(20), 0.0);
+        doc.undo();
+        doc.apply(DocCommand::Cfg(2.0), 0.1);
+        assert_eq!(doc.redo_words(), None);
+    }
+
+    #[test]
+    fn restoring_a_run_is_one_undo() {
+        let mut doc = document();
+        let mut other = doc.settings().clone();
+        other.seed = 99;
+        other.prompt = "a green star".into();
+        doc.apply(DocCommand::Restore(Box::new(other)), 0.0);
+        doc.undo();
+        assert_eq!(doc.settings(), document().settings());
+    }
+}

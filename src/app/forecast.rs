@@ -1,0 +1,156 @@
+use crate::engine::PairSummary;
+use crate::project::RunSettings;
+use crate::schedule::{
+    ModelCost, ModelRole, Plan, PlanCost, SigmaGrid, Stage, StepPlan, plan_cost,
+};
+
+/// What the document's settings will cost, and whether they can be run. Made anew with every edit;
+/// plain arithmetic, so the strip follows a drag.
+#[derive(Clone, Debug)]
+pub struct Forecast {
+    /// Model and guidance of every step.
+    pub steps: Vec<StepPlan>,
+    /// Noise levels.
+    pub grid: SigmaGrid,
+    /// The plan's cost; `None` before the pair is known.
+    pub cost: Option<PlanCost>,
+    /// What the large model alone would cost, at the same settings.
+    pub reference: Option<PlanCost>,
+    /// Predicted seconds of the decode, once measured.
+    pub decode_secs: Option<f64>,
+    /// Bytes the run is expected to hold at its peak.
+    pub memory_bytes: Option<u64>,
+    /// Why the settings cannot be run, as a sentence.
+    pub problem: Option<String>,
+    costs: Option<[ModelCost; 3]>,
+}
+
+impl Forecast {
+    /// The forecast for `settings`; costs need the pair.
+    pub fn new(settings: &RunSettings, pair: Option<&PairSummary>) -> Self {
+        let steps = settings.step_plans();
+        let size = settings.size();
+        // Sizes the family refuses have no cost; `problem` names the reason.
+        let costs = pair
+            .filter(|pair| pair.rules.check_size(size).is_ok())
+            .map(|pair| ROLES.map(|role| pair.model_cost(role, size)));
+        let add_up =
+            |steps: &[StepPlan]| costs.map(|costs| plan_cost(steps, |role| costs[index(role)]));
+        Self {
+            cost: add_up(&steps),
+            reference: all_large(settings).and_then(|steps| add_up(&steps)),
+            decode_secs: pair.and_then(|pair| pair.decode_secs_at(settings)),
+            memory_bytes: pair
+                .filter(|_| costs.is_some())
+                .map(|pair| pair.rules.memory_bytes(size)),
+            problem: problem(settings, pair),
+            grid: settings.grid(),
+            steps,
+            costs,
+        }
+    }
+
+    /// Predicted seconds until the clip is there: denoising, and decoding where that was measured.
+    pub fn total_secs(&self) -> Option<f64> {
+        Some(self.cost?.denoise_secs? + self.decode_secs.unwrap_or(0.0))
+    }
+
+    /// How many times faster than the large model alone; by time where that is known, else by FLOPs.
+    pub fn speed_up(&self) -> Option<f64> {
+        let (ours, theirs) = (self.cost?, self.reference?);
+        let ratio = match (theirs.denoise_secs, ours.denoise_secs) {
+            (Some(theirs), Some(ours)) => theirs / ours,
+            _ => theirs.full_flops / ours.full_flops,
+        };
+        ratio.is_finite().then_some(ratio)
+    }
+
+    /// FLOPs against the large model alone: -0.36 is 36 % fewer.
+    pub fn flops_change(&self) -> Option<f64> {
+        let change = self.cost?.full_flops / self.reference?.full_flops - 1.0;
+        change.is_finite().then_some(change)
+    }
+
+    /// Steps of the large model.
+    pub fn large_steps(&self) -> usize {
+        self.steps
+            .iter()
+            .filter(|s| s.model == ModelRole::Large)
+            .count()
+    }
+
+    /// Seconds and FLOPs of one step, as far as they are known.
+    pub fn step_cost(&self, step: usize) -> Option<PlanCost> {
+        let costs = self.costs?;
+        let step = self.steps.get(step)?;
+        Some(plan_cost(&[*step], |role| costs[index(role)]))
+    }
+}
+
+const ROLES: [ModelRole; 3] = [ModelRole::Large, ModelRole::Small, ModelRole::Distilled];
+
+fn index(role: ModelRole) -> usize {
+    match role {
+        ModelRole::Large => 0,
+        ModelRole::Small => 1,
+        ModelRole::Distilled => 2,
+    }
+}
+
+fn all_large(settings: &RunSettings) -> Option<Vec<StepPlan>> {
+    let large = Stage {
+        model: ModelRole::Large,
+        cfg: None,
+    };
+    let plan = Plan::new(vec![large], Vec::new()).ok()?;
+    Some(plan.steps(settings.steps, settings.cfg))
+}
+
+fn problem(settings: &RunSettings, pair: Option<&PairSummary>) -> Option<String> {
+    let Some(pair) = pair else {
+        return Some("The model pair is still being looked up.".to_owned());
+    };
+    if settings.prompt.trim().is_empty() {
+        return Some("Write a prompt first: what should the clip show?".to_owned());
+    }
+    if let Err(why) = pair.rules.check_size(settings.size()) {
+        return Some(sentence(&why));
+    }
+    if let Err(why) = settings.check() {
+        return Some(sentence(&why.to_string()));
+    }
+    let stages = settings.plan.stages().len();
+    if settings.steps < stages {
+        return Some(format!(
+            "The plan has {stages} stages, but the run only {} steps; raise the steps.",
+            settings.steps
+        ));
+    }
+    None
+}
+
+/// A reason as a sentence: a capital first, a full stop last.
+pub fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut chars = text.chars();
+    let mut out: String = match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    };
+    if !out.ends_with(['.', '!', '?']) && !out.is_empty() {
+        out.push('.');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_become_sentences() {
+        assert_eq!(sentence("width must be even"), "Width must be even.");
+        assert_eq!(sentence("Done. "), "Done.");
+        assert_eq!(sentence(""), "");
+    }
+}

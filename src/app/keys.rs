@@ -1,0 +1,134 @@
+use eframe::egui;
+use egui::{Context, Popup};
+
+use super::{Command, Request};
+use crate::ui::timeline::boundary_id;
+
+/// Where the keyboard was when a key went down. Asked at the start of a frame, before egui's widgets
+/// see the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keyboard {
+    /// A text field had the focus in the frame before.
+    pub is_typing: bool,
+    /// A boundary of the timeline has the focus.
+    pub on_boundary: bool,
+    /// Another widget has it.
+    pub on_widget: bool,
+    /// A menu or popup was open.
+    pub in_popup: bool,
+}
+
+impl Keyboard {
+    /// Where the keyboard is now. Kept for the next frame: Esc takes the focus away before anybody is
+    /// asked.
+    pub fn look(ctx: &Context, boundaries: usize) -> Self {
+        let focused = ctx.memory(|memory| memory.focused());
+        let on_boundary = (0..boundaries).any(|i| focused == Some(boundary_id(i)));
+        let is_typing = ctx.text_edit_focused();
+        Self {
+            is_typing,
+            on_boundary,
+            on_widget: focused.is_some() && !on_boundary && !is_typing,
+            in_popup: Popup::is_any_open(ctx),
+        }
+    }
+
+    /// Whether a command's key counts now.
+    fn lets(self, command: Command) -> bool {
+        if !command.yields_to_typing() {
+            return true;
+        }
+        // In a menu arrows choose and letters search; on a button Space presses it.
+        if self.is_typing || self.in_popup {
+            return false;
+        }
+        let is_edit = matches!(command, Command::Undo | Command::Redo);
+        if self.on_widget {
+            return is_edit;
+        }
+        let moves_boundary = matches!(
+            command,
+            Command::PreviousFrame
+                | Command::NextFrame
+                | Command::BackSecond
+                | Command::ForwardSecond
+                | Command::FirstFrame
+                | Command::LastFrame
+        );
+        !(self.on_boundary && moves_boundary)
+    }
+
+    /// Takes the keys of commands out of the frame's input. Those with more modifiers come first,
+    /// because a plain key also matches while Shift is held.
+    pub fn take(self, ctx: &Context, out: &mut Vec<Request>) {
+        let mut all: Vec<_> = Command::ALL
+            .into_iter()
+            .filter(|command| self.lets(*command))
+            .flat_map(|command| command.shortcuts().into_iter().map(move |s| (s, command)))
+            .collect();
+        all.sort_by_key(|(shortcut, _)| {
+            let m = shortcut.modifiers;
+            std::cmp::Reverse(usize::from(m.shift) + usize::from(m.command) + usize::from(m.alt))
+        });
+        ctx.input_mut(|input| {
+            for (shortcut, command) in all {
+                let presses = input.count_and_consume_key(shortcut.modifiers, shortcut.logical_key);
+                for _ in 0..presses {
+                    out.push(Request::Command(command));
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_keys_rest_while_typing_and_in_menus() {
+        for keyboard in [
+            Keyboard {
+                is_typing: true,
+                ..Keyboard::default()
+            },
+            Keyboard {
+                in_popup: true,
+                ..Keyboard::default()
+            },
+        ] {
+            for command in [
+                Command::PlayPause,
+                Command::NextFrame,
+                Command::NudgeLeft,
+                Command::Undo,
+            ] {
+                assert!(!keyboard.lets(command), "{command:?}");
+            }
+            assert!(keyboard.lets(Command::Generate) && keyboard.lets(Command::Shortcuts));
+        }
+    }
+
+    #[test]
+    fn a_chosen_boundary_keeps_its_arrows_and_leaves_the_rest() {
+        let keyboard = Keyboard {
+            on_boundary: true,
+            ..Keyboard::default()
+        };
+        assert!(!keyboard.lets(Command::NextFrame));
+        assert!(!keyboard.lets(Command::FirstFrame));
+        assert!(keyboard.lets(Command::PlayPause));
+        assert!(keyboard.lets(Command::NextBoundary));
+        assert!(keyboard.lets(Command::NudgeRight));
+    }
+
+    #[test]
+    fn space_presses_the_button_that_has_the_focus() {
+        let keyboard = Keyboard {
+            on_widget: true,
+            ..Keyboard::default()
+        };
+        assert!(!keyboard.lets(Command::PlayPause));
+        assert!(keyboard.lets(Command::Undo));
+    }
+}

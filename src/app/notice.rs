@@ -1,0 +1,34 @@
+use std::path::PathBuf;
+
+use super::forecast::sentence;
+
+/// A message that stays until it is put away.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// One sentence: what happened, and for errors what to do.
+    pub text: String,
+    /// Whether something went wrong.
+    pub is_error: bool,
+    /// A folder worth opening.
+    pub folder: Option<PathBuf>,
+}
+
+impl Notice {
+    /// Something went wrong.
+    pub fn error(text: &str) -> Self {
+        Self {
+            text: sentence(text),
+            is_error: true,
+            folder: None,
+        }
+    }
+
+    /// A file was written.
+    pub fn saved(path: &std::path::Path) -> Self {
+        Self {
+            text: format!("Saved to {}", path.display()),
+            is_error: false,
+            folder: path.parent().map(PathBuf::from),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+use std::sync::Arc;
+
+use crate::engine::{EngineEvent, EventKind, FinishedRun, PairSummary, Phase, RunId, StepReport};
+use crate::preview::LatentFrames;
+use crate::project::{PairRef, RunSettings};
+
+/// The run that is going, as far as the engine told.
+#[derive(Clone, Debug)]
+pub struct ActiveRun {
+    /// Which run.
+    pub id: RunId,
+    /// What it renders; the document may have moved on.
+    pub settings: RunSettings,
+    /// What it is doing.
+    pub phase: Option<Phase>,
+    /// Finished steps.
+    pub steps: Vec<StepReport>,
+    /// Latent frames decoded and latent frames of the clip, once decoding began.
+    pub decoded: Option<(usize, usize)>,
+    /// Seconds until the clip is there, when the engine knows.
+    pub eta_secs: Option<f64>,
+    /// Somebody asked to stop and the engine has not answered yet.
+    pub is_cancelling: bool,
+}
+
+impl ActiveRun {
+    /// How much of the steps is done, 0..=1. Decoding counts as one more step.
+    pub fn progress(&self) -> f32 {
+        let decoded = match self.decoded {
+            Some((done, total)) => done as f32 / total.max(1) as f32,
+            None => 0.0,
+        };
+        ((self.steps.len() as f32 + decoded) / (self.settings.steps + 1) as f32).min(1.0)
+    }
+}
+
+/// What an event means for the window.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Only the state of the run moved on.
+    Progress,
+    /// A pair is known now, or measured better.
+    Pair(Arc<PairSummary>),
+    /// A pair cannot be used; a sentence.
+    PairFailed(PairRef, String),
+    /// A clip is there.
+    Finished(RunId, Box<FinishedRun>),
+    /// The run stopped because somebody asked.
+    Cancelled,
+    /// The run ended with an error; a sentence.
+    Failed(String),
+}
+
+/// Follows the engine's events. The newest run counts; what older ones still say is dropped.
+#[derive(Debug, Default)]
+pub struct RunSession {
+    newest: Option<RunId>,
+    active: Option<ActiveRun>,
+    preview: Option<LatentFrames>,
+}
+
+impl RunSession {
+    /// The run that is going.
+    pub fn active(&self) -> Option<&ActiveRun> {
+        self.active.as_ref()
+    }
+
+    /// The newest estimate of the clip of the run that is going.
+    pub fn preview(&self) -> Option<&LatentFrames> {
+        self.preview.as_ref()
+    }
+
+    /// A run was handed to the engine.
+    pub fn started(&mut self, id: RunId, settings: RunSettings) {
+        self.newest = Some(id);
+        self.preview = None;
+        self.active = Some(ActiveRun {
+            id,
+            settings,
+            phase: None,
+            steps: Vec::new(),
+            decoded: None,
+            eta_secs: None,
+            is_cancelling: false,
+        });
+    }
+
+    /// Somebody asked the engine to stop.
+    pub fn cancelling(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.is_cancelling = true;
+        }
+    }
+
+    /// Takes a preview, unless it belongs to an older run or makes no sense.
+    pub fn take_preview(&mut self, run: RunId, frames: LatentFrames) {
+        let values = frames.channels * frames.frames * frames.height * frames.width;
+        let is_current = self.active.as_ref().is_some_and(|a| a.id == run);
+        // A preview is a courtesy: a bad one is left out and the run goes on.
+        if is_current && values > 0 && frames.data.len() == values {
+            self.preview = Some(frames);
+        }
+    }
+
+    /// Takes an event; `None` for what an older run still says.
+    pub fn take(&mut self, event: EngineEvent) -> Option<Outcome> {
+        let EngineEvent { run, kind } = event;
+        let active = match kind {
+            EventKind::Pair(pair) => return Some(Outcome::Pair(pair)),
+            EventKind::PairFailed(pair, why) => return Some(Outcome::PairFailed(pair, why)),
+            // Told about no run: the engine itself failed.
+            EventKind::Failed(why) if run == RunId(0) => return Some(Outcome::Failed(why)),
+            _ if Some(run) != self.newest => return None,
+            _ => self.active.as_mut()?,
+        };
+        Some(match kind {
+            EventKind::Phase(phase) => {
+                active.phase = Some(phase);
+                Outcome::Progress
+            }
+            EventKind::Step(step) => {
+                active.eta_secs = step.eta_secs;
+                active.steps.push(step);
+                Outcome::Progress
+            }
+            EventKind::Decoded { done, total } => {
+                active.decoded = Some((done, total));
+                Outcome::Progress
+            }
+            EventKind::Finished(run) => {
+                let id = active.id;
+                self.ended();
+                Outcome::Finished(id, run)
+            }
+            EventKind::Cancelled => {
+                self.ended();
+                Outcome::Cancelled
+            }
+            EventKind::Failed(why) => {
+                self.ended();
+                Outcome::Failed(why)
+            }
+            EventKind::Pair(pair) => Outcome::Pair(pair),
+            EventKind::PairFailed(pair, why) => Outcome::PairFailed(pair, why),
+        })
+    }
+
+    fn ended(&mut self) {
+        self.active = None;
+        self.preview = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{ModelRole, Plan, Solver};
+
+    fn settings() -> RunSettings {
+        RunSettings {
+            pair: PairRef::default(),
+            prompt: String::new(),
+            negative: String::new(),
+            seed: 1,
+            plan: Plan::parse("L", &[]).unwrap(),
+            steps: 3,
+            shift: 3.0,
+            solver: Solver::Euler,
+            cfg: 4.0,
+            width: 64,
+            height: 64,
+            frames: 17,
+            fps: 12.0,
+        }
+    }
+
+    fn step(run: u64, step: usize) -> EngineEvent {
+        EngineEvent {
+            run: RunId(run),
+            kind: EventKind::Step(StepReport {
+                step,
+                of: 3,
+                model: ModelRole::Large,
+                sigma: 1.0,
+                cfg: 4.0,
+                secs: 0.1,
+                eta_secs: Some(0.2),
+            }),
+        }
+    }
+
+    fn latents(values: usize) -> LatentFrames {
+        LatentFrames {
+            step: 0,
+            channels: 4,
+            frames: 1,
+            height: 2,
+            width: 2,
+            data: vec![0.0; values].into(),
+        }
+    }
+
+    #[test]
+    fn what_an_older_run_still_says_is_dropped() {
+        let mut session = RunSession::default();
+        session.started(RunId(1), settings());
+        assert!(session.take(step(1, 0)).is_some());
+        session.started(RunId(2), settings());
+        assert!(session.take(step(1, 1)).is_none());
+        let cancelled = EngineEvent {
+            run: RunId(1),
+            kind: EventKind::Cancelled,
+        };
+        assert!(session.take(cancelled).is_none());
+        session.take_preview(RunId(1), latents(16));
+        assert!(session.preview().is_none());
+        assert!(session.active().unwrap().steps.is_empty());
+    }
+
+    #[test]
+    fn a_bad_preview_is_left_out_and_the_run_goes_on() {
+        let mut session = RunSession::default();
+        session.started(RunId(1), settings());
+        session.take_preview(RunId(1), latents(15));
+        assert!(session.preview().is_none());
+        session.take_preview(RunId(1), latents(16));
+        assert!(session.preview().is_some() && session.active().is_some());
+    }
+
+    #[test]
+    fn progress_follows_steps_and_decoding() {
+        let mut session = RunSession::default();
+        session.started(RunId(1), settings());
+        for i in 0..3 {
+            session.take(step(1, i));
+        }
+        assert_eq!(session.active().unwrap().progress(), 0.75);
+        let decoded = EventKind::Decoded { done: 5, total: 5 };
+        session.take(EngineEvent {
+            run: RunId(1),
+            kind: decoded,
+        });
+        assert_eq!(session.active().unwrap().progress(), 1.0);
+        let ended = EngineEvent {
+            run: RunId(1),
+            kind: EventKind::Failed("no".into()),
+        };
+        assert!(matches!(session.take(ended), Some(Outcome::Failed(_))));
+        assert!(session.active().is_none());
+    }
+}

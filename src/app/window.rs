@@ -1,0 +1,368 @@
+use eframe::egui;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use egui::{Context, Ui, ViewportCommand};
+
+use super::keys::Keyboard;
+use super::{
+    Document, Exporter, Forecast, FrameStats, Gallery, Notice, Outcome, Readiness, Request,
+    RunSession, Scene, duration, layout, wants_frame_stats,
+};
+use crate::engine::{EngineHandle, PairSummary, PipelineFactory, RunId, Wake};
+use crate::preview::{Player, RgbFactors};
+use crate::project::{PairRef, RunSettings};
+use crate::schedule::{Plan, Solver};
+use crate::ui::dialogs::{Answer, Dialog, export_path};
+use crate::ui::theme;
+use crate::ui::view::View;
+
+/// What the player plays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Source {
+    Nothing,
+    Estimate(RunId),
+    Clip(RunId),
+}
+
+/// The whole window. [`run`](super::run) shows it; tests drive it without one.
+pub struct App {
+    pub(super) engine: EngineHandle,
+    pub(super) wake: Wake,
+    pub(super) document: Document,
+    pub(super) pair: Option<Arc<PairSummary>>,
+    pub(super) pair_error: Option<String>,
+    forecast: Forecast,
+    pub(super) session: RunSession,
+    pub(super) gallery: Gallery,
+    pub(super) player: Player,
+    /// What the player plays.
+    source: Source,
+    rgb: Option<Arc<RgbFactors>>,
+    pub(super) exporter: Exporter,
+    pub(super) notice: Option<Notice>,
+    pub(super) view: View,
+    pub(super) dialog: Option<Dialog>,
+    keyboard: Keyboard,
+    /// A drag was taken back and the button is still down: what it says is no longer wanted.
+    ignores_drag: bool,
+    pub(super) may_quit: bool,
+    last_secs: Option<f64>,
+    logic_took: Duration,
+    stats: FrameStats,
+}
+
+impl App {
+    /// Starts the engine and asks for the bundled pair.
+    pub fn new(cc: &eframe::CreationContext<'_>, factory: PipelineFactory) -> anyhow::Result<Self> {
+        let ctx = &cc.egui_ctx;
+        theme::install(ctx);
+        if let Some(state) = &cc.wgpu_render_state {
+            crate::preview::install(ctx, state);
+        }
+        let wake: Wake = {
+            let ctx = ctx.clone();
+            Arc::new(move || ctx.request_repaint())
+        };
+        let engine = EngineHandle::spawn(factory, Arc::clone(&wake))?;
+        let document = Document::new(placeholder()?);
+        engine.describe(document.settings().pair.clone());
+        Ok(Self {
+            forecast: Forecast::new(document.settings(), None),
+            engine,
+            wake,
+            document,
+            pair: None,
+            pair_error: None,
+            session: RunSession::default(),
+            gallery: Gallery::default(),
+            player: Player::default(),
+            source: Source::Nothing,
+            rgb: None,
+            exporter: Exporter::default(),
+            notice: None,
+            view: View::default(),
+            dialog: None,
+            keyboard: Keyboard::default(),
+            ignores_drag: false,
+            may_quit: false,
+            last_secs: None,
+            logic_took: Duration::ZERO,
+            stats: FrameStats::default(),
+        })
+    }
+
+    /// What is worked on.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The run that is going.
+    pub fn session(&self) -> &RunSession {
+        &self.session
+    }
+
+    /// Finished runs.
+    pub fn gallery(&self) -> &Gallery {
+        &self.gallery
+    }
+
+    /// Where playback is.
+    pub fn player(&self) -> &Player {
+        &self.player
+    }
+
+    /// How long the window's own work of a frame takes.
+    pub fn frame_stats(&self) -> &FrameStats {
+        &self.stats
+    }
+
+    /// Whether closing the window would drop something.
+    pub(super) fn is_busy(&self) -> bool {
+        self.session.active().is_some() || self.exporter.progress().is_some()
+    }
+
+    pub(super) fn readiness(&self) -> Readiness {
+        self.scene().readiness()
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        Scene {
+            document: &self.document,
+            pair: self.pair.as_deref(),
+            forecast: &self.forecast,
+            session: &self.session,
+            gallery: &self.gallery,
+            player: &self.player,
+            rgb: self.rgb.as_ref(),
+            notice: self.notice.as_ref(),
+            export: self.exporter.progress(),
+        }
+    }
+
+    fn drain_engine(&mut self, ctx: &Context) {
+        while let Some(event) = self.engine.poll() {
+            match self.session.take(event) {
+                None | Some(Outcome::Progress) => {}
+                Some(Outcome::Pair(pair)) => self.pair_arrived(pair),
+                Some(Outcome::PairFailed(_, why)) => {
+                    self.notice = Some(Notice::error(&why));
+                    self.pair_error = Some(why);
+                }
+                Some(Outcome::Finished(id, run)) => {
+                    self.gallery.add(ctx, id, *run);
+                    self.player.play();
+                }
+                Some(Outcome::Cancelled) => {}
+                Some(Outcome::Failed(why)) => self.notice = Some(Notice::error(&why)),
+            }
+        }
+        if let Some((run, frames)) = self.engine.take_preview() {
+            self.session.take_preview(run, frames);
+        }
+        if self.dialog == Some(Dialog::CancelRun) && self.session.active().is_none() {
+            // The run ended while the question was on the screen.
+            self.dialog = None;
+        }
+    }
+
+    fn pair_arrived(&mut self, pair: Arc<PairSummary>) {
+        if pair.pair != self.document.settings().pair {
+            return;
+        }
+        let is_first = self.pair.is_none();
+        if is_first && !self.document.is_edited() {
+            self.document = Document::new(pair.defaults.clone());
+        }
+        self.rgb = Some(Arc::new(pair.rgb.clone()));
+        self.pair = Some(pair);
+        self.pair_error = None;
+    }
+
+    fn refresh_forecast(&mut self) {
+        self.forecast = Forecast::new(self.document.settings(), self.pair.as_deref());
+        if let (None, Some(why)) = (&self.pair, &self.pair_error) {
+            self.forecast.problem = Some(super::sentence(why));
+        }
+    }
+
+    /// Gives the player what the preview shows: the estimate of the run that is going, else the clip.
+    fn follow_source(&mut self) {
+        let estimate = self.session.active().zip(self.session.preview());
+        let source = match (estimate, self.gallery.shown()) {
+            (Some((active, _)), _) => Source::Estimate(active.id),
+            (None, Some(run)) => Source::Clip(run.id),
+            (None, None) => Source::Nothing,
+        };
+        if source == self.source {
+            return;
+        }
+        self.source = source;
+        if let Some((active, latents)) = estimate {
+            // 17 frames in 5 latent ones: each but the first stands for 4.
+            let stride =
+                active.settings.frames.saturating_sub(1) / latents.frames.max(2).saturating_sub(1);
+            self.player
+                .set_latent_source(latents.frames, active.settings.fps, stride);
+        } else if let Some(run) = self.gallery.shown() {
+            let clip = &run.run.clip;
+            self.player.set_source(clip.frames.len(), clip.fps);
+        } else {
+            self.player.set_source(0, 1.0);
+        }
+    }
+
+    fn advance_player(&mut self, ctx: &Context, now_secs: f64) {
+        let passed = now_secs - self.last_secs.replace(now_secs).unwrap_or(now_secs);
+        self.follow_source();
+        self.player.advance(passed.clamp(0.0, 1.0));
+        if let Some(secs) = self.player.secs_to_next_frame() {
+            ctx.request_repaint_after(duration(secs));
+        }
+    }
+
+    /// Esc does the nearest thing: closes what is open, leaves a field, takes a drag back, and only
+    /// then asks whether to cancel.
+    fn escape(&mut self, ctx: &Context) {
+        match self.dialog {
+            Some(Dialog::CancelRun) => {
+                self.dialog = None;
+                self.cancel_run();
+            }
+            Some(_) => self.dialog = None,
+            None if self.exporter.typed.is_some() => {
+                self.exporter.typed_answer(false);
+            }
+            // egui closes its popups and leaves its fields by itself.
+            None if self.keyboard.in_popup || self.keyboard.is_typing => {}
+            None if self.document.is_dragging() => {
+                self.document.revert_drag();
+                self.ignores_drag = true;
+                ctx.stop_dragging();
+            }
+            None if self.session.active().is_some_and(|a| !a.is_cancelling) => {
+                self.dialog = Some(Dialog::CancelRun);
+            }
+            None => self.notice = None,
+        }
+    }
+
+    fn answer_dialog(&mut self, ctx: &Context) {
+        if let Some(typed) = &mut self.exporter.typed
+            && let Some(answer) = export_path(ctx, typed)
+        {
+            self.notice = self.exporter.typed_answer(answer == Answer::Yes);
+        }
+        let Some(dialog) = self.dialog else {
+            return;
+        };
+        let Some(answer) = dialog.show(ctx) else {
+            return;
+        };
+        self.dialog = None;
+        match (dialog, answer) {
+            (Dialog::CancelRun, Answer::Yes) => self.cancel_run(),
+            (Dialog::Quit, Answer::Yes) => {
+                self.may_quit = true;
+                ctx.send_viewport_cmd(ViewportCommand::Close);
+            }
+            _ => {}
+        }
+    }
+
+    fn draw(&mut self, ui: &mut Ui, frame: &eframe::Frame) {
+        let ctx = ui.ctx().clone();
+        let now_secs = ctx.input(|i| i.time);
+        let mut out = Vec::new();
+        if ctx.input(|i| i.key_pressed(egui::Key::Escape)) {
+            self.escape(&ctx);
+        }
+        if self.dialog.is_none() && self.exporter.typed.is_none() {
+            self.keyboard.take(&ctx, &mut out);
+        } else if self.dialog == Some(Dialog::Shortcuts)
+            && ctx.input(|i| i.key_pressed(egui::Key::F1))
+        {
+            self.dialog = None;
+        }
+        self.obey_all(&ctx, frame, &mut out, now_secs);
+        self.advance_player(&ctx, now_secs);
+        self.refresh_forecast();
+
+        let mut view = std::mem::take(&mut self.view);
+        layout::show(ui, &self.scene(), &mut view, &mut out);
+        self.view = view;
+        self.obey_all(&ctx, frame, &mut out, now_secs);
+        self.answer_dialog(&ctx);
+        let boundaries = self.document.settings().plan.boundaries().len();
+        self.keyboard = Keyboard::look(&ctx, boundaries);
+    }
+
+    /// Carries out what panels and keys asked for.
+    fn obey_all(
+        &mut self,
+        ctx: &Context,
+        frame: &eframe::Frame,
+        out: &mut Vec<Request>,
+        now_secs: f64,
+    ) {
+        if self.ignores_drag {
+            self.ignores_drag = ctx.input(|i| i.pointer.any_down());
+            out.retain(|request| !matches!(request, Request::Edit(_) | Request::BeginDrag));
+        }
+        let edits = !out.is_empty();
+        for request in out.drain(..) {
+            self.obey(ctx, frame, request, now_secs);
+        }
+        if edits {
+            // What was drawn in this frame is a step behind.
+            ctx.request_repaint();
+        }
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
+        let start = Instant::now();
+        self.drain_engine(ctx);
+        if let Some(notice) = self.exporter.poll() {
+            self.notice = Some(notice);
+        }
+        if ctx.input(|i| i.viewport().close_requested()) && self.is_busy() && !self.may_quit {
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+            self.dialog = Some(Dialog::Quit);
+        }
+        self.logic_took = start.elapsed();
+    }
+
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
+        let start = Instant::now();
+        self.draw(ui, frame);
+        let took = self.logic_took + start.elapsed();
+        self.stats.add(took, self.session.active().is_some());
+    }
+
+    fn on_exit(&mut self) {
+        if wants_frame_stats() {
+            eprintln!("{}", self.stats.line());
+        }
+    }
+}
+
+/// What the fields hold for the moment before the pair is known.
+fn placeholder() -> anyhow::Result<RunSettings> {
+    Ok(RunSettings {
+        pair: PairRef::default(),
+        prompt: String::new(),
+        negative: String::new(),
+        seed: 0,
+        plan: Plan::parse("LSL", &[0.4, 0.8])?,
+        steps: 30,
+        shift: 3.0,
+        solver: Solver::Euler,
+        cfg: 4.0,
+        width: 64,
+        height: 64,
+        frames: 17,
+        fps: 12.0,
+    })
+}

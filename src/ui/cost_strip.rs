@@ -1,0 +1,139 @@
+//! What the plan costs.
+
+use eframe::egui;
+use egui::{Align2, Rect, Sense, Ui, vec2};
+
+use super::format;
+use super::theme::{GRID_PX, RADIUS_PX, mono_bold, palette, regular};
+use super::widgets::paint_text;
+use crate::app::{GalleryRun, Scene};
+use crate::project::RunSettings;
+
+/// Height of the strip.
+pub const HEIGHT_PX: f32 = 60.0;
+
+struct Card {
+    name: &'static str,
+    value: String,
+    note: String,
+    hint: String,
+}
+
+/// What the plan will cost, live during a drag, and what it did cost beside it.
+pub fn show(ui: &mut Ui, scene: &Scene<'_>) {
+    let cards = cards(scene);
+    let palette = palette(ui);
+    let gap = GRID_PX;
+    let row = ui.available_rect_before_wrap();
+    let width = (row.width() - gap * (cards.len() - 1) as f32) / cards.len() as f32;
+    for (i, card) in cards.iter().enumerate() {
+        let left = row.left() + i as f32 * (width + gap);
+        let rect = Rect::from_min_size(egui::pos2(left, row.top()), vec2(width, 44.0));
+        ui.painter().rect_filled(rect, RADIUS_PX, palette.field);
+        let inner = rect.shrink2(vec2(12.0, 7.0));
+        let put = |pos, anchor, text: &str, font, colour, room| {
+            paint_text(ui, pos, anchor, text, font, colour, room)
+        };
+        put(
+            inner.left_top(),
+            Align2::LEFT_TOP,
+            card.name,
+            regular(11.5),
+            palette.text_weak,
+            inner.width(),
+        );
+        let taken = put(
+            inner.left_bottom(),
+            Align2::LEFT_BOTTOM,
+            &card.value,
+            mono_bold(14.0),
+            palette.text_strong,
+            inner.width(),
+        );
+        put(
+            inner.right_bottom(),
+            Align2::RIGHT_BOTTOM,
+            &card.note,
+            regular(11.5),
+            palette.text_weak,
+            inner.width() - taken - 6.0,
+        );
+        ui.interact(rect, ui.scope_id().with(("cost", i)), Sense::hover())
+            .on_hover_text(&card.hint);
+    }
+    ui.allocate_space(vec2(row.width(), 44.0));
+}
+
+fn cards(scene: &Scene<'_>) -> [Card; 5] {
+    let forecast = scene.forecast;
+    let dash = || "–".to_owned();
+    let secs = forecast.cost.and_then(|c| c.denoise_secs);
+    let reference_secs = forecast.reference.and_then(|c| c.denoise_secs);
+    let measured = measured(scene);
+    let time_note = match (measured, reference_secs) {
+        (Some(run), _) => format!("took {}", format::seconds(run.run.report.denoise_secs)),
+        (None, Some(secs)) => format!("LLL {}", format::seconds(secs)),
+        (None, None) => String::new(),
+    };
+    let measured_speed_up = measured
+        .zip(reference_secs)
+        .map(|(run, reference)| reference / run.run.report.denoise_secs)
+        .filter(|ratio| ratio.is_finite());
+    let steps = forecast.steps.len();
+    [
+        Card {
+            name: "Time",
+            value: secs.map_or_else(dash, format::seconds),
+            note: time_note,
+            hint: match reference_secs {
+                Some(reference) => format!(
+                    "Predicted seconds of denoising at the measured speeds. The large model alone takes {}.",
+                    format::seconds(reference)
+                ),
+                None => "Predicted seconds of denoising; known once each model of the plan was measured.".to_owned(),
+            },
+        },
+        Card {
+            name: "Speed-up",
+            value: forecast
+                .speed_up()
+                .map_or_else(dash, |ratio| format!("{ratio:.2}×")),
+            note: measured_speed_up.map_or_else(String::new, |ratio| format!("was {ratio:.2}×")),
+            hint: "How many times faster than the large model alone.".to_owned(),
+        },
+        Card {
+            name: "FLOPs",
+            value: forecast.flops_change().map_or_else(dash, format::change),
+            note: forecast
+                .cost
+                .map_or_else(String::new, |c| format::flops(c.full_flops)),
+            hint: "Operations against the large model alone, and in total, with attention and both passes of guidance.".to_owned(),
+        },
+        Card {
+            name: "Memory",
+            value: forecast.memory_bytes.map_or_else(dash, format::bytes),
+            note: String::new(),
+            hint: "Memory a run of this size is expected to hold at its peak.".to_owned(),
+        },
+        Card {
+            name: "Large model",
+            value: format!("{} of {steps}", forecast.large_steps()),
+            note: "steps".to_owned(),
+            hint: "Steps that the large model takes.".to_owned(),
+        },
+    ]
+}
+
+/// The newest finished run that cost what the document would.
+fn measured<'a>(scene: &Scene<'a>) -> Option<&'a GalleryRun> {
+    let ours = scene.document.settings();
+    scene
+        .gallery
+        .runs()
+        .iter()
+        .find(|run| costs_the_same(&run.run.settings, ours))
+}
+
+fn costs_the_same(a: &RunSettings, b: &RunSettings) -> bool {
+    a.pair == b.pair && a.size() == b.size() && a.step_plans() == b.step_plans()
+}

@@ -1,0 +1,196 @@
+//! Questions and pages over the window.
+
+use eframe::egui;
+use egui::{
+    Align, Button, Context, Grid, Id, Layout, Modal, RichText, ScrollArea, TextEdit, Ui, vec2,
+};
+
+use super::theme::{bold, mono, palette, regular};
+use crate::app::{Command, Section};
+
+/// A question or a page over the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialog {
+    /// Stop the run?
+    CancelRun,
+    /// Close although something is going on?
+    Quit,
+    /// All keys.
+    Shortcuts,
+    /// Name, version and licences.
+    About,
+}
+
+/// What the person answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Do it.
+    Yes,
+    /// Leave things as they are.
+    No,
+}
+
+impl Dialog {
+    /// Shows the dialog; `Some` once it was answered or put away.
+    pub fn show(self, ctx: &Context) -> Option<Answer> {
+        let modal = Modal::new(Id::unique("dialog")).show(ctx, |ui| match self {
+            Self::CancelRun => question(
+                ui,
+                "Cancel this run?",
+                "What it computed so far is dropped. Press Esc again to cancel it.",
+                "Keep rendering",
+                "Cancel the run",
+            ),
+            Self::Quit => question(
+                ui,
+                "Quit now?",
+                "A run or an export is still going on, and quitting drops it.",
+                "Stay",
+                "Quit",
+            ),
+            Self::Shortcuts => shortcuts(ui),
+            Self::About => about(ui),
+        });
+        modal
+            .inner
+            .or_else(|| modal.backdrop_response.clicked().then_some(Answer::No))
+    }
+}
+
+fn question(ui: &mut Ui, title: &str, text: &str, no: &str, yes: &str) -> Option<Answer> {
+    ui.set_width(360.0);
+    ui.spacing_mut().item_spacing.y = 12.0;
+    ui.label(
+        RichText::new(title)
+            .font(bold(16.0))
+            .color(palette(ui).text_strong),
+    );
+    ui.label(text);
+    let mut answer = None;
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        if ui.add(Button::new(no).fill(palette(ui).chosen)).clicked() {
+            answer = Some(Answer::No);
+        }
+        if ui.button(yes).clicked() {
+            answer = Some(Answer::Yes);
+        }
+    });
+    answer
+}
+
+fn shortcuts(ui: &mut Ui) -> Option<Answer> {
+    ui.set_width(640.0);
+    title(ui, "Keyboard shortcuts");
+    let height = (ui.ctx().content_rect().height() - 180.0).max(200.0);
+    ScrollArea::vertical().max_height(height).show(ui, |ui| {
+        ui.columns(2, |columns| {
+            for (i, section) in Section::ALL.into_iter().enumerate() {
+                shortcut_section(&mut columns[i % 2], section);
+            }
+        });
+        ui.label(
+            RichText::new("A chosen boundary also takes Left and Right (Shift for 5 steps), Home and End. Single keys rest while you type; Esc leaves a text field, takes a drag back, and asks before it cancels a run.")
+                .font(regular(12.0))
+                .color(palette(ui).text_weak),
+        );
+    });
+    close(ui)
+}
+
+fn shortcut_section(ui: &mut Ui, section: Section) {
+    ui.label(
+        RichText::new(section.title())
+            .font(bold(12.0))
+            .color(palette(ui).text_weak),
+    );
+    Grid::new(section.title())
+        .num_columns(2)
+        .min_col_width(96.0)
+        .spacing(vec2(12.0, 4.0))
+        .show(ui, |ui| {
+            for command in Command::ALL {
+                if command.section() != section {
+                    continue;
+                }
+                let keys: Vec<String> = command
+                    .shortcuts()
+                    .iter()
+                    .map(|s| ui.ctx().format_shortcut(s))
+                    .collect();
+                let keys = match (command, keys.is_empty()) {
+                    (Command::CancelRun, _) => "Esc".to_owned(),
+                    (_, true) => continue,
+                    (_, false) => keys.join(", "),
+                };
+                ui.label(
+                    RichText::new(keys)
+                        .font(mono(12.0))
+                        .color(palette(ui).text_strong),
+                );
+                ui.label(command.text());
+                ui.end_row();
+            }
+        });
+    ui.add_space(12.0);
+}
+
+fn about(ui: &mut Ui) -> Option<Answer> {
+    ui.set_width(420.0);
+    title(ui, "flowblend");
+    ui.label(format!(
+        "Version {}. Text to video with a large and a small diffusion model, blended by stage.",
+        env!("CARGO_PKG_VERSION")
+    ));
+    ui.label(
+        RichText::new("Its own code and its demo models are under the MIT licence. The fonts Inter and JetBrains Mono are under the SIL Open Font License 1.1.")
+            .font(regular(12.0))
+            .color(palette(ui).text_weak),
+    );
+    close(ui)
+}
+
+fn title(ui: &mut Ui, text: &str) {
+    ui.spacing_mut().item_spacing.y = 12.0;
+    ui.label(
+        RichText::new(text)
+            .font(bold(16.0))
+            .color(palette(ui).text_strong),
+    );
+}
+
+fn close(ui: &mut Ui) -> Option<Answer> {
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        ui.button("Close").clicked().then_some(Answer::No)
+    })
+    .inner
+}
+
+/// Asks for the file to export to, where the desktop has no file dialog of its own.
+pub fn export_path(ctx: &Context, typed: &mut String) -> Option<Answer> {
+    let modal = Modal::new(Id::unique("export path")).show(ctx, |ui| {
+        ui.set_width(520.0);
+        title(ui, "Export clip");
+        ui.label("Write the clip to this file. The ending decides the format: .mp4, .webm, .mov or .gif.");
+        let field = ui
+            .add(
+                TextEdit::singleline(typed)
+                    .desired_width(f32::INFINITY)
+                    .margin(vec2(12.0, 8.0)),
+            )
+            .accessible_name("File to export to");
+        let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+        let mut answer = entered.then_some(Answer::Yes);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let palette = palette(ui);
+            let export = RichText::new("Export").color(palette.on_next);
+            if ui.add(Button::new(export).fill(palette.next)).clicked() {
+                answer = Some(Answer::Yes);
+            }
+            if ui.button("Cancel").clicked() {
+                answer = Some(Answer::No);
+            }
+        });
+        answer
+    });
+    modal.inner
+}

@@ -1,0 +1,200 @@
+//! The picture in the middle.
+
+use std::sync::Arc;
+
+use eframe::egui;
+use egui::{Align2, Rect, RichText, Sense, Ui, Vec2, vec2};
+
+use super::format;
+use super::theme::{RADIUS_PX, bold, palette, regular};
+use super::view::{View, ZoomWish};
+use super::widgets::{paint_text, text_width};
+use crate::app::Scene;
+use crate::preview::{Filter, Picture, ZoomPan, paint};
+
+/// Space around the picture.
+const MARGIN_PX: f32 = 16.0;
+
+/// The picture: the estimate while a run is going, else the clip.
+pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View) {
+    let stage = ui.available_rect_before_wrap();
+    let response = ui.allocate_rect(stage, Sense::click_and_drag());
+    let picture = picture(scene);
+    let (Some(size), Some(clip_size)) = (picture.size(), clip_size(scene)) else {
+        view.shown_scale = None;
+        empty(ui, stage, scene);
+        return;
+    };
+    // Zoomed in, the picture may use the whole stage; whole, it keeps its distance.
+    let is_whole = view.zoom.is_fit();
+    let mut pane = if is_whole {
+        stage.shrink(MARGIN_PX)
+    } else {
+        stage
+    };
+    let ppp = ui.pixels_per_point();
+    magnify(ui, view, &response, pane, size, clip_size);
+    let actual = clip_size / ppp;
+    if view.is_actual && view.zoom.is_fit() {
+        pane = Rect::from_center_size(stage.center(), actual.min(pane.size()));
+    }
+    let filter = match (view.is_smooth, &picture) {
+        (false, _) => Filter::Nearest,
+        // A latent cell covers much of the screen; straight lines between so few show as a grid.
+        (true, Picture::Latent { .. }) => Filter::Cubic,
+        (true, _) => Filter::Linear,
+    };
+    if let Some(rect) = paint(ui, pane, &picture, filter, &view.zoom) {
+        view.shown_scale = Some(rect.width() * ppp / clip_size.x);
+        badges(ui, scene, rect.intersect(stage.shrink(8.0)));
+    }
+    if !view.zoom.is_fit() {
+        response.on_hover_and_drag_cursor(egui::CursorIcon::Grab);
+    }
+}
+
+fn picture(scene: &Scene<'_>) -> Picture {
+    let frame_index = scene.player.frame_index();
+    if let Some((latents, rgb)) = scene.session.preview().zip(scene.rgb) {
+        return Picture::Latent {
+            frames: latents.clone(),
+            rgb: Arc::clone(rgb),
+            frame_index: frame_index.min(latents.frames.saturating_sub(1)),
+        };
+    }
+    match scene.gallery.shown() {
+        Some(run) => Picture::Clip {
+            clip: Arc::clone(&run.run.clip),
+            frame_index,
+        },
+        None => Picture::Empty,
+    }
+}
+
+/// The size of the clip that is shown, or that the estimate will become.
+fn clip_size(scene: &Scene<'_>) -> Option<Vec2> {
+    let (width, height) = match (scene.session.active(), scene.session.preview()) {
+        (Some(active), Some(_)) => (active.settings.width, active.settings.height),
+        _ => {
+            let clip = &scene.gallery.shown()?.run.clip;
+            (clip.width, clip.height)
+        }
+    };
+    (width > 0 && height > 0).then(|| vec2(width as f32, height as f32))
+}
+
+/// Carries out wheel, drag, double-click and the menu's wishes.
+fn magnify(
+    ui: &Ui,
+    view: &mut View,
+    response: &egui::Response,
+    pane: Rect,
+    size: [usize; 2],
+    clip_size: Vec2,
+) {
+    let ppp = ui.pixels_per_point();
+    if response.double_clicked() {
+        view.zoom_wish = Some(ZoomWish::Fit);
+    }
+    if response.dragged() {
+        view.zoom.drag(pane, size, response.drag_delta());
+    }
+    let wheel = ui.input(|i| i.zoom_delta());
+    if wheel != 1.0
+        && let Some(pointer) = response.hover_pos()
+    {
+        view.is_actual = false;
+        view.zoom.zoom_at(pane, size, pointer, wheel);
+    }
+    match view.zoom_wish.take() {
+        None => {}
+        Some(ZoomWish::Fit) => {
+            view.zoom.reset();
+            view.is_actual = false;
+        }
+        Some(ZoomWish::Actual) => {
+            view.zoom = ZoomPan::default();
+            view.is_actual = true;
+            let fits = (clip_size / ppp).x <= pane.width() && (clip_size / ppp).y <= pane.height();
+            if !fits {
+                let clip = [clip_size.x as usize, clip_size.y as usize];
+                view.zoom.one_to_one(pane, clip, ppp);
+            }
+        }
+        Some(ZoomWish::By(factor)) => {
+            view.is_actual = false;
+            view.zoom.zoom_at(pane, size, pane.center(), factor);
+        }
+    }
+}
+
+fn badges(ui: &Ui, scene: &Scene<'_>, rect: Rect) {
+    if rect.width() < 160.0 {
+        return;
+    }
+    if let (Some(active), Some(latents)) = (scene.session.active(), scene.session.preview()) {
+        let text = format!("x0 · step {}/{}", latents.step + 1, active.settings.steps);
+        badge(
+            ui,
+            rect.right_top() + vec2(-8.0, 8.0),
+            Align2::RIGHT_TOP,
+            &text,
+        );
+    } else if let Some(run) = scene.gallery.shown() {
+        let text = format!(
+            "{} · {}",
+            run.run.settings.plan.letters(),
+            format::seconds(run.run.report.denoise_secs)
+        );
+        badge(
+            ui,
+            rect.left_top() + vec2(8.0, 8.0),
+            Align2::LEFT_TOP,
+            &text,
+        );
+    }
+}
+
+fn badge(ui: &Ui, pos: egui::Pos2, anchor: Align2, text: &str) {
+    let width = text_width(ui, text, regular(12.0)) + 16.0;
+    let rect = anchor.anchor_size(pos, vec2(width, 22.0));
+    let ground = egui::Color32::from_black_alpha(170);
+    ui.painter().rect_filled(rect, RADIUS_PX, ground);
+    paint_text(
+        ui,
+        rect.center(),
+        Align2::CENTER_CENTER,
+        text,
+        regular(12.0),
+        egui::Color32::WHITE,
+        width,
+    );
+}
+
+fn empty(ui: &mut Ui, stage: Rect, scene: &Scene<'_>) {
+    let palette = palette(ui);
+    let (title, hint) = if scene.session.active().is_some() {
+        (
+            "Rendering",
+            "The first picture appears after the first step.",
+        )
+    } else if scene.pair.is_none() {
+        ("Looking for the model pair", "")
+    } else {
+        (
+            "No clip yet",
+            "Press Ctrl+Enter to render the prompt, then drag a boundary below and compare.",
+        )
+    };
+    let room = Rect::from_center_size(stage.center(), vec2(stage.width() - 32.0, 64.0));
+    ui.scope_builder(egui::UiBuilder::new().max_rect(room), |ui| {
+        ui.vertical_centered(|ui| {
+            ui.label(RichText::new(title).font(bold(15.0)).color(palette.text));
+            ui.label(
+                RichText::new(hint)
+                    .font(regular(12.5))
+                    .color(palette.text_weak),
+            );
+        });
+    });
+}

@@ -1,0 +1,185 @@
+//! What is going on.
+
+use eframe::egui;
+use egui::{Align, Align2, Button, Layout, Rect, RichText, Sense, Ui, vec2};
+
+use super::format;
+use super::icons::Icon;
+use super::theme::{HAIRLINE_PX, palette, regular};
+use super::widgets::{icon_button, paint_text};
+use crate::app::{ActiveRun, Command, Notice, Request, Scene};
+use crate::engine::Phase;
+
+/// Height of the bar.
+pub const HEIGHT_PX: f32 = 28.0;
+
+/// What is going on, in one line, and how far it is.
+pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
+    let (text, progress) = match (scene.session.active(), scene.export) {
+        (Some(active), _) => (describe(active), Some(active.progress())),
+        (None, Some((done, total))) => (
+            format!("Exporting · frame {done} of {total}"),
+            Some(done as f32 / total.max(1) as f32),
+        ),
+        (None, None) => (idle(scene), None),
+    };
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        if let Some(active) = scene.session.active().filter(|a| !a.is_cancelling) {
+            cancel_button(ui, active, out);
+        }
+        if let Some(share) = progress {
+            progress_bar(ui, share);
+        }
+        let rect = ui.available_rect_before_wrap();
+        paint_text(
+            ui,
+            rect.left_center(),
+            Align2::LEFT_CENTER,
+            &text,
+            regular(12.0),
+            palette(ui).text_weak,
+            rect.width(),
+        );
+        // Painted text is silent; this is what assistive technology reads.
+        let (_, response) = ui.allocate_exact_size(rect.size(), Sense::hover());
+        response
+            .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::Label, true, &text));
+    });
+}
+
+fn cancel_button(ui: &mut Ui, active: &ActiveRun, out: &mut Vec<Request>) {
+    let text = RichText::new("Esc cancels")
+        .font(regular(12.0))
+        .color(palette(ui).text_weak);
+    ui.scope(|ui| {
+        ui.spacing_mut().interact_size.y = 20.0;
+        ui.spacing_mut().button_padding = vec2(6.0, 1.0);
+        let hint = format!("Stop run {} now; what it computed is dropped", active.id);
+        if ui
+            .add(Button::new(text).frame_when_inactive(false))
+            .on_hover_text(hint)
+            .accessible_name("Cancel the run")
+            .clicked()
+        {
+            out.push(Request::Command(Command::CancelRun));
+        }
+    });
+}
+
+fn progress_bar(ui: &mut Ui, share: f32) {
+    let width = (ui.available_width() * 0.4).min(300.0);
+    let (rect, response) = ui.allocate_exact_size(vec2(width, 8.0), Sense::hover());
+    let palette = palette(ui);
+    ui.painter().rect_filled(rect, 4.0, palette.field);
+    let done = Rect::from_min_size(rect.min, vec2((rect.width() * share).max(8.0), 8.0));
+    ui.painter().rect_filled(done, 4.0, palette.next);
+    response.widget_info(|| {
+        let mut info =
+            egui::WidgetInfo::labeled(egui::accesskit::Role::ProgressIndicator, true, "Progress");
+        info.value = Some(f64::from(share));
+        info
+    });
+    ui.add_space(8.0);
+}
+
+fn idle(scene: &Scene<'_>) -> String {
+    match (scene.pair, scene.gallery.shown()) {
+        (None, _) => "Looking for the model pair".to_owned(),
+        (_, None) => "Ready".to_owned(),
+        (_, Some(run)) => {
+            let report = &run.run.report;
+            let steps = report.steps.len();
+            format!(
+                "Run {} took {}: {} steps in {}, decoding {}",
+                run.id,
+                format::seconds(
+                    report.load_secs
+                        + report.encode_secs
+                        + report.denoise_secs
+                        + report.decode_secs
+                ),
+                steps,
+                format::seconds(report.denoise_secs),
+                format::seconds(report.decode_secs),
+            )
+        }
+    }
+}
+
+/// The state of a run, such as `Denoising · step 17 of 30 · small model · 0.11 s a step · about 3 s left`.
+fn describe(active: &ActiveRun) -> String {
+    if active.is_cancelling {
+        return "Cancelling".to_owned();
+    }
+    let mut parts = vec![
+        match active.phase {
+            None => "Waiting",
+            Some(Phase::Loading) => "Loading the models",
+            Some(Phase::Encoding) => "Reading the prompt",
+            Some(Phase::Denoising) => "Denoising",
+            Some(Phase::Decoding) => "Decoding",
+        }
+        .to_owned(),
+    ];
+    if active.phase == Some(Phase::Denoising) {
+        let steps = active.settings.steps;
+        let running = (active.steps.len() + 1).min(steps);
+        parts.push(format!("step {running} of {steps}"));
+        let plans = active.settings.step_plans();
+        if let Some(plan) = plans.get(running - 1) {
+            parts.push(format!("{} model", plan.model));
+            let last = active.steps.iter().rev().find(|s| s.model == plan.model);
+            if let Some(step) = last {
+                parts.push(format!("{} a step", format::seconds(step.secs)));
+            }
+        }
+    }
+    if let (Some(Phase::Decoding), Some((done, total))) = (active.phase, active.decoded) {
+        parts.push(format!("latent frame {done} of {total}"));
+    }
+    if let Some(secs) = active.eta_secs {
+        parts.push(format!("{} left", format::about(secs)));
+    }
+    parts.join(" · ")
+}
+
+/// The message strip over the status bar: a sentence, what can be done, and a cross.
+pub fn show_notice(ui: &mut Ui, notice: &Notice, out: &mut Vec<Request>) {
+    let palette = palette(ui);
+    let mark = if notice.is_error {
+        palette.error
+    } else {
+        palette.next
+    };
+    ui.horizontal_top(|ui| {
+        let (bar, _) = ui.allocate_exact_size(vec2(3.0, 20.0), Sense::hover());
+        ui.painter().rect_filled(bar, 1.5, mark);
+        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+            if icon_button(ui, Icon::Close, vec2(22.0, 22.0), "Dismiss message", false)
+                .on_hover_text("Put this message away")
+                .clicked()
+            {
+                out.push(Request::DismissNotice);
+            }
+            if let Some(folder) = &notice.folder {
+                ui.spacing_mut().interact_size.y = 22.0;
+                if ui
+                    .add(Button::new("Open folder"))
+                    .on_hover_text("Show the folder in the file manager")
+                    .clicked()
+                {
+                    out.push(Request::OpenFolder(folder.clone()));
+                }
+            }
+            ui.with_layout(Layout::left_to_right(Align::Min), |ui| {
+                ui.add(egui::Label::new(RichText::new(&notice.text).color(palette.text)).wrap());
+            });
+        });
+    });
+    let edge = ui.min_rect().expand2(vec2(16.0, 6.0));
+    ui.painter().hline(
+        edge.x_range(),
+        edge.top(),
+        egui::Stroke::new(HAIRLINE_PX, palette.line),
+    );
+}

@@ -1,0 +1,110 @@
+use eframe::egui;
+use egui::epaint::PathShape;
+use egui::{Align2, Rect, Stroke, Ui, pos2, vec2};
+
+use super::Axis;
+use crate::app::Scene;
+use crate::ui::theme::{mono, palette, regular};
+use crate::ui::widgets::paint_text;
+
+/// Least distance between two labels of the ruler.
+const LABEL_SPACING_PX: f64 = 56.0;
+
+/// Labelled ticks over the track.
+pub fn ruler(ui: &Ui, axis: &Axis<'_>, lane: Rect) {
+    let palette = palette(ui);
+    for tick in axis.ticks(LABEL_SPACING_PX) {
+        let x = axis.x(tick.position) as f32;
+        ui.painter().vline(
+            x,
+            lane.bottom() - 4.0..=lane.bottom(),
+            Stroke::new(1.0, palette.text_weak),
+        );
+        // Labels at the ends stay inside the track's width.
+        let anchor = if x < lane.left() + 4.0 {
+            Align2::LEFT_CENTER
+        } else if x > lane.right() - 4.0 {
+            Align2::RIGHT_CENTER
+        } else {
+            Align2::CENTER_CENTER
+        };
+        paint_text(
+            ui,
+            pos2(x, lane.center().y - 3.0),
+            anchor,
+            &tick.label,
+            mono(11.0),
+            palette.text_weak,
+            64.0,
+        );
+    }
+}
+
+/// How many steps are done, as far as the run fits the plan on show: a run that is going, or the
+/// finished one in the preview.
+fn computed(scene: &Scene<'_>) -> Option<usize> {
+    let settings = scene.document.settings();
+    if let Some(active) = scene.session.active() {
+        return (active.settings.steps == settings.steps).then_some(active.steps.len());
+    }
+    let run = scene.gallery.shown()?;
+    (run.run.settings == *settings).then_some(settings.steps)
+}
+
+/// One cell a step under the track, blue when computed.
+pub fn cells(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect) {
+    let palette = palette(ui);
+    let done = computed(scene).unwrap_or(0);
+    for step in 0..axis.steps() {
+        let left = axis.x(step as f64) as f32;
+        let right = axis.x(step as f64 + 1.0) as f32;
+        let gap = if right - left > 6.0 { 1.5 } else { 0.0 };
+        let cell = Rect::from_min_max(
+            pos2(left + gap, lane.top()),
+            pos2((right - gap).max(left + gap + 0.5), lane.bottom()),
+        );
+        let colour = if step < done {
+            palette.next
+        } else {
+            palette.field_hover
+        };
+        ui.painter().rect_filled(cell, 2.0, colour);
+    }
+}
+
+/// What the cells mean, at their right end.
+pub fn caption(ui: &Ui, scene: &Scene<'_>, lane: Rect) {
+    let text = match (scene.session.active(), computed(scene)) {
+        (Some(_), Some(_)) => "blue: computed",
+        (Some(_), None) => "the run that is going has another number of steps",
+        (None, Some(_)) => "blue: computed, this is the clip on show",
+        (None, None) => "drag a boundary, or choose it and use the arrow keys",
+    };
+    paint_text(
+        ui,
+        lane.right_center(),
+        Align2::RIGHT_CENTER,
+        text,
+        regular(11.5),
+        palette(ui).text_weak,
+        lane.width(),
+    );
+}
+
+/// A line through the track where the run is.
+pub fn playhead(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, top: f32, bottom: f32) {
+    let Some(active) = scene.session.active() else {
+        return;
+    };
+    if active.settings.steps != axis.steps() || active.steps.len() >= axis.steps() {
+        return;
+    }
+    let x = axis.x(active.steps.len() as f64) as f32;
+    let colour = palette(ui).text_strong;
+    ui.painter()
+        .vline(x, top..=bottom, Stroke::new(1.5, colour));
+    let tip = pos2(x, top + 3.0);
+    let points = vec![tip + vec2(-6.0, -7.0), tip + vec2(6.0, -7.0), tip];
+    ui.painter()
+        .add(PathShape::convex_polygon(points, colour, Stroke::NONE));
+}

@@ -1,0 +1,52 @@
+//! How things are shown.
+
+use super::timeline::AxisUnit;
+use crate::preview::ZoomPan;
+
+/// A wish about the preview's magnification; the preview carries it out when it next draws, because
+/// only there the sizes are known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ZoomWish {
+    /// As large as the preview allows.
+    Fit,
+    /// One pixel of the clip on one pixel of the screen.
+    Actual,
+    /// Larger or smaller by a factor.
+    By(f32),
+}
+
+/// How things are shown. Not part of the document: it has no undo and no recipe.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What the timeline's ruler counts in.
+    pub axis: AxisUnit,
+    /// Which part of the picture is shown, and how large.
+    pub zoom: ZoomPan,
+    /// One pixel of the clip on one pixel of the screen, also where that is smaller than what fits.
+    pub is_actual: bool,
+    /// What was asked of the magnification since the last frame.
+    pub zoom_wish: Option<ZoomWish>,
+    /// Blend neighbouring pixels.
+    pub is_smooth: bool,
+    /// The boundary that the keyboard moves.
+    pub boundary: usize,
+    /// Draw a new seed before every run.
+    pub rolls_seed: bool,
+    /// Screen pixels for one pixel of the clip, as the preview last drew it.
+    pub shown_scale: Option<f32>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            axis: AxisUnit::default(),
+            zoom: ZoomPan::default(),
+            is_actual: false,
+            zoom_wish: None,
+            is_smooth: true,
+            boundary: 0,
+            rolls_seed: false,
+            shown_scale: None,
+        }
+    }
+}

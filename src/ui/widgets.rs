@@ -1,0 +1,137 @@
+//! The small parts that panels share.
+
+use eframe::egui;
+use egui::accesskit::Role;
+use egui::{
+    Align, Align2, Button, CornerRadius, DragValue, FontId, Layout, Rect, Response, RichText,
+    Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2,
+};
+
+use super::icons::Icon;
+use super::theme::{FIELD_HEIGHT_PX, RADIUS_PX, palette, regular};
+use crate::app::{DocCommand, Request};
+
+/// The name over a field; its inputs are named after it for assistive technology.
+pub fn field<R>(ui: &mut Ui, name: &str, add_field: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.vertical(|ui| {
+        ui.spacing_mut().item_spacing.y = 4.0;
+        let colour = palette(ui).text_weak;
+        let label = ui.label(RichText::new(name).font(regular(12.0)).color(colour));
+        ui.label_inputs_by(label.id, add_field)
+    })
+    .inner
+}
+
+/// A number in a field: drag it, or click and type.
+pub fn number(ui: &mut Ui, width_px: f32, value: DragValue<'_>) -> Response {
+    let layout = Layout::left_to_right(Align::Center)
+        .with_main_align(Align::Min)
+        .with_main_justify(true);
+    ui.allocate_ui_with_layout(vec2(width_px, FIELD_HEIGHT_PX), layout, |ui| {
+        ui.set_width(width_px);
+        ui.add(value.min_size(vec2(width_px, FIELD_HEIGHT_PX)))
+    })
+    .inner
+}
+
+/// Turns what happened to a number field into requests: the edit, and where one undo ends.
+pub fn edit(response: &Response, out: &mut Vec<Request>, command: impl FnOnce() -> DocCommand) {
+    if response.drag_started() {
+        out.push(Request::BeginDrag);
+    }
+    if response.changed() {
+        out.push(Request::Edit(command()));
+    }
+    if response.drag_stopped() || response.lost_focus() {
+        out.push(Request::EndBurst);
+    }
+}
+
+/// A small switch or button in a row of its kind.
+pub fn chip(ui: &mut Ui, is_chosen: bool, text: &str) -> Response {
+    let palette = palette(ui);
+    let (fill, colour) = if is_chosen {
+        (palette.chosen, palette.text_strong)
+    } else {
+        (palette.field, palette.text_weak)
+    };
+    ui.scope(|ui| {
+        ui.spacing_mut().button_padding = vec2(10.0, 2.0);
+        ui.spacing_mut().interact_size.y = 22.0;
+        let mut button =
+            Button::new(RichText::new(text).font(regular(12.0)).color(colour)).selected(is_chosen);
+        if !ui.rect_contains_pointer(ui.available_rect_before_wrap()) || is_chosen {
+            button = button.fill(fill);
+        }
+        ui.add(button)
+    })
+    .inner
+}
+
+/// A square button with an icon; `name` is what assistive technology reads.
+pub fn icon_button(ui: &mut Ui, icon: Icon, size: Vec2, name: &str, is_chosen: bool) -> Response {
+    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), name));
+    if ui.is_rect_visible(rect) {
+        let palette = palette(ui);
+        let fill = if response.hovered() || response.has_focus() {
+            Some(palette.field_hover)
+        } else if is_chosen {
+            Some(palette.chosen)
+        } else {
+            None
+        };
+        if let Some(fill) = fill {
+            ui.painter().rect_filled(rect, RADIUS_PX, fill);
+        }
+        focus_ring(ui, &response, rect);
+        let colour = if !ui.is_enabled() {
+            palette.text_weak.gamma_multiply(0.5)
+        } else if response.hovered() || is_chosen {
+            palette.text_strong
+        } else {
+            palette.text
+        };
+        icon.paint(ui.painter(), rect, colour);
+    }
+    response
+}
+
+/// The outline of what the keyboard has reached.
+pub fn focus_ring(ui: &Ui, response: &Response, rect: Rect) {
+    if response.has_focus() {
+        ui.painter().rect_stroke(
+            rect,
+            CornerRadius::same(RADIUS_PX),
+            Stroke::new(1.5, palette(ui).next),
+            StrokeKind::Inside,
+        );
+    }
+}
+
+/// Draws text and says how wide it came out. Shortened with `…` when wider than `max_width_px`.
+pub fn paint_text(
+    ui: &Ui,
+    pos: egui::Pos2,
+    anchor: Align2,
+    text: &str,
+    font: FontId,
+    colour: egui::Color32,
+    max_width_px: f32,
+) -> f32 {
+    let mut job = egui::text::LayoutJob::simple_singleline(text.to_owned(), font, colour);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(max_width_px.max(0.0));
+    let galley = ui.painter().layout_job(job);
+    let size = galley.size();
+    let rect = anchor.anchor_size(pos, size);
+    ui.painter().galley(rect.min, galley, colour);
+    size.x
+}
+
+/// Width of a line of text.
+pub fn text_width(ui: &Ui, text: &str, font: FontId) -> f32 {
+    ui.painter()
+        .layout_no_wrap(text.to_owned(), font, egui::Color32::WHITE)
+        .size()
+        .x
+}

@@ -1,0 +1,296 @@
+//! A pipeline without models: it renders a known picture, as slowly as a test lets it.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on should say so")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use flowblend::engine::{
+    FinishedRun, PairRules, PairSummary, Phase, Pipeline, PipelineFactory, Progress, RunError,
+    RunReport, RunRequest, StepReport,
+};
+use flowblend::media::Clip;
+use flowblend::preview::{LatentFrames, RgbFactors};
+use flowblend::project::{PairRef, RunSettings};
+use flowblend::sampler::Cancel;
+use flowblend::schedule::{Flops, ModelRole, Plan, Solver};
+
+/// Lets the fake go on: one token a step, and one for the decode.
+pub struct Pace(Sender<()>);
+
+impl Pace {
+    /// Lets `steps` steps happen.
+    pub fn allow(&self, steps: usize) {
+        for _ in 0..steps {
+            self.0.send(()).expect("the fake is alive");
+        }
+    }
+}
+
+/// A factory of fakes and what paces them.
+pub fn fake() -> (PipelineFactory, Pace) {
+    let (sender, tokens) = bounded(10_000);
+    let factory: PipelineFactory = Box::new(move || {
+        Box::new(Fake {
+            tokens: tokens.clone(),
+        })
+    });
+    (factory, Pace(sender))
+}
+
+/// A factory of fakes that take `step` for a step and need no pacing.
+#[allow(dead_code)]
+pub fn timed_fake(step: Duration) -> PipelineFactory {
+    let (sender, tokens) = bounded(0);
+    std::thread::Builder::new()
+        .name("pace".to_owned())
+        .spawn(move || {
+            let clock = crossbeam_channel::tick(step);
+            while clock.recv().is_ok() && sender.send(()).is_ok() {}
+        })
+        .expect("a thread");
+    Box::new(move || {
+        Box::new(Fake {
+            tokens: tokens.clone(),
+        })
+    })
+}
+
+/// The settings of a fresh document.
+pub fn defaults() -> RunSettings {
+    RunSettings {
+        pair: PairRef::default(),
+        prompt: "a red circle bouncing over a blue background".to_owned(),
+        negative: String::new(),
+        seed: 48_151_623,
+        plan: Plan::parse("LSL", &[0.4, 0.8]).expect("a plan"),
+        steps: 30,
+        shift: 3.0,
+        solver: Solver::Euler,
+        cfg: 4.0,
+        width: 64,
+        height: 64,
+        frames: 17,
+        fps: 12.0,
+    }
+}
+
+#[derive(Debug)]
+struct Rules;
+
+impl PairRules for Rules {
+    fn flops(&self, role: ModelRole, (width, height, frames): (usize, usize, usize)) -> Flops {
+        let tokens = (width * height * frames) as f64;
+        let parameters = if role == ModelRole::Large { 30e6 } else { 3e6 };
+        Flops {
+            linear: tokens * parameters / 32.0,
+            attention: tokens * tokens,
+        }
+    }
+
+    fn check_size(&self, (width, height, frames): (usize, usize, usize)) -> Result<(), String> {
+        if width % 16 != 0 || height % 16 != 0 {
+            let near = |side: usize| ((side + 8) / 16 * 16).max(16);
+            return Err(format!(
+                "{width}×{height} cannot be rendered, because sides must be multiples of 16; the nearest is {}×{}",
+                near(width),
+                near(height)
+            ));
+        }
+        if frames % 4 != 1 {
+            return Err(format!(
+                "{frames} frames cannot be rendered; use 4 n + 1, for example {}",
+                frames / 4 * 4 + 1
+            ));
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self, _: (usize, usize, usize)) -> u64 {
+        912_000_000
+    }
+}
+
+struct Fake {
+    tokens: Receiver<()>,
+}
+
+impl Fake {
+    fn wait(&self, cancel: &Cancel) -> Result<(), RunError> {
+        loop {
+            cancel.check().map_err(|_| RunError::Cancelled)?;
+            match self.tokens.recv_timeout(Duration::from_millis(2)) {
+                Ok(()) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(RunError::Failed("the test is over".to_owned()));
+                }
+            }
+        }
+    }
+}
+
+impl Pipeline for Fake {
+    fn describe(&mut self, pair: &PairRef) -> Result<PairSummary, String> {
+        Ok(PairSummary {
+            pair: pair.clone(),
+            name: "demo".to_owned(),
+            defaults: defaults(),
+            parameters: [30_000_000, 3_100_000],
+            rgb: RgbFactors {
+                factors: vec![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+                bias: [0.0; 3],
+            },
+            rules: Arc::new(Rules),
+            pass_secs: [Some(0.1), Some(0.02)],
+            decode_secs: Some(0.5),
+            device: "CPU · 2 threads".to_owned(),
+            vocabulary: vec![
+                (
+                    "colour".to_owned(),
+                    vec!["red".to_owned(), "blue".to_owned(), "yellow".to_owned()],
+                ),
+                (
+                    "shape".to_owned(),
+                    vec!["circle".to_owned(), "star".to_owned()],
+                ),
+                (
+                    "motion".to_owned(),
+                    vec!["bouncing".to_owned(), "orbiting".to_owned()],
+                ),
+            ],
+        })
+    }
+
+    fn run(
+        &mut self,
+        request: &RunRequest,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<FinishedRun, RunError> {
+        let settings = &request.settings;
+        if settings.prompt.contains("fail") {
+            return Err(RunError::Failed(
+                "the weights of the large model are missing; download them into models/demo"
+                    .to_owned(),
+            ));
+        }
+        progress(Progress::Phase(Phase::Encoding));
+        progress(Progress::Phase(Phase::Denoising));
+        let grid = settings.grid();
+        let mut steps = Vec::new();
+        for (step, plan) in settings.step_plans().into_iter().enumerate() {
+            self.wait(cancel)?;
+            let share = (step + 1) as f32 / settings.steps as f32;
+            progress(Progress::Preview(latents(step, share)));
+            let secs = if plan.model == ModelRole::Large {
+                0.21
+            } else {
+                0.042
+            };
+            let report = StepReport {
+                step,
+                of: settings.steps,
+                model: plan.model,
+                sigma: grid.sigma(step),
+                cfg: plan.cfg,
+                secs,
+                eta_secs: Some(0.15 * (settings.steps - step) as f64),
+            };
+            steps.push(report);
+            progress(Progress::Step(report));
+        }
+        progress(Progress::Phase(Phase::Decoding));
+        self.wait(cancel)?;
+        progress(Progress::Decoded { done: 5, total: 5 });
+        Ok(FinishedRun {
+            settings: settings.clone(),
+            clip: Arc::new(clip(settings)),
+            report: RunReport {
+                denoise_secs: steps.iter().map(|s| s.secs).sum(),
+                steps,
+                load_secs: 0.0,
+                encode_secs: 0.05,
+                decode_secs: 0.6,
+                paper_flops: 1e12,
+                full_flops: 2.1e12,
+                device: "CPU · 2 threads".to_owned(),
+                model_hashes: Vec::new(),
+                files: Vec::new(),
+            },
+        })
+    }
+}
+
+/// A disc on stripes that moves with the frame; `sharpness` mixes it with grey, as an estimate clears up.
+fn picture(width: usize, height: usize, phase: f32, sharpness: f32) -> Vec<[f32; 3]> {
+    let (w, h) = (width as f32, height as f32);
+    let centre = (
+        w * (0.3 + 0.4 * phase),
+        h * (0.55 - 0.25 * (phase * 3.0).sin().abs()),
+    );
+    (0..width * height)
+        .map(|i| {
+            let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
+            let stripe = if (x / w * 10.0) as usize % 2 == 0 {
+                0.36
+            } else {
+                0.24
+            };
+            let far = (x - centre.0).hypot(y - centre.1);
+            let disc = ((w * 0.2 - far) / (w * 0.03) + 0.5).clamp(0.0, 1.0);
+            let ground = [0.10, stripe * 0.8, stripe * 1.5];
+            let red = [0.90, 0.34, 0.31];
+            std::array::from_fn(|c| {
+                let sharp = ground[c] * (1.0 - disc) + red[c] * disc;
+                0.4 + (sharp - 0.4) * sharpness
+            })
+        })
+        .collect()
+}
+
+fn latents(step: usize, share: f32) -> LatentFrames {
+    const SIDE: usize = 8;
+    const FRAMES: usize = 5;
+    let mut data = vec![0.0; 3 * FRAMES * SIDE * SIDE];
+    for frame in 0..FRAMES {
+        for (i, colour) in picture(SIDE, SIDE, frame as f32 / FRAMES as f32, share)
+            .into_iter()
+            .enumerate()
+        {
+            for (c, value) in colour.into_iter().enumerate() {
+                data[(c * FRAMES + frame) * SIDE * SIDE + i] = value;
+            }
+        }
+    }
+    LatentFrames {
+        step,
+        channels: 3,
+        frames: FRAMES,
+        height: SIDE,
+        width: SIDE,
+        data: data.into(),
+    }
+}
+
+fn clip(settings: &RunSettings) -> Clip {
+    let frame = |i: usize| {
+        picture(
+            settings.width,
+            settings.height,
+            i as f32 / settings.frames as f32,
+            1.0,
+        )
+        .into_iter()
+        .flatten()
+        .map(|c| (c * 255.0) as u8)
+        .collect()
+    };
+    Clip {
+        width: settings.width,
+        height: settings.height,
+        fps: settings.fps,
+        frames: (0..settings.frames).map(frame).collect(),
+    }
+}
