@@ -1,0 +1,236 @@
+//! What stops an export, and what is left afterwards: nothing but whole files.
+
+mod media_support;
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use flowblend::media::{
+    Clip, EncodeOptions, ExportJob, ExportStatus, MediaError, check_target, encode, read_clip,
+};
+use media_support::{names, numbered_clip, write, write_with};
+
+#[test]
+fn an_existing_name_is_refused_unless_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = numbered_clip(32, 32, 16.0, 2);
+    for name in ["a.mp4", "a.gif", "frames"] {
+        let path = folder.path().join(name);
+        write(&clip, &path).unwrap();
+        let said = write(&clip, &path).unwrap_err().to_string();
+        assert!(
+            said.contains("pass --overwrite or choose another name"),
+            "{name}: {said}"
+        );
+        write_with(&clip, &path, &EncodeOptions::default(), true).unwrap();
+        assert_eq!(read_clip(&path).unwrap().0.frames.len(), 2, "{name}");
+    }
+    assert_eq!(names(folder.path()), ["a.gif", "a.mp4", "frames"]);
+}
+
+#[test]
+fn a_folder_of_somebodys_files_is_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine");
+    fs::create_dir(&mine).unwrap();
+    fs::File::create(mine.join("thesis.txt")).unwrap();
+    let clip = numbered_clip(32, 32, 16.0, 2);
+    let result = write_with(&clip, &mine, &EncodeOptions::default(), true);
+    assert!(matches!(result, Err(MediaError::ForeignFolder(_))));
+    assert_eq!(names(&mine), ["thesis.txt"]);
+}
+
+#[test]
+fn a_cancel_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = numbered_clip(64, 64, 16.0, 33);
+    for name in ["a.mp4", "a.webm", "a.mov", "a.gif", "frames"] {
+        let looks = AtomicUsize::new(0);
+        let cancelled = || looks.fetch_add(1, Ordering::Relaxed) >= 5;
+        let path = folder.path().join(name);
+        let options = EncodeOptions::default();
+        let result = encode(&clip, &path, &options, false, &mut |_, _| {}, &cancelled);
+        assert!(
+            matches!(result, Err(MediaError::Cancelled)),
+            "{name}: {result:?}"
+        );
+        assert!(
+            names(folder.path()).is_empty(),
+            "{name}: {:?}",
+            names(folder.path())
+        );
+    }
+}
+
+#[test]
+fn places_that_cannot_be_written_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = numbered_clip(32, 32, 16.0, 2);
+    // A file where a folder should be stops everybody, the system's administrator included.
+    fs::File::create(folder.path().join("file")).unwrap();
+    for name in ["a.mp4", "a.gif", "frames"] {
+        for (parent, sentence) in [
+            ("none", "does not exist; create it"),
+            ("file", "is not a folder"),
+        ] {
+            let path = folder.path().join(parent).join(name);
+            let late = write(&clip, &path).unwrap_err().to_string();
+            assert!(late.contains(sentence), "{path:?}: {late}");
+            let early = check_target(&path, false).unwrap_err().to_string();
+            assert_eq!(early, late, "{path:?}");
+        }
+        check_target(&folder.path().join(name), false).unwrap();
+    }
+    assert_eq!(names(folder.path()), ["file"]);
+}
+
+#[test]
+fn bad_clips_are_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mp4");
+    let good = numbered_clip(32, 32, 16.0, 2);
+    let say = |clip: &Clip| write(clip, &path).unwrap_err().to_string();
+    assert!(
+        say(&Clip {
+            frames: vec![],
+            ..good.clone()
+        })
+        .contains("no frames")
+    );
+    assert!(
+        say(&Clip {
+            fps: 0.0,
+            ..good.clone()
+        })
+        .contains("frames a second")
+    );
+    assert!(
+        say(&Clip {
+            fps: f64::NAN,
+            ..good.clone()
+        })
+        .contains("frames a second")
+    );
+    assert!(
+        say(&Clip {
+            width: 31,
+            ..good.clone()
+        })
+        .contains("frame 0 has")
+    );
+    let fast = Clip { fps: 60.0, ..good };
+    let said = write(&fast, &folder.path().join("a.gif"))
+        .unwrap_err()
+        .to_string();
+    assert!(said.contains("at most 50 frames a second"), "{said}");
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn what_is_no_video_is_refused_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = read_clip(&folder.path().join("none.mp4"))
+        .unwrap_err()
+        .to_string();
+    assert!(missing.contains("does not exist"), "{missing}");
+    let empty = folder.path().join("empty.mp4");
+    fs::File::create(&empty).unwrap();
+    let said = read_clip(&empty).unwrap_err().to_string();
+    assert!(said.contains("could not be read as a video"), "{said}");
+    let cut = folder.path().join("cut.mp4");
+    write(&numbered_clip(64, 64, 16.0, 17), &cut).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&cut)
+        .unwrap()
+        .set_len(400)
+        .unwrap();
+    assert!(read_clip(&cut).is_err());
+    assert!(
+        read_clip(folder.path())
+            .unwrap_err()
+            .to_string()
+            .contains("clip.json")
+    );
+}
+
+#[test]
+fn names_with_colons_and_percents_are_plain_names() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["http:x.mp4", "a%03d.webm", "schön & klein.mov"] {
+        let path = folder.path().join(name);
+        write(&numbered_clip(32, 32, 16.0, 2), &path).unwrap();
+        assert_eq!(read_clip(&path).unwrap().0.frames.len(), 2, "{name}");
+    }
+}
+
+#[test]
+fn progress_reaches_the_total_and_never_falls() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.mp4", "a.webm", "a.mov", "a.gif", "frames"] {
+        let mut seen = Vec::new();
+        let mut progress = |done, total| seen.push((done, total));
+        let clip = numbered_clip(32, 32, 16.0, 9);
+        let options = EncodeOptions::default();
+        encode(
+            &clip,
+            &folder.path().join(name),
+            &options,
+            false,
+            &mut progress,
+            &|| false,
+        )
+        .unwrap();
+        let expected: Vec<_> = (1..=9).map(|i| (i, 9)).collect();
+        assert_eq!(seen, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_same_clip_gives_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = numbered_clip(64, 64, 16.0, 17);
+    for name in ["mp4", "gif"] {
+        let [a, b] = ["a", "b"].map(|stem| folder.path().join(format!("{stem}.{name}")));
+        write(&clip, &a).unwrap();
+        write(&clip, &b).unwrap();
+        assert!(
+            fs::read(a).unwrap() == fs::read(b).unwrap(),
+            "{name} differs"
+        );
+    }
+}
+
+#[test]
+fn a_job_finishes_fails_and_is_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = Arc::new(numbered_clip(64, 64, 16.0, 33));
+    let path = folder.path().join("a.mp4");
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let start = |overwrite| {
+        let wakes = Arc::clone(&wakes);
+        let wake = Arc::new(move || {
+            wakes.fetch_add(1, Ordering::Relaxed);
+        });
+        let options = EncodeOptions::default();
+        ExportJob::start(Arc::clone(&clip), path.clone(), options, overwrite, wake).unwrap()
+    };
+    let job = start(false);
+    assert_eq!(job.path(), path);
+    assert_eq!(job.join(), ExportStatus::Finished);
+    assert_eq!(wakes.load(Ordering::Relaxed), 34);
+    assert_eq!(read_clip(&path).unwrap().0.frames.len(), 33);
+    match start(false).join() {
+        ExportStatus::Failed(said) => assert!(said.contains("already exists"), "{said}"),
+        other => panic!("{other:?}"),
+    }
+    let job = start(true);
+    job.cancel();
+    assert!(matches!(
+        job.join(),
+        ExportStatus::Cancelled | ExportStatus::Finished
+    ));
+    drop(start(true));
+    assert_eq!(names(folder.path()), ["a.mp4"]);
+}
