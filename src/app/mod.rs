@@ -1,6 +1,7 @@
 //! The window: events in, panels drawn, commands carried out. Nothing here waits.
 
 mod actions;
+mod bench;
 mod command;
 mod document;
 mod exporter;
@@ -17,6 +18,7 @@ mod window;
 use eframe::egui;
 use std::time::Duration;
 
+pub use bench::{WindowFigures, bench};
 pub use command::{Command, Request, Section};
 pub use document::{DocCommand, Document};
 pub use exporter::Exporter;
@@ -36,6 +38,10 @@ const FRAME_STATS_VARIABLE: &str = "FLOWBLEND_FRAME_STATS";
 /// Opens the window and returns when it is closed. `factory` makes the pipeline on the engine's own
 /// thread.
 pub fn run(factory: PipelineFactory) -> anyhow::Result<()> {
+    open(Box::new(|cc| Ok(Box::new(App::new(cc, factory)?))))
+}
+
+fn open(create: eframe::AppCreator<'_>) -> anyhow::Result<()> {
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("flowblend")
@@ -45,10 +51,6 @@ pub fn run(factory: PipelineFactory) -> anyhow::Result<()> {
         renderer: eframe::Renderer::Wgpu,
         ..eframe::NativeOptions::default()
     };
-    let create: eframe::AppCreator<'_> = Box::new(|cc| {
-        let app = App::new(cc, factory)?;
-        Ok(Box::new(app))
-    });
     eframe::run_native("flowblend", options, create).map_err(|why| {
         anyhow::anyhow!(
             "the window could not be opened ({why}); without a display or a graphics driver, use flowblend generate"

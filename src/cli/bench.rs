@@ -3,9 +3,9 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::CliError;
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::session::Session;
+use super::{CliError, Door};
 use crate::engine::{EventKind, FinishedRun, peak_rss_bytes};
 use crate::media::{self, EncodeOptions};
 use crate::project::RunSettings;
@@ -19,20 +19,25 @@ pub(super) struct BenchOptions {
     /// Whole runs; medians are reported.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
+    /// Measure the window instead: opens it on the bundled pair, renders, closes it.
+    #[arg(long)]
+    window: bool,
 }
 
-/// One measured figure.
-struct Figure {
+/// A figure that was measured at least once.
+#[derive(Clone, Debug)]
+pub struct Figure {
     name: &'static str,
     unit: &'static str,
+    /// Rising, never empty.
     values: Vec<f64>,
 }
 
 impl Figure {
-    fn new(name: &'static str, unit: &'static str, values: Vec<f64>) -> Self {
-        let mut values = values;
+    /// `None` where nothing was measured.
+    pub fn new(name: &'static str, unit: &'static str, mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
-        Self { name, unit, values }
+        (!values.is_empty()).then_some(Self { name, unit, values })
     }
 
     fn median(&self) -> f64 {
@@ -40,39 +45,73 @@ impl Figure {
     }
 }
 
-/// Runs the pair's default clip several times and cancels several more, and prints what a person waits
-/// for. The first run, which loads the models, counts as such and not among the warm ones.
-pub(super) fn bench(options: &BenchOptions, global: &GlobalOptions) -> Result<(), CliError> {
+/// Measures what a person waits for, and prints it.
+pub(super) fn bench(
+    options: &BenchOptions,
+    global: &GlobalOptions,
+    started: Instant,
+    door: &Door,
+) -> Result<(), CliError> {
     options.denoise.check()?;
-    let start = Instant::now();
+    if options.window {
+        let figures = (door.bench)(global.pipeline(), started, usize::from(options.runs))
+            .map_err(|why| CliError::Failed(format!("{why:#}")))?;
+        print(&figures, "the window on the bundled pair", global.json);
+        return Ok(());
+    }
     let mut session = Session::start(global)?;
     let pair = session.describe(options.denoise.pair())?;
     let settings = options.denoise.settings(&pair, &pair.defaults.prompt)?;
-    let cold = timed_run(&mut session, &settings)?;
-    let cold_offset = cold.asked.duration_since(start).as_secs_f64();
+    let figures = headless(&mut session, &settings, started, options.runs)?;
+    let (width, height, frames) = settings.size();
+    let heading = format!(
+        "{} on {}: {} of {} steps, {width}x{height}, {frames} frames",
+        pair.name,
+        pair.device,
+        settings.plan.letters(),
+        settings.steps
+    );
+    print(&figures, &heading, global.json);
+    Ok(())
+}
+
+/// Runs the clip several times and cancels several more. The first run, which loads the models, counts
+/// as such and not among the warm ones.
+fn headless(
+    session: &mut Session,
+    settings: &RunSettings,
+    started: Instant,
+    runs: u16,
+) -> Result<Vec<Figure>, CliError> {
+    let cold = timed_run(session, settings)?;
+    let offset = cold.asked.duration_since(started).as_secs_f64();
+    let first_preview_secs = offset + cold.first_preview_secs;
+    let clip_secs = offset + cold.clip_secs + cold.write_secs;
+    let mut warm = Vec::new();
+    for _ in 0..runs {
+        warm.push(timed_run(session, settings)?);
+    }
     let mut figures = vec![
         Figure::new(
             "first preview after program start",
             "s",
-            vec![cold_offset + cold.first_preview_secs],
+            vec![first_preview_secs],
         ),
-        Figure::new(
-            "clip after program start",
-            "s",
-            vec![cold_offset + cold.clip_secs],
-        ),
+        Figure::new("MP4 written after program start", "s", vec![clip_secs]),
     ];
-    let mut warm = Vec::new();
-    for _ in 0..options.runs {
-        warm.push(timed_run(&mut session, &settings)?);
-    }
     figures.extend(of_runs(&warm));
-    figures.push(cancels(&mut session, &settings)?);
-    if let Some(bytes) = peak_rss_bytes() {
-        figures.push(Figure::new("peak memory", "MB", vec![bytes as f64 / 1e6]));
-    }
-    print(&figures, &settings, &pair.device, global.json);
-    Ok(())
+    figures.push(Figure::new(
+        "cancel answered",
+        "ms",
+        cancels(session, settings)?,
+    ));
+    let memory = peak_rss_bytes().map(|bytes| bytes as f64 / 1e6);
+    figures.push(Figure::new(
+        "peak memory",
+        "MB",
+        memory.into_iter().collect(),
+    ));
+    Ok(figures.into_iter().flatten().collect())
 }
 
 struct TimedRun {
@@ -134,7 +173,7 @@ fn timed_run(session: &mut Session, settings: &RunSettings) -> Result<TimedRun, 
     })
 }
 
-fn of_runs(runs: &[TimedRun]) -> Vec<Figure> {
+fn of_runs(runs: &[TimedRun]) -> Vec<Option<Figure>> {
     let of = |name, unit, value: &dyn Fn(&TimedRun) -> f64| {
         Figure::new(name, unit, runs.iter().map(value).collect())
     };
@@ -156,21 +195,19 @@ fn of_runs(runs: &[TimedRun]) -> Vec<Figure> {
         (ModelRole::Large, "large step"),
         (ModelRole::Small, "small step"),
     ] {
-        let secs: Vec<f64> = runs
+        let secs = runs
             .iter()
             .flat_map(|run| &run.finished.report.steps)
             .filter(|step| step.model == role)
             .map(|step| step.secs)
             .collect();
-        if !secs.is_empty() {
-            figures.push(Figure::new(name, "s", secs));
-        }
+        figures.push(Figure::new(name, "s", secs));
     }
     figures
 }
 
 /// Cancels a run at several points and times the answer.
-fn cancels(session: &mut Session, settings: &RunSettings) -> Result<Figure, CliError> {
+fn cancels(session: &mut Session, settings: &RunSettings) -> Result<Vec<f64>, CliError> {
     let mut millis = Vec::new();
     let points = [
         0,
@@ -203,37 +240,32 @@ fn cancels(session: &mut Session, settings: &RunSettings) -> Result<Figure, CliE
             }
         }
     }
-    Ok(Figure::new("cancel answered", "ms", millis))
+    Ok(millis)
 }
 
-fn print(figures: &[Figure], settings: &RunSettings, device: &str, as_json: bool) {
+fn print(figures: &[Figure], heading: &str, as_json: bool) {
+    let ends = |f: &Figure| (f.values[0], f.values[f.values.len() - 1]);
     if as_json {
         let rows: Vec<_> = figures
             .iter()
-            .map(|f| json!({ "name": f.name, "unit": f.unit, "median": f.median(), "min": f.values[0], "max": f.values[f.values.len() - 1], "count": f.values.len() }))
+            .map(|f| {
+                let (min, max) = ends(f);
+                json!({ "name": f.name, "unit": f.unit, "median": f.median(), "min": min, "max": max, "count": f.values.len() })
+            })
             .collect();
-        println!(
-            "{}",
-            json!({ "device": device, "settings": settings, "figures": rows })
-        );
+        println!("{}", json!({ "bench": heading, "figures": rows }));
         return;
     }
-    let (width, height, frames) = settings.size();
-    println!(
-        "{device}, {} of {} steps, {width}x{height}, {frames} frames",
-        settings.plan.letters(),
-        settings.steps
-    );
-    println!("{:<38} {:>10} {:>10} {:>10}  n", "", "median", "min", "max");
+    println!("{heading}");
+    println!("{:<40} {:>9} {:>9} {:>9}", "", "median", "min", "max");
     for f in figures {
+        let (min, max) = ends(f);
         println!(
-            "{:<38} {:>10.3} {:>10.3} {:>10.3}  {} ({})",
+            "{:<40} {:>9.3} {min:>9.3} {max:>9.3} {:<2}  n={}",
             f.name,
             f.median(),
-            f.values[0],
-            f.values[f.values.len() - 1],
-            f.values.len(),
-            f.unit
+            f.unit,
+            f.values.len()
         );
     }
 }

@@ -9,9 +9,12 @@ mod session;
 
 use std::fmt;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
+use crate::engine::PipelineFactory;
+pub use bench::Figure;
 use options::{DenoiseOptions, GlobalOptions};
 
 /// Text-to-video with a large and a small diffusion model, blended by stage.
@@ -57,19 +60,25 @@ impl fmt::Display for CliError {
     }
 }
 
-/// Runs the command line. `window` opens the window, for when there is no command.
-pub fn main(window: impl FnOnce(crate::engine::PipelineFactory) -> anyhow::Result<()>) -> ExitCode {
+/// The window, as the command line may open it without knowing it.
+pub struct Door {
+    /// Opens the window, for when there is no command.
+    pub open: fn(PipelineFactory) -> anyhow::Result<()>,
+    /// Opens it, renders a number of clips, closes it and tells what was measured.
+    pub bench: fn(PipelineFactory, Instant, usize) -> anyhow::Result<Vec<Figure>>,
+}
+
+/// Runs the command line. `started` is when the program began.
+pub fn main(started: Instant, window: &Door) -> ExitCode {
     let cli = Cli::parse();
     cli.global.apply_threads();
     let result = match &cli.command {
-        None => window(cli.global.pipeline()).map_err(|why| {
-            CliError::Failed(format!(
-                "the window cannot open ({why:#}); on a machine without a display use 'flowblend generate'"
-            ))
-        }),
+        None => {
+            (window.open)(cli.global.pipeline()).map_err(|why| CliError::Failed(format!("{why:#}")))
+        }
         Some(Command::Generate(options)) => generate::generate(options, &cli.global),
         Some(Command::Plan(options)) => plan::plan(options, &cli.global),
-        Some(Command::Bench(options)) => bench::bench(options, &cli.global),
+        Some(Command::Bench(options)) => bench::bench(options, &cli.global, started, window),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
