@@ -10,6 +10,7 @@ use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
+use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -193,8 +194,9 @@ fn read_header(
             "its header should take {header} bytes, but the file has {length} in all"
         )));
     }
-    // Read apart from the tensors, the header of a file that was cut short says by how much.
-    let (_, metadata) = SafeTensors::read_metadata(&bytes)
+    // The header is parsed apart from the data, so that of a file cut short it can be said by how
+    // much. Its length fits: the file, which is mapped, is longer.
+    let metadata: Metadata = serde_json::from_slice(&bytes[8..8 + header as usize])
         .map_err(|error| corrupt(format!("its header cannot be read ({error})")))?;
     let needed = 8 + header + metadata.data_len() as u64;
     if needed != length {
@@ -202,6 +204,8 @@ fn read_header(
             "it should be {needed} bytes long, but is {length}"
         )));
     }
+    SafeTensors::read_metadata(&bytes)
+        .map_err(|error| corrupt(format!("its header cannot be read ({error})")))?;
     for (name, info) in metadata.tensors() {
         let entry = Entry {
             file: index,

@@ -59,6 +59,7 @@ pub fn errors(got: &Tensor, want: &Tensor) -> (f64, f64) {
 }
 
 /// Fails unless both [`errors`] are below `tolerance`; prints them for `--nocapture`.
+#[allow(dead_code, reason = "not every test binary compares with a reference")]
 pub fn assert_close(what: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
     let (l2, max) = errors(got, want);
     println!("{what}: l2 {l2:.2e}, max {max:.2e}");

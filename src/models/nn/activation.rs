@@ -13,27 +13,29 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The function of one number.
-    #[inline(always)]
-    pub(super) fn apply(self, x: f32) -> f32 {
-        match self {
-            Self::GeluTanh => {
-                // 0.5 x (1 + tanh(u)) = x / (1 + e^(-2u))
-                const C: f32 = 2.0 * 0.797_884_6; // 2 sqrt(2 / pi)
-                x / (1.0 + cpu::exp(-C * (x + 0.044_715 * x * x * x)))
-            }
-            Self::Silu => x / (1.0 + cpu::exp(-x)),
-        }
-    }
-
     /// The function of every number in `values`, in place.
     pub(super) fn apply_to(self, values: &mut [f32]) {
-        // One loop a function, so that the compiler vectorises each.
         match self {
-            Self::GeluTanh => values
-                .iter_mut()
-                .for_each(|x| *x = Self::GeluTanh.apply(*x)),
-            Self::Silu => values.iter_mut().for_each(|x| *x = Self::Silu.apply(*x)),
+            Self::GeluTanh => gelu_tanh(values),
+            Self::Silu => silu(values),
+        }
+    }
+}
+
+cpu::vectorised! {
+    fn gelu_tanh(values: &mut [f32]) {
+        // 0.5 x (1 + tanh(u)) = x / (1 + e^(-2 u))
+        const C: f32 = 2.0 * 0.797_884_6; // 2 sqrt(2 / pi)
+        for x in values {
+            *x /= 1.0 + cpu::exp(-C * (*x + 0.044_715 * *x * *x * *x));
+        }
+    }
+}
+
+cpu::vectorised! {
+    fn silu(values: &mut [f32]) {
+        for x in values {
+            *x /= 1.0 + cpu::exp(-*x);
         }
     }
 }

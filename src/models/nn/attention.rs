@@ -131,29 +131,35 @@ impl CustomOp3 for Fused {
     }
 }
 
-/// `softmax(scale * x)` in place.
-fn softmax(x: &mut [f32], scale: f32) {
-    const LANES: usize = 16;
-    let mut max = [f32::NEG_INFINITY; LANES];
-    for chunk in x.chunks(LANES) {
-        for (max, &v) in max.iter_mut().zip(chunk) {
-            // Unlike f32::max this keeps NaN, which must not be hidden.
-            *max = if v <= *max { *max } else { v };
+cpu::vectorised! {
+    /// `softmax(scale * x)` in place.
+    fn softmax(x: &mut [f32], scale: f32) {
+        const LANES: usize = 16;
+        // Unlike f32::max this keeps NaN, which must not be hidden.
+        let larger = |a: f32, b: f32| if b <= a { a } else { b };
+        let (chunks, tail) = x.as_chunks_mut::<LANES>();
+        let mut max = [f32::NEG_INFINITY; LANES];
+        for chunk in chunks.iter() {
+            for (max, &v) in max.iter_mut().zip(chunk) {
+                *max = larger(*max, v);
+            }
         }
-    }
-    let max = max
-        .into_iter()
-        .fold(f32::NEG_INFINITY, |a, b| if b <= a { a } else { b });
-    let mut sums = [0f32; LANES];
-    for chunk in x.chunks_mut(LANES) {
-        for (sum, v) in sums.iter_mut().zip(chunk) {
+        let max = max.iter().chain(tail.iter()).fold(f32::NEG_INFINITY, |a, &b| larger(a, b));
+        let mut sums = [0f32; LANES];
+        for chunk in chunks.iter_mut() {
+            for (sum, v) in sums.iter_mut().zip(chunk) {
+                *v = cpu::exp((*v - max) * scale);
+                *sum += *v;
+            }
+        }
+        for (sum, v) in sums.iter_mut().zip(tail) {
             *v = cpu::exp((*v - max) * scale);
             *sum += *v;
         }
-    }
-    let inverse = sums.iter().sum::<f32>().recip();
-    for v in x {
-        *v *= inverse;
+        let inverse = sums.iter().sum::<f32>().recip();
+        for v in x {
+            *v *= inverse;
+        }
     }
 }
 

@@ -101,6 +101,32 @@ pub(super) unsafe fn gemm(
     }
 }
 
+/// Defines a function whose loops are compiled a second time for AVX2, and the choice between the
+/// two. Both do the same operations in the same order (nothing is fused), so that results do not
+/// depend on the processor.
+macro_rules! vectorised {
+    ($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),*) $body:block) => {
+        $(#[$meta])*
+        fn $name($($arg: $type),*) {
+            #[inline(always)]
+            fn plain($($arg: $type),*) $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2")]
+                fn wide($($arg: $type),*) {
+                    plain($($arg),*);
+                }
+                if std::arch::is_x86_feature_detected!("avx2") {
+                    // SAFETY: the processor has the feature.
+                    return unsafe { wide($($arg),*) };
+                }
+            }
+            plain($($arg),*);
+        }
+    };
+}
+pub(super) use vectorised;
+
 /// `e^x` by range reduction and a polynomial of degree 6 (the coefficients are 1/n!): relative
 /// error below 2e-7 for the arguments f32 can represent, and free of branches, so that loops over
 /// it are vectorised.

@@ -1,4 +1,6 @@
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Module as _, Result, Shape, Tensor, bail};
+use candle_core::{
+    CpuStorage, CustomOp2, CustomOp3, DType, Layout, Module as _, Result, Shape, Tensor, bail,
+};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
 
@@ -8,27 +10,41 @@ use super::{Activation, activate, cpu, on_cpu_f32};
 /// matrix product.
 #[derive(Clone, Debug)]
 pub struct Linear {
+    /// `(outputs, inputs)`, or its transpose.
     weight: Tensor,
+    transposed: bool,
     bias: Option<Tensor>,
 }
 
 /// A layer with weight `(outputs, inputs)` and bias `(outputs,)`, named as in PyTorch.
 pub fn linear(inputs: usize, outputs: usize, vb: VarBuilder<'_>) -> Result<Linear> {
     let weight = vb.get((outputs, inputs), "weight")?;
-    let bias = Some(vb.get(outputs, "bias")?);
-    Ok(Linear { weight, bias })
+    let bias = vb.get(outputs, "bias")?;
+    Linear::new(weight, Some(bias))
 }
 
 /// A layer with weight `(outputs, inputs)` alone.
 pub fn linear_no_bias(inputs: usize, outputs: usize, vb: VarBuilder<'_>) -> Result<Linear> {
-    let weight = vb.get((outputs, inputs), "weight")?;
-    Ok(Linear { weight, bias: None })
+    Linear::new(vb.get((outputs, inputs), "weight")?, None)
 }
 
 impl Linear {
     /// A layer from tensors that are there already: weight `(outputs, inputs)`, bias `(outputs,)`.
-    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
+        // The CPU's matrix product copies the weight on every call unless its outputs lie next to
+        // each other: a fifth to a half of the time where there are few rows. Views that only
+        // stand in for a weight are left alone.
+        let transposed = on_cpu_f32(&weight) && weight.is_contiguous();
+        let weight = if transposed {
+            weight.t()?.contiguous()?
+        } else {
+            weight
+        };
+        Ok(Self {
+            weight,
+            transposed,
+            bias,
+        })
     }
 
     /// The number format of the weight.
@@ -47,10 +63,12 @@ impl Linear {
     }
 
     fn run(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
-        if let (true, Some(bias)) = (on_cpu_f32(x), &self.bias) {
-            return x
-                .contiguous()?
-                .apply_op3_no_bwd(&self.weight, bias, &Fused { activation });
+        if self.transposed {
+            let x = x.contiguous()?;
+            return match &self.bias {
+                Some(bias) => x.apply_op3_no_bwd(&self.weight, bias, &Fused { activation }),
+                None => x.apply_op2_no_bwd(&self.weight, &Fused { activation }),
+            };
         }
         let y = candle_nn::Linear::new(self.weight.clone(), self.bias.clone()).forward(x)?;
         match activation {
@@ -62,6 +80,71 @@ impl Linear {
 
 struct Fused {
     activation: Option<Activation>,
+}
+
+impl Fused {
+    fn run(
+        &self,
+        x: (&CpuStorage, &Layout),
+        weight: (&CpuStorage, &Layout),
+        bias: Option<(&CpuStorage, &Layout)>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (inputs, outputs) = weight.1.shape().dims2()?;
+        let mut dims = x.1.dims().to_vec();
+        match dims.last_mut() {
+            Some(last) if *last == inputs => *last = outputs,
+            _ => bail!(
+                "linear layer of {inputs} inputs was given {:?}",
+                x.1.shape()
+            ),
+        }
+        let x = cpu::slice(x.0, x.1)?;
+        let weight = cpu::slice(weight.0, weight.1)?;
+        let rows = x.len() / inputs;
+        let mut out = Vec::with_capacity(rows * outputs);
+        match bias {
+            Some((bias, layout)) => {
+                let bias = cpu::slice(bias, layout)?;
+                for _ in 0..rows {
+                    out.extend_from_slice(bias);
+                }
+            }
+            None => out.resize(rows * outputs, 0.0),
+        }
+        // SAFETY: x is (rows, inputs), weight (inputs, outputs), out (rows, outputs); all three
+        // are whole slices.
+        unsafe {
+            cpu::gemm(
+                (rows, outputs, inputs),
+                (out.as_mut_ptr(), outputs, 1),
+                bias.is_some(),
+                cpu::Mat(x.as_ptr(), inputs, 1),
+                cpu::Mat(weight.as_ptr(), outputs, 1),
+                rayon::current_num_threads(),
+            );
+        }
+        if let Some(activation) = self.activation {
+            out.par_chunks_mut(1 << 14)
+                .for_each(|chunk| activation.apply_to(chunk));
+        }
+        cpu::output(out, dims)
+    }
+}
+
+impl CustomOp2 for Fused {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.run((x, x_layout), (weight, weight_layout), None)
+    }
 }
 
 impl CustomOp3 for Fused {
@@ -78,40 +161,8 @@ impl CustomOp3 for Fused {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let x = cpu::slice(x, x_layout)?;
-        let weight = cpu::slice(weight, weight_layout)?;
-        let bias = cpu::slice(bias, bias_layout)?;
-        let (outputs, inputs) = weight_layout.shape().dims2()?;
-        let mut dims = x_layout.dims().to_vec();
-        match dims.last_mut() {
-            Some(last) if *last == inputs => *last = outputs,
-            _ => bail!(
-                "linear layer of {inputs} inputs was given {:?}",
-                x_layout.shape()
-            ),
-        }
-        let rows = x.len() / inputs;
-        let mut out = Vec::with_capacity(rows * outputs);
-        for _ in 0..rows {
-            out.extend_from_slice(bias);
-        }
-        // SAFETY: x is (rows, inputs), weight (outputs, inputs) read as its transpose, out
-        // (rows, outputs); all three are whole slices.
-        unsafe {
-            cpu::gemm(
-                (rows, outputs, inputs),
-                (out.as_mut_ptr(), outputs, 1),
-                true,
-                cpu::Mat(x.as_ptr(), inputs, 1),
-                cpu::Mat(weight.as_ptr(), 1, inputs),
-                rayon::current_num_threads(),
-            );
-        }
-        if let Some(activation) = self.activation {
-            out.par_chunks_mut(1 << 14)
-                .for_each(|chunk| activation.apply_to(chunk));
-        }
-        cpu::output(out, dims)
+        let bias = (bias, bias_layout);
+        self.run((x, x_layout), (weight, weight_layout), Some(bias))
     }
 }
 
@@ -128,8 +179,8 @@ mod tests {
         let w = Tensor::randn(0f32, 0.3, (40, 24), &dev).unwrap();
         let b = Tensor::randn(0f32, 1.0, 40, &dev).unwrap();
         let to64 = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
-        let layer = Linear::new(w.clone(), Some(b.clone()));
-        let exact = Linear::new(to64(&w), Some(to64(&b)));
+        let layer = Linear::new(w.clone(), Some(b.clone())).unwrap();
+        let exact = Linear::new(to64(&w), Some(to64(&b))).unwrap();
         for (got, want) in [
             (layer.forward(&x), exact.forward(&to64(&x))),
             (

@@ -147,30 +147,36 @@ impl CustomOp3 for FusedLayerNorm {
         out.par_chunks_mut(dim)
             .zip(x.par_chunks(dim))
             .with_min_len(8)
-            .for_each(|(out, x)| {
-                // Two passes: the difference of squares would lose digits where |mean| >> deviation.
-                let mean = sum(x, |v| v) / dim as f32;
-                let variance = sum(x, |v| (v - mean) * (v - mean)) / dim as f32;
-                let inverse = (variance + self.eps).sqrt().recip();
-                for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
-                    *out = (x - mean) * inverse * w + b;
-                }
-            });
+            .for_each(|(out, x)| normalise(out, x, weight, bias, self.eps));
         cpu::output(out, x_layout.shape())
     }
 }
 
-/// The sum of `f` over `x` in eight lanes, which is faster and more exact than one.
+cpu::vectorised! {
+    /// One row of a layer norm.
+    fn normalise(out: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
+        let dim = x.len() as f32;
+        // Two passes: the difference of squares would lose digits where |mean| >> deviation.
+        let mean = sum(x, |v| v) / dim;
+        let variance = sum(x, |v| (v - mean) * (v - mean)) / dim;
+        let inverse = (variance + eps).sqrt().recip();
+        for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+            *out = (x - mean) * inverse * w + b;
+        }
+    }
+}
+
+/// The sum of `f` over `x` in sixteen lanes, which is faster and more exact than one.
+#[inline(always)]
 fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0f32; 8];
-    let chunks = x.chunks_exact(8);
-    let tail: f32 = chunks.remainder().iter().map(|&v| f(v)).sum();
+    let mut lanes = [0f32; 16];
+    let (chunks, tail) = x.as_chunks::<16>();
     for chunk in chunks {
         for (lane, &v) in lanes.iter_mut().zip(chunk) {
             *lane += f(v);
         }
     }
-    lanes.iter().sum::<f32>() + tail
+    lanes.iter().sum::<f32>() + tail.iter().map(|&v| f(v)).sum::<f32>()
 }
 
 /// RMS norm over the channel axis, `x / max(|x|, 1e-12) * sqrt(C) * gamma`: the norm of the

@@ -65,7 +65,7 @@ impl WanTransformer {
         let blocks = vb.pp("blocks");
         Ok(Self {
             config: config.clone(),
-            patch: Linear::new(weight, Some(patch.get(dim, "bias")?)),
+            patch: Linear::new(weight, Some(patch.get(dim, "bias")?))?,
             condition: ConditionEmbedder::new(config, vb.pp("condition_embedder"))?,
             blocks: (0..config.num_layers)
                 .map(|layer| Block::new(config, blocks.pp(layer)))
