@@ -74,7 +74,7 @@ pub(super) struct DenoiseOptions {
         long,
         value_name = "F,F",
         value_delimiter = ',',
-        allow_negative_numbers = true
+        allow_hyphen_values = true
     )]
     boundaries: Option<Vec<f64>>,
     /// Denoising steps.

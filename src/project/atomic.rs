@@ -45,6 +45,8 @@ impl AtomicError {
         match source.kind() {
             io::ErrorKind::AlreadyExists => Self::Exists(path.to_owned()),
             io::ErrorKind::IsADirectory => Self::IsFolder(path.to_owned()),
+            // Some file systems, such as /proc, say "not found" of a folder that takes no files.
+            io::ErrorKind::NotFound if folder_of(path).is_dir() => Self::ReadOnly(folder()),
             io::ErrorKind::NotFound => Self::NoFolder(folder()),
             io::ErrorKind::NotADirectory => Self::NotAFolder(folder()),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
