@@ -8,6 +8,7 @@ mod activation;
 mod attention;
 mod conv3d;
 mod cpu;
+mod im2col;
 mod linear;
 mod norm;
 mod rope;
