@@ -1,5 +1,7 @@
 //! The engine's thread, driven by a fake pipeline.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

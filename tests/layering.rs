@@ -1,5 +1,7 @@
 //! The rooms' one-way rules, as ARCHITECTURE.md states them, read off the sources.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

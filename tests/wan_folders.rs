@@ -1,5 +1,7 @@
 //! Reading model folders: the forms they come in, and what is said of those that do not fit.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
+
 mod wan_fixtures;
 
 use std::collections::HashMap;

@@ -1,5 +1,7 @@
 //! The WAN models against diffusers and transformers, on small models with random weights.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
+
 mod wan_fixtures;
 
 use candle_core::{DType, Device, Tensor};

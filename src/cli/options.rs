@@ -134,13 +134,14 @@ impl DenoiseOptions {
         if let Some(boundaries) = &self.boundaries {
             Plan::parse(&self.plan, boundaries).map_err(usage)?;
         }
-        if let Some(cfgs) = &self.cfg {
-            if cfgs.len() != 1 && cfgs.len() != stages {
-                return Err(usage(crate::schedule::PlanError::CfgCount {
-                    given: cfgs.len(),
-                    stages,
-                }));
-            }
+        if let Some(cfgs) = &self.cfg
+            && cfgs.len() != 1
+            && cfgs.len() != stages
+        {
+            return Err(usage(crate::schedule::PlanError::CfgCount {
+                given: cfgs.len(),
+                stages,
+            }));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::event::{EngineEvent, EventKind, RunId};
 use super::pipeline::{PipelineFactory, Progress, RunError, RunRequest};
@@ -113,10 +113,7 @@ impl EngineHandle {
 
     /// The next event, if one is there.
     pub fn poll(&self) -> Option<EngineEvent> {
-        match self.events.try_recv() {
-            Ok(event) => Some(event),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.events.try_recv().ok()
     }
 
     /// Waits for the next event; `None` once the engine is gone. For the command line, never for the

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use candle_core::{DType, Tensor};
 
@@ -183,10 +184,11 @@ impl LoadedPair {
                 ModelRole::Large => &self.spec.large,
                 _ => &self.spec.small,
             };
-            if !self.hashes.contains_key(&role) {
-                self.hashes.insert(role, file_hash(folder)?);
-            }
-            found.push((role, self.hashes[&role].clone()));
+            let hash = match self.hashes.entry(role) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(new) => new.insert(file_hash(folder)?).clone(),
+            };
+            found.push((role, hash));
         }
         Ok(found)
     }

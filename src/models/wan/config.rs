@@ -138,7 +138,7 @@ impl TransformerConfig {
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Some(format!("{key} is 0"));
         }
-        if self.attention_head_dim % 2 != 0 || self.freq_dim % 2 != 0 {
+        if !self.attention_head_dim.is_multiple_of(2) || !self.freq_dim.is_multiple_of(2) {
             return Some("attention_head_dim and freq_dim must be even".into());
         }
         None
@@ -258,7 +258,11 @@ impl VaeConfig {
                 self.z_dim
             ));
         }
-        if self.latents_std.iter().any(|std| !(*std > 0.0)) {
+        if self
+            .latents_std
+            .iter()
+            .any(|std| std.is_nan() || *std <= 0.0)
+        {
             return Some("latents_std holds a value that is not above 0".into());
         }
         let dims = [

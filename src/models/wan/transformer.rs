@@ -16,6 +16,9 @@ use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
 /// Base of the rotary frequencies (`WanRotaryPosEmbed` in diffusers).
 const ROPE_THETA: f64 = 10_000.0;
 
+/// Tokens along time, height and width.
+type Grid = (usize, usize, usize);
+
 /// The WAN 2.1 text-to-video transformer (`WanTransformer3DModel` in diffusers). Rotary
 /// embedding, time embedder, scale-shift tables and layer norms stay in f32 whatever the format
 /// of the other weights.
@@ -29,7 +32,8 @@ pub struct WanTransformer {
     scale_shift_table: Tensor,
     device: Device,
     dtype: DType,
-    rope: Mutex<Option<((usize, usize, usize), Rope3d)>>,
+    /// The angles of the last grid: every step of a run asks for the same.
+    rope: Mutex<Option<(Grid, Rope3d)>>,
 }
 
 impl WanTransformer {
@@ -135,7 +139,7 @@ impl WanTransformer {
     }
 
     /// The rotary angles of a grid, kept for the next call.
-    fn rope(&self, grid: (usize, usize, usize)) -> candle_core::Result<Rope3d> {
+    fn rope(&self, grid: Grid) -> candle_core::Result<Rope3d> {
         let mut kept = self.rope.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, rope)) = kept.as_ref()
             && *of == grid
