@@ -1,5 +1,7 @@
 //! What the WAN tests share: fixtures that tests/reference/wan.py writes, and comparisons.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
