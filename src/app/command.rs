@@ -290,10 +290,20 @@ impl Command {
 
     /// Its keys as people read them, such as `Ctrl+E`.
     pub fn keys_text(self, ctx: &egui::Context) -> Option<String> {
+        self.all_keys_text(ctx).into_iter().next()
+    }
+
+    /// All its keys as people read them, the usual one first.
+    pub fn all_keys_text(self, ctx: &egui::Context) -> Vec<String> {
         if self == Self::CancelRun {
-            return Some("Esc".to_owned());
+            return vec!["Esc".to_owned()];
         }
-        self.shortcuts().first().map(|s| ctx.format_shortcut(s))
+        let read = |shortcut: &KeyboardShortcut| {
+            ctx.format_shortcut(shortcut)
+                .replace("OpenBracket", "[")
+                .replace("CloseBracket", "]")
+        };
+        self.shortcuts().iter().map(read).collect()
     }
 
     /// Tooltip and keys in one.

@@ -1,5 +1,5 @@
 use eframe::egui;
-use egui::{Context, Popup};
+use egui::{Context, Event, Key, KeyboardShortcut, Modifiers, Popup};
 
 use super::{Command, Request};
 use crate::ui::timeline::boundary_id;
@@ -58,27 +58,44 @@ impl Keyboard {
         !(self.on_boundary && moves_boundary)
     }
 
-    /// Takes the keys of commands out of the frame's input. Those with more modifiers come first,
-    /// because a plain key also matches while Shift is held.
+    /// Takes the keys of commands out of the frame's input, in the order they were pressed.
     pub fn take(self, ctx: &Context, out: &mut Vec<Request>) {
-        let mut all: Vec<_> = Command::ALL
-            .into_iter()
-            .filter(|command| self.lets(*command))
-            .flat_map(|command| command.shortcuts().into_iter().map(move |s| (s, command)))
-            .collect();
-        all.sort_by_key(|(shortcut, _)| {
-            let m = shortcut.modifiers;
-            std::cmp::Reverse(usize::from(m.shift) + usize::from(m.command) + usize::from(m.alt))
-        });
         ctx.input_mut(|input| {
-            for (shortcut, command) in all {
-                let presses = input.count_and_consume_key(shortcut.modifiers, shortcut.logical_key);
-                for _ in 0..presses {
-                    out.push(Request::Command(command));
+            input.events.retain(|event| {
+                let Event::Key {
+                    key,
+                    pressed: true,
+                    modifiers,
+                    ..
+                } = event
+                else {
+                    return true;
+                };
+                match meant(*key, *modifiers).filter(|command| self.lets(*command)) {
+                    Some(command) => {
+                        out.push(Request::Command(command));
+                        false
+                    }
+                    None => true,
                 }
-            }
+            });
         });
     }
+}
+
+/// The command of a key. Where several fit, the one with the most modifiers: a plain key also matches
+/// while Shift is held.
+fn meant(key: Key, modifiers: Modifiers) -> Option<Command> {
+    let weight = |s: &KeyboardShortcut| {
+        let m = s.modifiers;
+        usize::from(m.shift) + usize::from(m.command) + usize::from(m.alt)
+    };
+    Command::ALL
+        .into_iter()
+        .flat_map(|command| command.shortcuts().into_iter().map(move |s| (s, command)))
+        .filter(|(s, _)| s.logical_key == key && modifiers.matches_logically(s.modifiers))
+        .max_by_key(|(s, _)| weight(s))
+        .map(|(_, command)| command)
 }
 
 #[cfg(test)]
@@ -120,6 +137,22 @@ mod tests {
         assert!(keyboard.lets(Command::PlayPause));
         assert!(keyboard.lets(Command::NextBoundary));
         assert!(keyboard.lets(Command::NudgeRight));
+    }
+
+    #[test]
+    fn shift_tells_redo_from_undo_and_a_second_from_a_frame() {
+        let both = Modifiers::COMMAND | Modifiers::SHIFT;
+        assert_eq!(meant(Key::Z, Modifiers::COMMAND), Some(Command::Undo));
+        assert_eq!(meant(Key::Z, both), Some(Command::Redo));
+        assert_eq!(
+            meant(Key::ArrowLeft, Modifiers::NONE),
+            Some(Command::PreviousFrame)
+        );
+        assert_eq!(
+            meant(Key::ArrowLeft, Modifiers::SHIFT),
+            Some(Command::BackSecond)
+        );
+        assert_eq!(meant(Key::Z, Modifiers::NONE), None);
     }
 
     #[test]

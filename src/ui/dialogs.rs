@@ -2,7 +2,8 @@
 
 use eframe::egui;
 use egui::{
-    Align, Button, Context, Grid, Id, Layout, Modal, RichText, ScrollArea, TextEdit, Ui, vec2,
+    Align, Button, Context, Frame, Grid, Id, Layout, Modal, RichText, ScrollArea, TextEdit, Ui,
+    vec2,
 };
 
 use super::theme::{bold, mono, palette, regular};
@@ -33,7 +34,7 @@ pub enum Answer {
 impl Dialog {
     /// Shows the dialog; `Some` once it was answered or put away.
     pub fn show(self, ctx: &Context) -> Option<Answer> {
-        let modal = Modal::new(Id::unique("dialog")).show(ctx, |ui| match self {
+        let modal = modal(ctx, "dialog").show(ctx, |ui| match self {
             Self::CancelRun => question(
                 ui,
                 "Cancel this run?",
@@ -55,6 +56,12 @@ impl Dialog {
             .inner
             .or_else(|| modal.backdrop_response.clicked().then_some(Answer::No))
     }
+}
+
+/// A modal with room around what it says.
+fn modal(ctx: &Context, name: &'static str) -> Modal {
+    let frame = Frame::popup(&ctx.global_style()).inner_margin(20);
+    Modal::new(Id::unique(name)).frame(frame)
 }
 
 fn question(ui: &mut Ui, title: &str, text: &str, no: &str, yes: &str) -> Option<Answer> {
@@ -81,8 +88,13 @@ fn question(ui: &mut Ui, title: &str, text: &str, no: &str, yes: &str) -> Option
 fn shortcuts(ui: &mut Ui) -> Option<Answer> {
     ui.set_width(640.0);
     title(ui, "Keyboard shortcuts");
-    let height = (ui.ctx().content_rect().height() - 180.0).max(200.0);
-    ScrollArea::vertical().max_height(height).show(ui, |ui| {
+    let height = (ui.ctx().content_rect().height() - 200.0).clamp(200.0, 480.0);
+    let page = ScrollArea::vertical()
+        .max_height(height)
+        .min_scrolled_height(height);
+    page.show(ui, |ui| {
+        // Lines of a page, not rows of buttons.
+        ui.spacing_mut().interact_size.y = 18.0;
         ui.columns(2, |columns| {
             for (i, section) in Section::ALL.into_iter().enumerate() {
                 shortcut_section(&mut columns[i % 2], section);
@@ -112,16 +124,10 @@ fn shortcut_section(ui: &mut Ui, section: Section) {
                 if command.section() != section {
                     continue;
                 }
-                let keys: Vec<String> = command
-                    .shortcuts()
-                    .iter()
-                    .map(|s| ui.ctx().format_shortcut(s))
-                    .collect();
-                let keys = match (command, keys.is_empty()) {
-                    (Command::CancelRun, _) => "Esc".to_owned(),
-                    (_, true) => continue,
-                    (_, false) => keys.join(", "),
-                };
+                let keys = command.all_keys_text(ui.ctx()).join(", ");
+                if keys.is_empty() {
+                    continue;
+                }
                 ui.label(
                     RichText::new(keys)
                         .font(mono(12.0))
@@ -167,7 +173,7 @@ fn close(ui: &mut Ui) -> Option<Answer> {
 
 /// Asks for the file to export to, where the desktop has no file dialog of its own.
 pub fn export_path(ctx: &Context, typed: &mut String) -> Option<Answer> {
-    let modal = Modal::new(Id::unique("export path")).show(ctx, |ui| {
+    let modal = modal(ctx, "export path").show(ctx, |ui| {
         ui.set_width(520.0);
         title(ui, "Export clip");
         ui.label("Write the clip to this file. The ending decides the format: .mp4, .webm, .mov or .gif.");
@@ -178,6 +184,9 @@ pub fn export_path(ctx: &Context, typed: &mut String) -> Option<Answer> {
                     .margin(vec2(12.0, 8.0)),
             )
             .accessible_name("File to export to");
+        if ui.memory(|memory| memory.focused().is_none()) {
+            field.request_focus();
+        }
         let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
         let mut answer = entered.then_some(Answer::Yes);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {

@@ -11,7 +11,7 @@ use super::icons::Icon;
 use super::theme::{FIELD_HEIGHT_PX, GRID_PX, RADIUS_PX, bold, mono, palette, regular};
 use super::view::View;
 use super::vocabulary::unknown_words;
-use super::widgets::{edit, field, focus_ring, icon_button, number, paint_text};
+use super::widgets::{edit, field, focus_ring, icon_button, number, paint_text, text_width};
 use crate::app::{Command, DocCommand, Readiness, Request, Scene};
 use crate::schedule::Solver;
 
@@ -122,10 +122,13 @@ fn numbers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         settings.fps,
     );
     row(ui, |ui, column_px| {
-        let half_px = (column_px - 18.0) / 2.0;
+        // Two fields and the word between them, with 4 points on either side of it.
+        let half_px =
+            |ui: &Ui, word: &str, font| (column_px - text_width(ui, word, font) - 8.0) / 2.0;
         field(ui, "Size", |ui| {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
+                let half_px = half_px(ui, "×", regular(13.0));
                 let sides = |name: &str| format!("{name} of the clip in pixels");
                 let wide = number(
                     ui,
@@ -149,6 +152,7 @@ fn numbers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         field(ui, "Frames, at fps", |ui| {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
+                let half_px = half_px(ui, "at", regular(12.0));
                 let count = number(
                     ui,
                     half_px,
@@ -167,7 +171,7 @@ fn numbers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
                     DragValue::new(&mut fps)
                         .range(1.0..=60.0)
                         .speed(0.1)
-                        .max_decimals(3),
+                        .custom_formatter(|fps, _| trimmed(fps)),
                 )
                 .on_hover_text("Frames a second at playback")
                 .accessible_name("Frames a second");
@@ -193,8 +197,8 @@ fn numbers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
             let value = DragValue::new(&mut shift)
                 .range(0.1..=20.0)
                 .speed(0.02)
-                .min_decimals(1)
-                .max_decimals(2);
+                .max_decimals(2)
+                .custom_formatter(|scale, _| format::scale(scale));
             let response = number(ui, column_px, value).on_hover_text(
                 "Flow shift: above 1 more steps go to high noise, where structure forms",
             );
@@ -224,13 +228,19 @@ fn numbers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
             let value = DragValue::new(&mut cfg)
                 .range(1.0..=20.0)
                 .speed(0.02)
-                .min_decimals(1)
-                .max_decimals(2);
+                .max_decimals(2)
+                .custom_formatter(|scale, _| format::scale(scale));
             let response = number(ui, column_px, value)
                 .on_hover_text("Guidance: higher follows the prompt more closely; 1 switches it off and halves the time");
             edit(&response, out, || DocCommand::Cfg(cfg));
         });
     });
+}
+
+/// A rate as people write it: `12`, `23.976`.
+fn trimmed(rate: f64) -> String {
+    let text = format!("{rate:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn solver_name(solver: Solver) -> String {
@@ -353,7 +363,11 @@ fn generate(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         }
     };
     let response = ui
-        .add_enabled_ui(is_enabled, |ui| big_button(ui, title, &subtitle))
+        .add_enabled_ui(is_enabled, |ui| {
+            // Its own grey says that it is off; faded as well, it could not be read.
+            ui.set_opacity(1.0);
+            big_button(ui, title, &subtitle)
+        })
         .inner
         .on_hover_text(Command::Generate.hover_text(ui.ctx()))
         .on_disabled_hover_text(&why_not);
@@ -380,7 +394,6 @@ fn big_button(ui: &mut Ui, title: &str, subtitle: &str) -> egui::Response {
         (true, false) => (palette.next, palette.on_next),
         (true, true) => (palette.next.gamma_multiply(0.9), palette.on_next),
     };
-    // Opaque colours, whatever fading a disabled part of the window gets.
     ui.painter().rect_filled(rect, RADIUS_PX, fill);
     focus_ring(ui, &response, rect.expand(3.0));
     for (y, line, font) in [(-9.0, title, bold(15.0)), (10.0, subtitle, regular(12.0))] {

@@ -94,7 +94,7 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool) -> bool {
                 .rect_stroke(rect, RADIUS_PX, stroke, StrokeKind::Inside);
         }
         focus_ring(ui, &response, rect);
-        let picture = Rect::from_min_size(rect.min + vec2(8.0, 8.0), vec2(88.0, 68.0));
+        let picture = Rect::from_min_size(rect.min + vec2(8.0, 8.0), vec2(76.0, 68.0));
         thumbnail(ui, run, picture);
         let text = Rect::from_min_max(
             pos2(picture.right() + 12.0, rect.top() + 10.0),

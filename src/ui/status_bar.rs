@@ -5,7 +5,7 @@ use egui::{Align, Align2, Button, Layout, Rect, RichText, Sense, Ui, vec2};
 
 use super::format;
 use super::icons::Icon;
-use super::theme::{HAIRLINE_PX, palette, regular};
+use super::theme::{palette, regular};
 use super::widgets::{icon_button, paint_text};
 use crate::app::{ActiveRun, Command, Notice, Request, Scene};
 use crate::engine::Phase;
@@ -151,10 +151,10 @@ pub fn show_notice(ui: &mut Ui, notice: &Notice, out: &mut Vec<Request>) {
     } else {
         palette.next
     };
-    ui.horizontal_top(|ui| {
+    ui.horizontal(|ui| {
         let (bar, _) = ui.allocate_exact_size(vec2(3.0, 20.0), Sense::hover());
         ui.painter().rect_filled(bar, 1.5, mark);
-        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if icon_button(ui, Icon::Close, vec2(22.0, 22.0), "Dismiss message", false)
                 .on_hover_text("Put this message away")
                 .clicked()
@@ -171,15 +171,9 @@ pub fn show_notice(ui: &mut Ui, notice: &Notice, out: &mut Vec<Request>) {
                     out.push(Request::OpenFolder(folder.clone()));
                 }
             }
-            ui.with_layout(Layout::left_to_right(Align::Min), |ui| {
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add(egui::Label::new(RichText::new(&notice.text).color(palette.text)).wrap());
             });
         });
     });
-    let edge = ui.min_rect().expand2(vec2(16.0, 6.0));
-    ui.painter().hline(
-        edge.x_range(),
-        edge.top(),
-        egui::Stroke::new(HAIRLINE_PX, palette.line),
-    );
 }

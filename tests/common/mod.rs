@@ -233,7 +233,7 @@ fn picture(width: usize, height: usize, phase: f32, sharpness: f32) -> Vec<[f32;
     (0..width * height)
         .map(|i| {
             let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
-            let stripe = if (x / w * 10.0) as usize % 2 == 0 {
+            let stripe = if ((x / w * 10.0) as usize).is_multiple_of(2) {
                 0.36
             } else {
                 0.24

@@ -2,7 +2,8 @@ use eframe::egui;
 use egui::accesskit::{Action, Role};
 use egui::{
     Button, CursorIcon, DragValue, EventFilter, Id, Key, Modifiers, Popup, PopupCloseBehavior,
-    Rect, Response, RichText, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
+    Rect, Response, RichText, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2,
+    style::StyleModifier, vec2,
 };
 
 use super::Axis;
@@ -204,8 +205,11 @@ impl Boundaries<'_> {
         };
         Popup::context_menu(response)
             .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
+            // These are fields and not the frameless entries of a menu.
+            .style(StyleModifier::new(|_| {}))
             .show(|ui| {
                 ui.set_width(200.0);
+                ui.spacing_mut().item_spacing.y = 10.0;
                 ui.label(RichText::new(format!("Boundary {}", index + 1)).font(bold(13.0)));
                 ui.horizontal(|ui| {
                     let mut typed = step;

@@ -19,7 +19,7 @@ use super::view::View;
 use crate::app::{Request, Scene};
 
 /// Height of everything: header, ruler, track, cells and their caption.
-pub const HEIGHT_PX: f32 = 164.0;
+pub const HEIGHT_PX: f32 = 176.0;
 
 /// Space left and right of the track, so that handles and labels at its ends are not cut.
 const INSET_PX: f32 = 8.0;
@@ -41,7 +41,7 @@ impl Lanes {
             ruler: lane(0.0, 22.0),
             track: lane(24.0, 64.0),
             cells: lane(92.0, 5.0),
-            caption: lane(101.0, 16.0),
+            caption: lane(102.0, 16.0),
         }
     }
 }
@@ -49,7 +49,7 @@ impl Lanes {
 /// Draws the timeline and collects what the person wants changed.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     header::show(ui, scene, view, out);
-    let size = vec2(ui.available_width(), 118.0);
+    let size = vec2(ui.available_width(), 120.0);
     let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
     let lanes = Lanes::below(rect.top(), rect.left() + INSET_PX, rect.right() - INSET_PX);
     let axis = Axis::new(

@@ -1,0 +1,121 @@
+//! Pictures of the window's main states, over a pipeline without models.
+//!
+//! Drawn by whatever Vulkan driver there is, in CI by a software one. A driver may differ in the last
+//! bit of a blended edge, so up to `MAX_FAILED_PIXELS` of the picture's 1.3 million may differ by more
+//! than the threshold. `UPDATE_SNAPSHOTS=1 cargo test --test ui_snapshots` renews them.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on should say so")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Pace, fake};
+use eframe::egui;
+use egui::{Key, Modifiers, vec2};
+use egui_kittest::kittest::Queryable as _;
+use egui_kittest::{Harness, SnapshotOptions};
+use flowblend::app::App;
+
+const MAX_FAILED_PIXELS: usize = 400;
+
+type Window<'a> = Harness<'a, App>;
+
+fn window<'a>(width: f32, height: f32) -> (Window<'a>, Pace) {
+    let (factory, pace) = fake();
+    let options = SnapshotOptions::new()
+        .threshold(1.0)
+        .max_failed_pixels(MAX_FAILED_PIXELS);
+    let mut window = Harness::builder()
+        .with_size(vec2(width, height))
+        .with_step_dt(1.0 / 60.0)
+        .with_options(options)
+        .wgpu()
+        .build_eframe(|cc| App::new(cc, factory).expect("the engine starts"));
+    until(&mut window, |app| {
+        !app.document().settings().prompt.is_empty()
+    });
+    (window, pace)
+}
+
+fn until(window: &mut Window<'_>, done: impl Fn(&App) -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !done(window.state()) {
+        assert!(
+            Instant::now() < patience,
+            "what was waited for never happened"
+        );
+        window.step();
+        std::thread::yield_now();
+    }
+    window.run_steps(3);
+}
+
+fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
+    window.key_press_modifiers(modifiers, key);
+    window.run_steps(3);
+}
+
+/// Holds what plays at a known frame, so that the picture does not depend on how long things took.
+fn hold(window: &mut Window<'_>, frame: usize) {
+    press(window, Modifiers::NONE, Key::K);
+    press(window, Modifiers::NONE, Key::Home);
+    for _ in 0..frame {
+        press(window, Modifiers::NONE, Key::ArrowRight);
+    }
+}
+
+fn render(window: &mut Window<'_>, pace: &Pace) {
+    let before = window.state().gallery().runs().len();
+    pace.allow(31);
+    press(window, Modifiers::COMMAND, Key::Enter);
+    until(window, |app| app.gallery().runs().len() > before);
+}
+
+#[test]
+fn ready() {
+    let (mut window, _pace) = window(1280.0, 720.0);
+    window.snapshot("ready");
+}
+
+#[test]
+fn in_the_middle_of_a_run() {
+    let (mut window, pace) = window(1440.0, 900.0);
+    pace.allow(17);
+    press(&mut window, Modifiers::COMMAND, Key::Enter);
+    until(&mut window, |app| {
+        app.session().active().is_some_and(|a| a.steps.len() == 17)
+            && app.session().preview().is_some_and(|p| p.step == 16)
+    });
+    hold(&mut window, 2);
+    window.snapshot("run");
+}
+
+#[test]
+fn finished_runs() {
+    let (mut window, pace) = window(1440.0, 900.0);
+    for plan in ["Plan LLL", "Plan SSS", "Plan LSL"] {
+        window.get_by_label(plan).click();
+        window.run_steps(3);
+        render(&mut window, &pace);
+    }
+    window.remove_cursor();
+    hold(&mut window, 8);
+    window.snapshot("finished");
+}
+
+#[test]
+fn light() {
+    let (mut window, pace) = window(1280.0, 720.0);
+    window.ctx.set_theme(egui::Theme::Light);
+    render(&mut window, &pace);
+    hold(&mut window, 8);
+    window.snapshot("light");
+}
+
+#[test]
+fn shortcuts() {
+    let (mut window, _pace) = window(1280.0, 720.0);
+    press(&mut window, Modifiers::NONE, Key::F1);
+    window.snapshot("shortcuts");
+}
