@@ -42,6 +42,16 @@ pub fn run(factory: PipelineFactory) -> anyhow::Result<()> {
 }
 
 fn open(create: eframe::AppCreator<'_>) -> anyhow::Result<()> {
+    // Asked here, since what the window library says of it is for programmers.
+    #[cfg(target_os = "linux")]
+    if ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"]
+        .iter()
+        .all(|name| std::env::var_os(name).is_none_or(|value| value.is_empty()))
+    {
+        anyhow::bail!(
+            "there is no display to open the window on; start it from a desktop session, or use flowblend generate"
+        );
+    }
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("flowblend")

@@ -140,10 +140,29 @@ fn write_clip(
         &|| session.is_interrupted(),
     );
     match result {
-        Err(_) if session.is_interrupted() => Err(CliError::Interrupted),
-        Err(why) => Err(CliError::Failed(why.to_string())),
         Ok(()) => Ok(()),
+        Err(_) if session.is_interrupted() => Err(CliError::Interrupted),
+        Err(why) => Err(CliError::Failed(match rescue(finished, &options) {
+            Some(kept) => format!("{why}; the finished clip was kept as {}", kept.display()),
+            None => why.to_string(),
+        })),
     }
+}
+
+/// A finished clip is not lost because its target turned out unusable, for instance full: it goes to
+/// the system's temporary folder instead, if that can take it.
+fn rescue(finished: &FinishedRun, options: &EncodeOptions) -> Option<PathBuf> {
+    let kept = std::env::temp_dir().join(dated_name(&finished.settings));
+    media::encode(
+        &finished.clip,
+        &kept,
+        options,
+        false,
+        &mut |_, _| {},
+        &|| false,
+    )
+    .ok()?;
+    Some(kept)
 }
 
 fn summary(finished: &FinishedRun, out: &Path, encode_secs: f64) -> serde_json::Value {
