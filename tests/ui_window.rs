@@ -365,6 +365,23 @@ fn an_export_writes_the_clip_with_its_recipe_and_says_where() {
 }
 
 #[test]
+fn a_missing_pair_is_said_everywhere_and_nothing_can_be_started() {
+    let factory = common::no_pair();
+    let mut window: Window<'_> = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .build_eframe(|cc| App::new(cc, factory).expect("the engine starts"));
+    let patience = Instant::now() + Duration::from_secs(20);
+    while window.query_by_label("Dismiss message").is_none() {
+        assert!(Instant::now() < patience, "the error was never shown");
+        window.step();
+    }
+    let text = "The demo pair is missing; install it again.";
+    assert!(window.query_all_by_label(text).count() >= 2);
+    press(&mut window, Modifiers::COMMAND, Key::Enter);
+    assert!(window.state().session().active().is_none());
+}
+
+#[test]
 fn all_keys_are_on_one_page() {
     let (mut window, _pace) = window();
     press(&mut window, Modifiers::NONE, Key::F1);

@@ -10,6 +10,8 @@ pub struct Scene<'a> {
     pub document: &'a Document,
     /// The document's pair, once the engine described it.
     pub pair: Option<&'a PairSummary>,
+    /// Why the pair cannot be used, as a sentence.
+    pub pair_error: Option<&'a str>,
     /// What the document will cost.
     pub forecast: &'a Forecast,
     /// The run that is going.
@@ -40,6 +42,14 @@ pub enum Readiness {
 }
 
 impl Scene<'_> {
+    /// What stands where the pair's facts will be.
+    pub fn pair_words(&self) -> &'static str {
+        match self.pair_error {
+            Some(_) => "No model pair",
+            None => "Looking for the model pair",
+        }
+    }
+
     /// What pressing Generate would do.
     pub fn readiness(&self) -> Readiness {
         if let Some(problem) = &self.forecast.problem {

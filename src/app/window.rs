@@ -130,6 +130,7 @@ impl App {
         Scene {
             document: &self.document,
             pair: self.pair.as_deref(),
+            pair_error: self.pair_error.as_deref(),
             forecast: &self.forecast,
             session: &self.session,
             gallery: &self.gallery,
@@ -147,7 +148,7 @@ impl App {
                 Some(Outcome::Pair(pair)) => self.pair_arrived(pair),
                 Some(Outcome::PairFailed(_, why)) => {
                     self.notice = Some(Notice::error(&why));
-                    self.pair_error = Some(why);
+                    self.pair_error = Some(super::sentence(&why));
                 }
                 Some(Outcome::Finished(id, run)) => {
                     self.gallery.add(ctx, id, *run);
@@ -182,7 +183,7 @@ impl App {
     fn refresh_forecast(&mut self) {
         self.forecast = Forecast::new(self.document.settings(), self.pair.as_deref());
         if let (None, Some(why)) = (&self.pair, &self.pair_error) {
-            self.forecast.problem = Some(super::sentence(why));
+            self.forecast.problem = Some(why.clone());
         }
     }
 

@@ -179,7 +179,7 @@ fn empty(ui: &mut Ui, stage: Rect, scene: &Scene<'_>) {
             "The first picture appears after the first step.",
         )
     } else if scene.pair.is_none() {
-        ("Looking for the model pair", "")
+        (scene.pair_words(), scene.pair_error.unwrap_or_default())
     } else {
         (
             "No clip yet",

@@ -97,7 +97,7 @@ fn pair(ui: &mut Ui, scene: &Scene<'_>) {
                 format::parameters(pair.parameters[0]),
                 format::parameters(pair.parameters[1])
             ),
-            None => "looking it up".to_owned(),
+            None => scene.pair_words().to_owned(),
         };
         paint_text(
             ui,

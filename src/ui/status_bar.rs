@@ -84,7 +84,7 @@ fn progress_bar(ui: &mut Ui, share: f32) {
 
 fn idle(scene: &Scene<'_>) -> String {
     match (scene.pair, scene.gallery.shown()) {
-        (None, _) => "Looking for the model pair".to_owned(),
+        (None, _) => scene.pair_words().to_owned(),
         (_, None) => "Ready".to_owned(),
         (_, Some(run)) => {
             let report = &run.run.report;

@@ -157,7 +157,7 @@ fn device_chip(ui: &mut Ui, scene: &Scene<'_>) -> f32 {
         let palette = palette(ui);
         let text = match scene.pair {
             Some(pair) => pair.device.as_str(),
-            None => "looking for the model pair",
+            None => scene.pair_words(),
         };
         let width = text_width(ui, text, regular(12.0)) + 36.0;
         let (rect, response) = ui.allocate_exact_size(vec2(width, 22.0), Sense::hover());

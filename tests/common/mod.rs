@@ -39,6 +39,27 @@ pub fn fake() -> (PipelineFactory, Pace) {
     (factory, Pace(sender))
 }
 
+/// A factory of pipelines that know no pair.
+#[allow(dead_code)]
+pub fn no_pair() -> PipelineFactory {
+    struct NoPair;
+    impl Pipeline for NoPair {
+        fn describe(&mut self, _: &PairRef) -> Result<PairSummary, String> {
+            Err("the demo pair is missing; install it again".to_owned())
+        }
+
+        fn run(
+            &mut self,
+            _: &RunRequest,
+            _: &Cancel,
+            _: &mut dyn FnMut(Progress),
+        ) -> Result<FinishedRun, RunError> {
+            Err(RunError::Failed("there is no pair".to_owned()))
+        }
+    }
+    Box::new(|| Box::new(NoPair))
+}
+
 /// A factory of fakes that take `step` for a step and need no pacing.
 #[allow(dead_code)]
 pub fn timed_fake(step: Duration) -> PipelineFactory {
