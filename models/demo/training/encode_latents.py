@@ -4,7 +4,8 @@
 
 A shard holds the seed of its first scene and latents [N, 16, T, H, W] (means, float16, not normalised); a
 scene is drawn again from its seed, so its caption can be worded anew each time. `stats.json` holds the mean
-and deviation per channel over the first shards and stays as it is, for models are trained on it.
+and deviation per channel over the first shards, or an exported VAE's own, and stays as it is, for models
+are trained on it.
 """
 
 from __future__ import annotations
@@ -30,12 +31,6 @@ def scene_of(seed: int) -> scenes.Scene:
     return scenes.sample_scene(np.random.default_rng(seed))
 
 
-def load_vae(checkpoint: Path) -> AutoencoderKLWan:
-    vae = AutoencoderKLWan(**wan_vae.CONFIG)
-    vae.load_state_dict(torch.load(checkpoint, mmap=True)["ema"])
-    return vae.eval().requires_grad_(False)
-
-
 def encode_scenes(vae: AutoencoderKLWan, seeds: range, frames: int, height: int, width: int) -> torch.Tensor:
     parts = []
     for first in range(0, len(seeds), 8):
@@ -46,11 +41,10 @@ def encode_scenes(vae: AutoencoderKLWan, seeds: range, frames: int, height: int,
     return torch.cat(parts).contiguous()
 
 
-def write_stats(folder: Path):
+def measure(folder: Path) -> dict[str, list[float]]:
     shards = [torch.load(path)["latents"] for path in sorted(folder.glob("shard-*.pt"))[:STATS_SHARDS]]
     channels = torch.cat(shards).float().transpose(0, 1).flatten(1)
-    stats = {"mean": channels.mean(1).tolist(), "std": channels.std(1).tolist()}
-    (folder / "stats.json").write_text(json.dumps(stats, indent=1))
+    return {"mean": channels.mean(1).tolist(), "std": channels.std(1).tolist()}
 
 
 def main():
@@ -64,8 +58,11 @@ def main():
     parser.add_argument("--seed", type=int, default=1_000_000, help="seed of the first scene")
     args = parser.parse_args()
 
-    vae = load_vae(args.vae)
+    vae = wan_vae.load(args.vae).eval()
     args.out.mkdir(parents=True, exist_ok=True)
+    stats = args.out / "stats.json"
+    if args.vae.is_dir() and not stats.exists():
+        stats.write_text(json.dumps({"mean": vae.config.latents_mean, "std": vae.config.latents_std}))
     for first in range(0, args.clips, SHARD):
         path = args.out / f"shard-{first // SHARD:05d}.pt"
         if path.exists():
@@ -75,8 +72,8 @@ def main():
             latents = encode_scenes(vae, range(seed, seed + SHARD), args.frames, args.height, args.width)
         save_atomic({"seed": seed, "latents": latents}, path)
         log(clips=first + SHARD, seconds_per_clip=(time.monotonic() - start) / SHARD)
-        if first == (STATS_SHARDS - 1) * SHARD and not (args.out / "stats.json").exists():
-            write_stats(args.out)
+        if first == (STATS_SHARDS - 1) * SHARD and not stats.exists():
+            stats.write_text(json.dumps(measure(args.out)))
 
 
 if __name__ == "__main__":

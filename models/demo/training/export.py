@@ -25,8 +25,8 @@ from train_transformer import build
 
 def vae_of(work: Path) -> AutoencoderKLWan:
     stats = json.loads((work / "latents" / "stats.json").read_text())
-    vae = AutoencoderKLWan(**wan_vae.CONFIG | {"latents_mean": stats["mean"], "latents_std": stats["std"]})
-    vae.load_state_dict(torch.load(work / "vae.pt")["ema"])
+    vae = wan_vae.load(work / "vae.pt")
+    vae.register_to_config(latents_mean=stats["mean"], latents_std=stats["std"])
     return vae
 
 

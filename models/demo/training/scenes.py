@@ -214,7 +214,8 @@ def _ground(scene: Scene, x: np.ndarray, y: np.ndarray, pixel: float) -> np.ndar
         a, b = wave(x), wave(y)
         mix = a + b - 2 * a * b
     elif scene.pattern == "dotted":
-        mix = np.clip(0.5 - (np.hypot((x / period) % 1 - 0.5, (y / period) % 1 - 0.5) * period - 0.07) / (EDGE * pixel), 0, 1)
+        beside = np.hypot((x / period) % 1 - 0.5, (y / period) % 1 - 0.5) * period
+        mix = np.clip(0.5 - (beside - 0.07) / (EDGE * pixel), 0, 1)
     else:
         mix = 0 * x
     return dark + (light - dark) * np.clip(mix, 0, 1)[..., None]

@@ -71,17 +71,18 @@ def main():
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--start", type=Path, help="weights to begin with")
+    parser.add_argument("--start", type=Path, help="checkpoint or exported folder to begin with")
     parser.add_argument("--decoder-only", action="store_true", help="leave the latents as they are")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    vae = AutoencoderKLWan(**wan_vae.CONFIG)
-    wan_vae.initialise(vae)
     if args.start:
-        vae.load_state_dict(torch.load(args.start)["ema"])
+        vae = wan_vae.load(args.start)
+    else:
+        vae = AutoencoderKLWan(**wan_vae.CONFIG)
+        wan_vae.initialise(vae)
     if args.decoder_only:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)

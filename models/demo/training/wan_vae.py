@@ -8,6 +8,8 @@ up-sampling untouched.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from diffusers import AutoencoderKLWan
 
@@ -21,6 +23,15 @@ CONFIG = dict(
     latents_mean=[0.0] * 16,
     latents_std=[1.0] * 16,
 )
+
+
+def load(path: Path) -> AutoencoderKLWan:
+    """A VAE from a checkpoint of `train_vae.py` (its averaged weights) or from an exported folder, in float32."""
+    if path.is_dir():
+        return AutoencoderKLWan.from_pretrained(path, torch_dtype=torch.float32)
+    vae = AutoencoderKLWan(**CONFIG)
+    vae.load_state_dict(torch.load(path)["ema"])
+    return vae
 
 
 def encode(vae: AutoencoderKLWan, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
