@@ -322,7 +322,7 @@ fn default_settings(spec: &PairSpec, pair: &PairRef) -> Result<RunSettings, Stri
         pair: pair.clone(),
         prompt: defaults.prompt.clone(),
         negative: defaults.negative.clone(),
-        seed: 0,
+        seed: defaults.seed,
         plan: Plan::parse("LSL", &defaults.boundaries)
             .map_err(|why| format!("the pair {} has unusable boundaries: {why}", spec.name))?,
         steps: defaults.steps,

@@ -42,6 +42,8 @@ pub struct PairDefaults {
     pub boundaries: Vec<f64>,
     /// Tokens that prompts are cut and padded to.
     pub text_tokens: usize,
+    /// Seed a fresh window starts with.
+    pub seed: u64,
     /// A prompt to start from.
     pub prompt: String,
     /// A negative prompt to start from.
@@ -65,6 +67,7 @@ impl Default for PairDefaults {
             fps: 16.0,
             boundaries: vec![0.4, 0.8],
             text_tokens: 512,
+            seed: 0,
             prompt: String::new(),
             negative: String::new(),
             preview: None,

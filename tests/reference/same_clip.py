@@ -69,7 +69,7 @@ def main():
     parser.add_argument("--boundaries", nargs=2, type=float, default=[0.4, 0.8])
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--shift", type=float, default=1.0)
-    parser.add_argument("--cfg", type=float, default=4.0)
+    parser.add_argument("--cfg", type=float, default=3.0)
     parser.add_argument("--size", default="64x64")
     parser.add_argument("--frames", type=int, default=17)
     args = parser.parse_args()

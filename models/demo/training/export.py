@@ -52,6 +52,7 @@ def pair(args: argparse.Namespace) -> dict:
         "cfg": args.cfg,
         "boundaries": args.boundaries,
         "text_tokens": MAX_TOKENS,
+        "seed": args.first_seed,
         "prompt": args.prompt,
         "negative": "",
         "preview": json.loads((args.work / "preview.json").read_text()),
@@ -101,6 +102,7 @@ def main():
     parser.add_argument("--shift", type=float, default=1.0)
     parser.add_argument("--cfg", type=float, default=3.0)
     parser.add_argument("--boundaries", type=float, nargs=2, default=[0.4, 0.8])
+    parser.add_argument("--first-seed", type=int, default=5, help="of the noise a fresh window starts with")
     parser.add_argument("--prompt", default="a red circle bouncing over a blue background")
     args = parser.parse_args()
 
