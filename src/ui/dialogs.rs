@@ -184,10 +184,11 @@ pub fn export_path(ctx: &Context, typed: &mut String) -> Option<Answer> {
                     .margin(vec2(12.0, 8.0)),
             )
             .accessible_name("File to export to");
+        // Asked first: Enter takes the focus away, and giving it back would hide that.
+        let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
         if ui.memory(|memory| memory.focused().is_none()) {
             field.request_focus();
         }
-        let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
         let mut answer = entered.then_some(Answer::Yes);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let palette = palette(ui);
