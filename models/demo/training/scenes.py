@@ -7,7 +7,10 @@ pixels only appear in `render`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -55,6 +58,8 @@ BACKGROUNDS = {  # dark enough for every object colour to stand out
 PATTERNS = ("plain", "gradient", "striped", "checkered", "dotted")
 PREPOSITIONS = ("over", "over", "over", "on", "against", "in front of")
 TURNED_ALIKE = ("circle", "ring")  # a spin of these cannot be seen
+PROMPTS = Path(__file__).parents[1] / "evaluate" / "prompts.json"
+TWO = 0.4  # how often there are two objects
 EDGE = 1.5  # width in pixels of the blend between an object and what is behind it
 
 
@@ -91,7 +96,30 @@ def sample_thing(rng: np.random.Generator, background: str) -> Thing:
     return Thing(shape, colour, _pick(rng, list(SIZES)), motion, x, y, rng.uniform(), rng.uniform(0.94, 1.06))
 
 
-def sample_scene(rng: np.random.Generator, two: float = 0.25) -> Scene:
+def sample_scene(rng: np.random.Generator, two: float = TWO) -> Scene:
+    """A scene to train on: any but those with a combination that is held out."""
+    while True:
+        scene = draw_scene(rng, two)
+        if held_out().isdisjoint(combinations(scene)):
+            return scene
+
+
+def combinations(scene: Scene) -> set[tuple[str, ...]]:
+    """Of each object: shape, colour, motion, and the background's colour and pattern."""
+    return {(t.shape, t.colour, t.motion, scene.background, scene.pattern) for t in scene.things}
+
+
+@cache
+def held_out() -> frozenset[tuple[str, ...]]:
+    """The combinations that only the prompts of the evaluation hold."""
+    return frozenset(
+        (thing["shape"], thing["colour"], thing["motion"], row["background"], row["pattern"])
+        for row in json.loads(PROMPTS.read_text())
+        for thing in row["things"]
+    )
+
+
+def draw_scene(rng: np.random.Generator, two: float = TWO) -> Scene:
     """A scene of one object, or with chance `two` of two objects that differ in shape and in colour."""
     background = _pick(rng, list(BACKGROUNDS))
     things = [sample_thing(rng, background)]
@@ -162,7 +190,7 @@ def _path(thing: Thing, lane: tuple[float, float, float, float], shrink: float, 
         reach = 0.9 * min(room_x, room_y)
         x, y = cx + reach * np.cos(turn), cy + reach * np.sin(turn)
     elif thing.motion == "spinning":
-        angle = 2 * np.pi * (0.75 * t + thing.phase)
+        angle = 2 * np.pi * (0.5 * t + thing.phase)
     elif thing.motion == "pulsing":
         r = radius * (1 + 0.3 * np.sin(2 * np.pi * (1.5 * t + thing.phase)))
     elif thing.motion == "growing":
