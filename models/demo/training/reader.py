@@ -12,6 +12,7 @@ from torch.nn import functional as F
 import scenes
 
 FRAMES, SIDE, CELLS, TIMES, WIDTH = 25, 96, 12, 7, 96
+EVERY = 2  # of the frames, every second is looked at
 SHAPES = [*scenes.SHAPES, "none"]  # none: an object in pieces, or of two shapes
 COLOURS, MOTIONS, SIZES = list(scenes.COLOURS), list(scenes.MOTIONS), list(scenes.SIZES)
 BACKGROUNDS, PATTERNS = list(scenes.BACKGROUNDS), list(scenes.PATTERNS)
@@ -43,9 +44,9 @@ class Reader(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv1 = Layer(3, 16, (1, 5, 5), (1, 2, 2))
+        self.conv1 = Layer(3, 16, (1, 5, 5), (1, 2, 2))  # in flowblend, with a stride of EVERY in time
         self.conv2 = Layer(16, 32, (1, 3, 3), (1, 2, 2))
-        self.conv3 = Layer(32, 64, (3, 3, 3), (2, 2, 2))
+        self.conv3 = Layer(32, 64, (3, 3, 3), (1, 2, 2))
         self.conv4 = Layer(64, 64, (1, 3, 3), (1, 1, 1))
         self.conv5 = Layer(64, WIDTH, (3, 3, 3), (2, 1, 1))
         self.conv6 = Layer(WIDTH, WIDTH, (1, 3, 3), (1, 1, 1))
@@ -66,7 +67,7 @@ class Reader(nn.Module):
         self.register_buffer("places", torch.stack([x.flatten(), y.flatten()], 1), persistent=False)
 
     def features(self, clips: torch.Tensor) -> torch.Tensor:
-        """RGB in [0, 1], [B, 3, 25, 96, 96], to features [B, 96, 7, 12, 12]."""
+        """Every second frame, RGB in [0, 1], [B, 3, 13, 96, 96], to features [B, 96, 7, 12, 12]."""
         x = self.conv5(self.conv4(self.conv3(self.conv2(self.conv1(clips - 0.5)))))
         return x + self.conv6(x)
 
