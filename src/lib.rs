@@ -1,6 +1,7 @@
 //! flowblend: text-to-video with a large and a small diffusion model of one family, blended by
 //! stage along one denoising trajectory. ARCHITECTURE.md draws the rooms and their one-way rules.
 
+pub mod analysis;
 pub mod app;
 pub mod cli;
 pub mod engine;

@@ -12,7 +12,7 @@ use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityMod
 use crate::schedule::ModelRole;
 
 /// A pair whose parts come into memory as they are needed and stay for the next run.
-pub(super) struct LoadedPair {
+pub struct LoadedPair {
     spec: PairSpec,
     device: OpenDevice,
     large: Option<WanTransformer>,
@@ -25,7 +25,7 @@ pub(super) struct LoadedPair {
 
 impl LoadedPair {
     /// Checks that the two models may be blended; loads nothing yet.
-    pub(super) fn open(spec: PairSpec, device: OpenDevice) -> Result<Self, RunError> {
+    pub fn open(spec: PairSpec, device: OpenDevice) -> Result<Self, RunError> {
         check_compatible(&spec.large, &spec.small)?;
         Ok(Self {
             spec,
@@ -42,11 +42,8 @@ impl LoadedPair {
         self.spec.large == spec.large && self.spec.small == spec.small
     }
 
-    pub(super) fn load_transformer(
-        &mut self,
-        role: ModelRole,
-        cancel: &Cancel,
-    ) -> Result<(), RunError> {
+    /// Loads the transformer of `role`, unless it is there already.
+    pub fn load_transformer(&mut self, role: ModelRole, cancel: &Cancel) -> Result<(), RunError> {
         cancel.check()?;
         let (slot, folder) = match role {
             ModelRole::Large => (&mut self.large, &self.spec.large),
@@ -68,7 +65,8 @@ impl LoadedPair {
         Ok(())
     }
 
-    pub(super) fn load_vae(&mut self) -> Result<(), RunError> {
+    /// Loads the VAE, unless it is there already.
+    pub fn load_vae(&mut self) -> Result<(), RunError> {
         if self.vae.is_none() {
             // The decode is short and sees every value; f32 keeps it free of banding.
             self.vae = Some(WanVae::load(
@@ -81,7 +79,7 @@ impl LoadedPair {
     }
 
     /// Sends texts through the text encoder, unless they have been before.
-    pub(super) fn encode_texts(&mut self, texts: &[&str], cancel: &Cancel) -> Result<(), RunError> {
+    pub fn encode_texts(&mut self, texts: &[&str], cancel: &Cancel) -> Result<(), RunError> {
         let missing: Vec<&str> = texts
             .iter()
             .copied()
@@ -105,14 +103,22 @@ impl LoadedPair {
         Ok(())
     }
 
-    /// Ties the models of `roles` to texts that have been encoded.
-    pub(super) fn guide(
+    /// Ties the models of `roles`, those that are loaded, to texts that
+    /// [`encode_texts`](Self::encode_texts) has seen.
+    pub fn guide(
         &self,
         roles: &[ModelRole],
         prompt: &str,
         negative: &str,
     ) -> Result<GuidedPair<'_>, RunError> {
-        let (prompt, negative) = (&self.embeddings[prompt], &self.embeddings[negative]);
+        let embedding = |text: &str| {
+            self.embeddings.get(text).ok_or_else(|| {
+                RunError::Failed(format!(
+                    "the prompt '{text}' has not been encoded; please report this"
+                ))
+            })
+        };
+        let (prompt, negative) = (embedding(prompt)?, embedding(negative)?);
         let mut texts = HashMap::new();
         for role in roles {
             if let Some(model) = self.model(*role) {
@@ -132,7 +138,7 @@ impl LoadedPair {
 }
 
 /// The loaded models with the texts of one run.
-pub(super) struct GuidedPair<'a> {
+pub struct GuidedPair<'a> {
     pair: &'a LoadedPair,
     texts: HashMap<ModelRole, (Context, Context)>,
 }
@@ -158,8 +164,8 @@ impl LoadedPair {
             .ok_or_else(|| RunError::Failed("the VAE is not loaded; please report this".to_owned()))
     }
 
-    /// Turns final latents into frames.
-    pub(super) fn decode(
+    /// Turns final latents `(1, C, T, H, W)` into frames.
+    pub fn decode(
         &self,
         latents: &Tensor,
         fps: f64,

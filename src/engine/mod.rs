@@ -13,12 +13,13 @@ mod tensors;
 mod threads;
 mod timings;
 
-pub use device::DeviceChoice;
+pub use device::{DeviceChoice, OpenDevice};
 pub use event::{
     EngineEvent, EventKind, FinishedRun, PairRules, PairSummary, Phase, RunId, RunReport,
     StepReport,
 };
 pub use handle::{EngineHandle, Wake};
+pub use loaded::{GuidedPair, LoadedPair};
 pub use memory::peak_rss_bytes;
 pub use pair_pipeline::{EngineOptions, PairPipeline};
 pub use pipeline::{Pipeline, PipelineFactory, Progress, RunError, RunRequest};

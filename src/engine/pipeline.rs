@@ -54,11 +54,13 @@ pub enum Progress {
 }
 
 /// How a run can end without a clip.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Somebody asked to stop.
+    #[error("cancelled")]
     Cancelled,
     /// A sentence with cause and next step.
+    #[error("{0}")]
     Failed(String),
 }
 

@@ -45,15 +45,39 @@ pub fn denoise(
     cancel: &Cancel,
     on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
 ) -> Result<Trajectory, SampleError> {
+    let begun = Trajectory::starting_at(initial.to_dtype(DType::F32)?);
+    denoise_from(begun, grid, steps, models, cancel, on_step)
+}
+
+/// As [`denoise`], going on from where `begun` stands: its steps are kept and not taken again, and
+/// `on_step` hears of the others only. `steps` is the whole plan.
+///
+/// The result is bit-identical to a run from the start, provided that `begun` came of the same noise,
+/// grid, models and texts, and that its plan did the same in all its steps; of another run,
+/// [`shared_steps`](crate::schedule::shared_steps) counts how many of those there are and
+/// [`Trajectory::first_steps`] takes them.
+pub fn denoise_from(
+    begun: Trajectory,
+    grid: &SigmaGrid,
+    steps: &[StepPlan],
+    models: &dyn ModelSet,
+    cancel: &Cancel,
+    on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
+) -> Result<Trajectory, SampleError> {
+    let misfit = |what: &str, found: usize, expected: usize| SampleError::Shape {
+        what: what.to_owned(),
+        found: vec![found],
+        expected: vec![expected],
+    };
     if steps.len() != grid.steps() {
-        return Err(SampleError::Shape {
-            what: "the plan".to_owned(),
-            found: vec![steps.len()],
-            expected: vec![grid.steps()],
-        });
+        return Err(misfit("the plan", steps.len(), grid.steps()));
     }
-    let mut trajectory = Trajectory::starting_at(initial.to_dtype(DType::F32)?);
-    for (i, plan) in steps.iter().enumerate() {
+    if begun.steps() > steps.len() {
+        let what = "the run to go on from";
+        return Err(misfit(what, begun.steps(), steps.len()));
+    }
+    let mut trajectory = begun;
+    for (i, plan) in steps.iter().enumerate().skip(trajectory.steps()) {
         cancel.check()?;
         let before = trajectory.last().clone();
         let sigma = grid.sigma(i);
@@ -91,7 +115,7 @@ pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool, SampleError> {
 mod tests {
     use super::*;
     use crate::sampler::{Context, VelocityModel, initial_noise};
-    use crate::schedule::Plan;
+    use crate::schedule::{Plan, shared_steps};
     use candle_core::Device;
 
     const SHAPE: (usize, usize, usize, usize, usize) = (1, 4, 3, 2, 2);
@@ -165,6 +189,59 @@ mod tests {
             &Cancel::new(),
             &mut |_| Ok(()),
         )
+    }
+
+    fn bits(t: &Tensor) -> Vec<u32> {
+        let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.into_iter().map(f32::to_bits).collect()
+    }
+
+    #[test]
+    fn a_continued_run_is_bit_identical_to_one_from_the_start() {
+        let pair = Pair::new(2.0, -3.0);
+        let grid = SigmaGrid::flow_uniform(10, 3.0);
+        let plan = |letters: &str, boundaries: &[f64]| {
+            Plan::parse(letters, boundaries).unwrap().steps(10, 4.0)
+        };
+        let noise = initial_noise(1, SHAPE, &Device::Cpu).unwrap();
+        let run = |steps: &[StepPlan], begun: Option<Trajectory>| {
+            let mut heard = Vec::new();
+            let begun = begun.unwrap_or_else(|| Trajectory::starting_at(noise.clone()));
+            let end = denoise_from(begun, &grid, steps, &pair, &Cancel::new(), &mut |view| {
+                heard.push(view.step);
+                Ok(())
+            });
+            (end.unwrap(), heard)
+        };
+        let first = plan("LSL", &[0.3, 0.7]);
+        let (earlier, _) = run(&first, None);
+        // A moved boundary, another number of stages, the very same plan, nothing in common.
+        for (steps, shared) in [
+            (plan("LSL", &[0.5, 0.7]), 3),
+            (plan("LS", &[0.3]), 7),
+            (first.clone(), 10),
+            (plan("S", &[]), 0),
+        ] {
+            assert_eq!(shared_steps(&first, &steps), shared);
+            let (whole, _) = run(&steps, None);
+            let (continued, heard) = run(&steps, Some(earlier.first_steps(shared)));
+            assert_eq!(heard, (shared..10).collect::<Vec<_>>());
+            assert_eq!(continued.steps(), 10);
+            for i in 0..10 {
+                assert_eq!(bits(continued.velocity(i)), bits(whole.velocity(i)));
+                assert_eq!(bits(continued.state(i + 1)), bits(whole.state(i + 1)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_beginning_longer_than_the_plan_is_refused() {
+        let pair = Pair::new(1.0, 1.0);
+        let begun = run(&pair, "L", 1.0).unwrap();
+        let steps = Plan::parse("L", &[]).unwrap().steps(5, 1.0);
+        let grid = SigmaGrid::flow_uniform(5, 3.0);
+        let result = denoise_from(begun, &grid, &steps, &pair, &Cancel::new(), &mut |_| Ok(()));
+        assert!(matches!(result, Err(SampleError::Shape { .. })));
     }
 
     fn mean(t: &Tensor) -> f64 {

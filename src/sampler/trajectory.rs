@@ -35,6 +35,16 @@ impl Trajectory {
         &self.velocities[i]
     }
 
+    /// The way up to `steps`, or all of it where it is shorter; what another run may go on from. Shares
+    /// the tensors.
+    pub fn first_steps(&self, steps: usize) -> Self {
+        let steps = steps.min(self.steps());
+        Self {
+            states: self.states[..=steps].to_vec(),
+            velocities: self.velocities[..steps].to_vec(),
+        }
+    }
+
     /// Where the run stands: the result, once all steps are taken.
     pub fn last(&self) -> &Tensor {
         &self.states[self.velocities.len()]

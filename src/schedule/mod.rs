@@ -7,5 +7,5 @@ mod solver;
 
 pub use cost::{Flops, ModelCost, PlanCost, plan_cost};
 pub use grid::{SigmaGrid, TRAIN_TIMESTEPS, shift_sigma};
-pub use plan::{ModelRole, Plan, PlanError, Stage, StepPlan};
+pub use plan::{ModelRole, Plan, PlanError, Stage, StepPlan, shared_steps};
 pub use solver::Solver;

@@ -148,6 +148,15 @@ impl StepPlan {
     }
 }
 
+/// How many leading steps of two plans do the same, whatever stages they belong to: from the same noise
+/// both runs stand in the same place after them.
+pub fn shared_steps(one: &[StepPlan], other: &[StepPlan]) -> usize {
+    one.iter()
+        .zip(other)
+        .take_while(|(a, b)| a.model == b.model && a.cfg == b.cfg)
+        .count()
+}
+
 impl Plan {
     /// A plan from its parts, checked.
     pub fn new(stages: Vec<Stage>, boundaries: Vec<f64>) -> Result<Self, PlanError> {

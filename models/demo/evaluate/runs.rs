@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use flowblend::engine::{GuidedPair, LoadedPair};
+use flowblend::media::Clip;
+use flowblend::models::wan::latent_shape;
+use flowblend::project::RunSettings;
+use flowblend::sampler::{Cancel, ModelSet as _, Trajectory, denoise, denoise_from, initial_noise};
+use flowblend::schedule::{ModelRole, Plan, SigmaGrid, StepPlan, shared_steps};
+
+/// All runs of one prompt from one noise. Each goes on from the earlier run that did the same the longest,
+/// and each end is decoded once.
+pub struct Runs<'a> {
+    pair: &'a LoadedPair,
+    models: GuidedPair<'a>,
+    settings: &'a RunSettings,
+    grid: SigmaGrid,
+    initial: Tensor,
+    done: Vec<Run>,
+}
+
+struct Run {
+    steps: Vec<StepPlan>,
+    trajectory: Trajectory,
+    clip: Option<Arc<Clip>>,
+}
+
+impl<'a> Runs<'a> {
+    /// Nothing is computed yet. The pair's parts are loaded and the prompt's text is encoded.
+    pub fn new(
+        pair: &'a LoadedPair,
+        settings: &'a RunSettings,
+        prompt: &str,
+        seed: u64,
+    ) -> Result<Self> {
+        let shape = latent_shape(settings.width, settings.height, settings.frames).into();
+        let roles = [ModelRole::Large, ModelRole::Small];
+        Ok(Self {
+            pair,
+            models: pair.guide(&roles, prompt, &settings.negative)?,
+            settings,
+            grid: settings.grid(),
+            initial: initial_noise(seed, shape, &Device::Cpu)?,
+            done: Vec::new(),
+        })
+    }
+
+    /// The way that a plan takes.
+    pub fn trajectory(&mut self, plan: &Plan) -> Result<&Trajectory> {
+        Ok(&self.run(plan)?.trajectory)
+    }
+
+    /// The clip that a plan gives.
+    pub fn clip(&mut self, plan: &Plan) -> Result<Arc<Clip>> {
+        let (pair, fps) = (self.pair, self.settings.fps);
+        let run = self.run(plan)?;
+        if let Some(clip) = &run.clip {
+            return Ok(Arc::clone(clip));
+        }
+        let latents = run.trajectory.last();
+        let clip = pair.decode(latents, fps, &Cancel::new(), &mut |_, _| {})?;
+        Ok(Arc::clone(run.clip.insert(Arc::new(clip))))
+    }
+
+    /// The guided velocity of a model at a state of a run, before step `step`.
+    pub fn velocity(&self, role: ModelRole, state: &Tensor, step: usize) -> Result<Tensor> {
+        let timestep = self.grid.timestep(step);
+        let model = self.models.guided(role)?;
+        Ok(model.velocity(state, timestep, self.settings.cfg, &Cancel::new())?)
+    }
+
+    fn run(&mut self, plan: &Plan) -> Result<&mut Run> {
+        let steps = plan.steps(self.settings.steps, self.settings.cfg);
+        let nearest = self
+            .done
+            .iter()
+            .map(|run| shared_steps(&run.steps, &steps))
+            .enumerate()
+            .max_by_key(|(_, shared)| *shared);
+        let known = nearest.filter(|(_, shared)| *shared == steps.len());
+        let index = match known {
+            Some((index, _)) => index,
+            None => {
+                let trajectory = self.denoise(&steps, nearest)?;
+                self.done.push(Run {
+                    steps,
+                    trajectory,
+                    clip: None,
+                });
+                self.done.len() - 1
+            }
+        };
+        Ok(&mut self.done[index])
+    }
+
+    /// A run along `steps`, on from the run and the number of steps that `nearest` names.
+    fn denoise(&self, steps: &[StepPlan], nearest: Option<(usize, usize)>) -> Result<Trajectory> {
+        let (grid, models, cancel) = (&self.grid, &self.models, &Cancel::new());
+        Ok(match nearest {
+            Some((index, shared)) => {
+                let begun = self.done[index].trajectory.first_steps(shared);
+                denoise_from(begun, grid, steps, models, cancel, &mut |_| Ok(()))?
+            }
+            None => denoise(&self.initial, grid, steps, models, cancel, &mut |_| Ok(()))?,
+        })
+    }
+}

@@ -1,0 +1,17 @@
+//! What clips and runs are like: similarity, sharpness, flicker, how far two models' velocities differ,
+//! a network that reads what a clip shows, and how sure an average is.
+
+mod bootstrap;
+mod divergence;
+mod error;
+mod look;
+mod luma;
+mod reader;
+mod similarity;
+
+pub use bootstrap::{Interval, bootstrap, mean, median};
+pub use divergence::{Divergence, divergence};
+pub use error::AnalysisError;
+pub use look::{flicker, sharpness};
+pub use reader::{ColourReading, Reader, ReaderSpec, Reading, Validation, likeliest};
+pub use similarity::{psnr, ssim};
