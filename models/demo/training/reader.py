@@ -44,7 +44,7 @@ class Reader(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv1 = Layer(3, 16, (1, 5, 5), (1, 2, 2))  # in flowblend, with a stride of EVERY in time
+        self.conv1 = Layer(3, 16, (1, 5, 5), (1, 2, 2))  # flowblend leaves frames out by a stride in time
         self.conv2 = Layer(16, 32, (1, 3, 3), (1, 2, 2))
         self.conv3 = Layer(32, 64, (3, 3, 3), (1, 2, 2))
         self.conv4 = Layer(64, 64, (1, 3, 3), (1, 1, 1))

@@ -17,9 +17,9 @@ const PLACE: usize = 3;
 /// The trunk's first five convolutions: inputs, outputs, kernel, stride and border; as in the models,
 /// time is causal, so that the kernel's frames but one lie in the past.
 const TRUNK: [(&str, usize, usize, [usize; 3], [usize; 3]); 5] = [
-    ("conv1", 3, 16, [1, 5, 5], [1, 2, 2]),
+    ("conv1", 3, 16, [1, 5, 5], [2, 2, 2]),
     ("conv2", 16, 32, [1, 3, 3], [1, 2, 2]),
-    ("conv3", 32, 64, [3, 3, 3], [2, 2, 2]),
+    ("conv3", 32, 64, [3, 3, 3], [1, 2, 2]),
     ("conv4", 64, 64, [1, 3, 3], [1, 1, 1]),
     ("conv5", 64, FEATURES, [3, 3, 3], [2, 1, 1]),
 ];
