@@ -12,6 +12,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 const PROMPT: &str = "a red circle bouncing over a blue background";
+/// Less than the pair's own size, for tests that only have to run.
+const SMALL: [&str; 4] = ["--size", "64x64", "--frames", "5"];
 
 fn flowblend(folder: &Path, arguments: &[&str]) -> Output {
     command(folder, arguments).output().unwrap()
@@ -30,6 +32,11 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
 
 fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
+/// The file that says how the bundled pair is best used.
+fn pair_file() -> Value {
+    serde_json::from_slice(&fs::read(models().join("demo/pair.json")).unwrap()).unwrap()
 }
 
 fn json(output: &Output) -> Value {
@@ -98,24 +105,15 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 fn generate_with(large: &Path, small: &Path) -> Vec<String> {
-    [
-        "generate",
-        PROMPT,
-        "--large",
-        &large.display().to_string(),
-        "--small",
-        &small.display().to_string(),
-        "--size",
-        "64x64",
-        "--frames",
-        "5",
-        "--steps",
-        "2",
-        "--out",
-        "x.mp4",
-    ]
-    .map(str::to_owned)
-    .to_vec()
+    let (large, small) = (large.display().to_string(), small.display().to_string());
+    let arguments = [
+        "generate", PROMPT, "--large", &large, "--small", &small, "--steps", "2", "--out", "x.mp4",
+    ];
+    [&arguments[..], &SMALL]
+        .concat()
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn refused_pair(folder: &Path, large: &Path, small: &Path, words: &[&str]) {
@@ -132,25 +130,27 @@ fn refused_pair(folder: &Path, large: &Path, small: &Path, words: &[&str]) {
 fn a_prompt_becomes_a_clip_and_says_how() {
     let folder = TempDir::new().unwrap();
     let run = |out: &str, plan: &str| {
+        let latents = format!("{out}.safetensors");
+        let arguments = [
+            "generate",
+            PROMPT,
+            "--seed",
+            "3",
+            "--steps",
+            "4",
+            "--plan",
+            plan,
+            "--boundaries",
+            "0.5,0.75",
+            "--out",
+            out,
+            "--save-latents",
+            &latents,
+            "--json",
+        ];
         json(&flowblend(
             folder.path(),
-            &[
-                "generate",
-                PROMPT,
-                "--seed",
-                "3",
-                "--steps",
-                "4",
-                "--plan",
-                plan,
-                "--boundaries",
-                "0.5,0.75",
-                "--out",
-                out,
-                "--save-latents",
-                &format!("{out}.safetensors"),
-                "--json",
-            ],
+            &[&arguments[..], &SMALL].concat(),
         ))
     };
     let first = run("a.mp4", "LSL");
@@ -168,10 +168,8 @@ fn a_prompt_becomes_a_clip_and_says_how() {
 
     // The recipe in the file is the run's own settings.
     let (clip, comment) = flowblend::media::read_clip(&folder.path().join("a.mp4")).unwrap();
-    assert_eq!(
-        (clip.width, clip.height, clip.frames.len() as u64),
-        (64, 64, first["frames"].as_u64().unwrap())
-    );
+    assert_eq!((clip.width, clip.height, clip.frames.len()), (64, 64, 5));
+    assert_eq!(first["frames"], 5);
     let recipe = flowblend::project::Recipe::from_json(&comment.unwrap()).unwrap();
     assert_eq!(
         serde_json::to_value(&recipe.settings).unwrap(),
@@ -189,25 +187,20 @@ fn a_prompt_becomes_a_clip_and_says_how() {
 #[test]
 fn a_trajectory_is_complete_and_consistent() {
     let folder = TempDir::new().unwrap();
-    let output = flowblend(
-        folder.path(),
-        &[
-            "generate",
-            PROMPT,
-            "--seed",
-            "5",
-            "--steps",
-            "3",
-            "--frames",
-            "5",
-            "--out",
-            "a.mp4",
-            "--save-trajectory",
-            "t",
-            "--save-latents",
-            "end.safetensors",
-        ],
-    );
+    let generate = |more: &[&str]| {
+        let arguments = ["generate", PROMPT, "--steps", "3"];
+        flowblend(folder.path(), &[&arguments, &SMALL[..], more].concat())
+    };
+    let output = generate(&[
+        "--seed",
+        "5",
+        "--out",
+        "a.mp4",
+        "--save-trajectory",
+        "t",
+        "--save-latents",
+        "end.safetensors",
+    ]);
     assert!(
         output.status.success(),
         "{}",
@@ -248,23 +241,14 @@ fn a_trajectory_is_complete_and_consistent() {
         folder.path().join("noise.safetensors"),
     )
     .unwrap();
-    let output = flowblend(
-        folder.path(),
-        &[
-            "generate",
-            PROMPT,
-            "--steps",
-            "3",
-            "--frames",
-            "5",
-            "--out",
-            "b.mp4",
-            "--init-latents",
-            "noise.safetensors",
-            "--save-latents",
-            "again.safetensors",
-        ],
-    );
+    let output = generate(&[
+        "--out",
+        "b.mp4",
+        "--init-latents",
+        "noise.safetensors",
+        "--save-latents",
+        "again.safetensors",
+    ]);
     assert!(
         output.status.success(),
         "{}",
@@ -306,7 +290,7 @@ fn a_plan_costs_nothing_and_adds_up() {
         Value::Null,
         "nothing was measured yet"
     );
-    // After a run at the pair's own size the prediction has its times.
+    // After a run at the pair's own settings the prediction has its times.
     let run = flowblend(
         folder.path(),
         &[
@@ -316,6 +300,26 @@ fn a_plan_costs_nothing_and_adds_up() {
     assert!(run.status.success());
     let plan = json(&flowblend(folder.path(), &["plan", "--json"]));
     assert!(plan["cost"]["denoise_secs"].as_f64().unwrap() > 0.0);
+    let own = pair_file();
+    for key in ["width", "height", "frames", "fps", "steps", "shift", "cfg"] {
+        assert_eq!(plan["settings"][key].as_f64(), own[key].as_f64(), "{key}");
+    }
+}
+
+#[test]
+fn presets_of_the_bundled_pair_speak_its_words_and_outlive_an_export() {
+    let demo = models().join("demo");
+    let defaults = flowblend::models::PairSpec::read(&demo).unwrap().defaults;
+    let vocabulary: Vec<_> = defaults.vocabulary.into_iter().collect();
+    assert!(!defaults.presets.is_empty() && !vocabulary.is_empty());
+    for preset in &defaults.presets {
+        let unknown = flowblend::ui::vocabulary::unknown_words(&preset.prompt, &vocabulary);
+        assert!(unknown.is_empty(), "{}: {unknown:?}", preset.name);
+    }
+    // The program that writes pair.json takes them from here.
+    let kept: Value =
+        serde_json::from_slice(&fs::read(demo.join("training/presets.json")).unwrap()).unwrap();
+    assert_eq!(pair_file()["presets"], kept);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::{Pace, fake};
 use eframe::egui;
+use egui::accesskit::Role;
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, SnapshotOptions};
@@ -76,6 +77,19 @@ fn render(window: &mut Window<'_>, pace: &Pace) {
 fn ready() {
     let (mut window, _pace) = window(1280.0, 720.0);
     window.snapshot("ready");
+}
+
+#[test]
+fn presets() {
+    let (mut window, _pace) = window(1280.0, 720.0);
+    window
+        .get_by_role_and_label(Role::Button, "Presets")
+        .click();
+    window.run_steps(3);
+    window.get_by_label("Yellow star orbiting").hover();
+    // Long enough for the tooltip.
+    window.run_steps(60);
+    window.snapshot("presets");
 }
 
 #[test]

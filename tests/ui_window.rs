@@ -13,6 +13,7 @@ use egui::{Key, Modifiers, Pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use flowblend::app::App;
+use flowblend::project::RunSettings;
 
 type Window<'a> = Harness<'a, App>;
 
@@ -172,6 +173,65 @@ fn presets_change_the_models_and_keep_the_boundaries() {
         (plan.letters().as_str(), plan.boundaries()),
         ("SSS", &[0.4, 0.8][..])
     );
+}
+
+/// The button of the presets; the menu that it opens has the same name.
+fn presets<'w>(window: &'w Window<'_>) -> egui_kittest::Node<'w> {
+    window.get_by_role_and_label(Role::Button, "Presets")
+}
+
+/// The settings after a preset was chosen: its prompt and seed, and all else as `before`.
+fn with_preset(before: &RunSettings, index: usize) -> RunSettings {
+    let preset = common::presets().swap_remove(index);
+    RunSettings {
+        prompt: preset.prompt,
+        seed: preset.seed,
+        ..before.clone()
+    }
+}
+
+#[test]
+fn a_preset_sets_prompt_and_seed_and_one_undo_takes_both_back() {
+    let (mut window, _pace) = window();
+    let before = window.state().document().settings().clone();
+    presets(&window).click();
+    window.run_steps(3);
+    window.get_by_label("Yellow star orbiting").click();
+    window.run_steps(3);
+    let document = window.state().document();
+    assert_eq!(*document.settings(), with_preset(&before, 1));
+    assert_eq!(document.undo_words(), Some("preset"));
+    assert!(window.query_by_label("Yellow star orbiting").is_none());
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!(*window.state().document().settings(), before);
+    assert!(window.state().document().undo_words().is_none());
+}
+
+#[test]
+fn presets_are_chosen_by_keyboard_and_each_is_an_undo() {
+    let (mut window, _pace) = window();
+    let before = window.state().document().settings().clone();
+    presets(&window).focus();
+    window.run_steps(2);
+    for (downs, index) in [(2, 1), (3, 2)] {
+        press(&mut window, Modifiers::NONE, Key::Enter);
+        for _ in 0..downs {
+            press(&mut window, Modifiers::NONE, Key::ArrowDown);
+        }
+        press(&mut window, Modifiers::NONE, Key::Enter);
+        assert_eq!(
+            *window.state().document().settings(),
+            with_preset(&before, index)
+        );
+        assert!(presets(&window).is_focused());
+    }
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!(
+        *window.state().document().settings(),
+        with_preset(&before, 1)
+    );
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!(*window.state().document().settings(), before);
 }
 
 #[test]
@@ -377,6 +437,10 @@ fn a_missing_pair_is_said_everywhere_and_nothing_can_be_started() {
     }
     let text = "The demo pair is missing; install it again.";
     assert!(window.query_all_by_label(text).count() >= 2);
+    assert!(
+        window.query_by_label("Presets").is_none(),
+        "there are none to choose from"
+    );
     press(&mut window, Modifiers::COMMAND, Key::Enter);
     assert!(window.state().session().active().is_none());
 }

@@ -1,4 +1,4 @@
-use crate::project::RunSettings;
+use crate::project::{Preset, RunSettings};
 use crate::schedule::{Plan, Solver};
 
 /// Undo steps kept. A snapshot is a few hundred bytes, so the limit only bounds a very long session.
@@ -29,6 +29,8 @@ pub enum DocCommand {
     Cfg(f64),
     /// Seed of the initial noise.
     Seed(u64),
+    /// Prompt and seed together, as a preset of the pair has them.
+    Preset(Preset),
     /// Boundary `index` of the plan to a fraction of the steps.
     Boundary {
         /// Which boundary, from 0.
@@ -36,7 +38,7 @@ pub enum DocCommand {
         /// Where to, 0..=1; the plan keeps it between its neighbours.
         fraction: f64,
     },
-    /// Another plan, for instance a preset.
+    /// Another plan, for instance one of the usual ones.
     Plan(Plan),
     /// Everything, as a finished run had it.
     Restore(Box<RunSettings>),
@@ -55,6 +57,7 @@ enum Target {
     Solver,
     Cfg,
     Seed,
+    Preset,
     Boundary(usize),
     Plan,
     All,
@@ -73,6 +76,7 @@ impl DocCommand {
             Self::Solver(_) => Target::Solver,
             Self::Cfg(_) => Target::Cfg,
             Self::Seed(_) => Target::Seed,
+            Self::Preset(_) => Target::Preset,
             Self::Boundary { index, .. } => Target::Boundary(*index),
             Self::Plan(_) => Target::Plan,
             Self::Restore(_) => Target::All,
@@ -91,6 +95,9 @@ impl DocCommand {
             Self::Solver(solver) => settings.solver = solver,
             Self::Cfg(cfg) => settings.cfg = cfg,
             Self::Seed(seed) => settings.seed = seed,
+            Self::Preset(preset) => {
+                (settings.prompt, settings.seed) = (preset.prompt, preset.seed);
+            }
             Self::Boundary { index, fraction } => {
                 settings.plan = settings.plan.with_boundary(index, fraction);
             }
@@ -113,6 +120,7 @@ impl Target {
             Self::Solver => "solver",
             Self::Cfg => "guidance",
             Self::Seed => "seed",
+            Self::Preset => "preset",
             Self::Boundary(_) => "boundary",
             Self::Plan => "plan",
             Self::All => "restored run",

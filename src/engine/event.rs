@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::media::Clip;
 use crate::preview::RgbFactors;
-use crate::project::{PairRef, RunSettings};
+use crate::project::{PairRef, Preset, RunSettings};
 use crate::schedule::{Flops, ModelCost, ModelRole, PlanCost, plan_cost};
 
 /// Tells the events of one run from those of every other. Later runs have larger ids.
@@ -112,6 +112,8 @@ pub struct PairSummary {
     pub device: String,
     /// Words of the prompt the pair understands, by slot; empty when it understands free text.
     pub vocabulary: Vec<(String, Vec<String>)>,
+    /// Prompts with a seed that show the pair at its best.
+    pub presets: Vec<Preset>,
 }
 
 /// What a family of models allows and costs, without running them.

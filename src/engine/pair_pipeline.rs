@@ -86,6 +86,7 @@ impl PairPipeline {
                 .iter()
                 .map(|(slot, words)| (slot.clone(), words.clone()))
                 .collect(),
+            presets: spec.defaults.presets.clone(),
             defaults,
         })
     }

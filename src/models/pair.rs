@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::ModelError;
 use super::loader::read_json;
 use crate::preview::RgbFactors;
+use crate::project::Preset;
 
 /// Two models of one family that can share a denoising run, and how they are best used.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +54,19 @@ pub struct PairDefaults {
     pub preview: Option<RgbFactors>,
     /// Words the models know, by the slot of a caption they fill; empty where anything goes.
     pub vocabulary: BTreeMap<String, Vec<String>>,
+    /// Prompts with a seed that show the pair at its best.
+    #[serde(deserialize_with = "presets")]
+    pub presets: Vec<Preset>,
+}
+
+/// Reads presets one by one, so that an error says which of them it is about.
+fn presets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Preset>, D::Error> {
+    let read = |(i, value): (usize, serde_json::Value)| {
+        serde_json::from_value(value)
+            .map_err(|why| D::Error::custom(format!("preset {}: {why}", i + 1)))
+    };
+    let values = Vec::<serde_json::Value>::deserialize(deserializer)?;
+    values.into_iter().enumerate().map(read).collect()
 }
 
 impl Default for PairDefaults {
@@ -72,6 +87,7 @@ impl Default for PairDefaults {
             negative: String::new(),
             preview: None,
             vocabulary: BTreeMap::new(),
+            presets: Vec::new(),
         }
     }
 }
@@ -157,6 +173,18 @@ impl PairDefaults {
                 "boundaries {:?} must rise and lie between 0 and 1",
                 self.boundaries
             ));
+        }
+        for (i, preset) in self.presets.iter().enumerate() {
+            let number = i + 1;
+            if preset.name.trim().is_empty() || preset.prompt.trim().is_empty() {
+                return Some(format!("preset {number} needs a name and a prompt"));
+            }
+            if self.presets[..i].iter().any(|p| p.name == preset.name) {
+                return Some(format!(
+                    "preset {number} has the name of an earlier one, `{}`",
+                    preset.name
+                ));
+            }
         }
         None
     }

@@ -104,7 +104,8 @@ mod tests {
                 "width":64,"height":64,"frames":17,"fps":8,"boundaries":[0.5,0.75],
                 "text_tokens":64,"prompt":"a dot","negative":"",
                 "preview":{"factors":[[1,0,0]],"bias":[0,0,0.5]},
-                "vocabulary":{"colour":["red","blue"]}}"#,
+                "vocabulary":{"colour":["red","blue"]},
+                "presets":[{"name":"Dot","prompt":"a red dot","seed":18446744073709551615}]}"#,
         );
         let roots = [root.path().to_owned()];
         let pair = find_in(&roots, "toy").unwrap();
@@ -112,6 +113,11 @@ mod tests {
         assert_eq!((pair.defaults.steps, pair.defaults.fps), (30, 8.0));
         assert_eq!(pair.defaults.boundaries, [0.5, 0.75]);
         assert_eq!(pair.defaults.preview.unwrap().bias, [0.0, 0.0, 0.5]);
+        let preset = &pair.defaults.presets[0];
+        assert_eq!(
+            (preset.name.as_str(), preset.prompt.as_str(), preset.seed),
+            ("Dot", "a red dot", u64::MAX)
+        );
         assert_eq!(known_in(&roots), ["toy"]);
         let unknown = find_in(&roots, "other").unwrap_err().to_string();
         assert!(
@@ -119,6 +125,15 @@ mod tests {
             "{unknown}"
         );
         assert!(find_in(&roots, "../toy").is_err());
+    }
+
+    /// What is said of a pair file.
+    fn fault(json: &str) -> String {
+        let root = root_with("x", json);
+        let error = find_in(&[root.path().to_owned()], "x").unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("pair.json"), "{error}");
+        error
     }
 
     #[test]
@@ -130,14 +145,28 @@ mod tests {
             (misspelt, "unknown field `stepps`"),
             ("{", "does not parse"),
         ] {
-            let root = root_with("x", json);
-            let error = find_in(&[root.path().to_owned()], "x")
-                .unwrap_err()
-                .to_string();
-            assert!(
-                error.contains("pair.json") && error.contains(said),
-                "{error}"
-            );
+            let error = fault(json);
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_preset_is_named() {
+        let good = r#"{"name":"a","prompt":"b","seed":1}"#;
+        for (bad, said) in [
+            (r#"{"name":"c","prompt":"b"}"#, "2: missing field `seed`"),
+            (
+                r#"{"name":"c","prompt":"b","seed":1,"size":2}"#,
+                "2: unknown field `size`",
+            ),
+            (r#"{"name":"c","prompt":"b","seed":-1}"#, "2: invalid value"),
+            (r#"{"name":" ","prompt":"b","seed":1}"#, "2 needs a name"),
+            (good, "2 has the name of an earlier one, `a`"),
+        ] {
+            let error = fault(&format!(
+                r#"{{"name":"x","large":"l","small":"s","presets":[{good},{bad}]}}"#
+            ));
+            assert!(error.contains(&format!("preset {said}")), "{error}");
         }
     }
 }

@@ -2,11 +2,13 @@
 
 mod atomic;
 pub mod paths;
+mod preset;
 mod recipe;
 mod settings;
 
 pub use atomic::{
     AtomicError, AtomicFile, folder_of, sync_folder, write_atomic, write_bytes_atomic,
 };
+pub use preset::Preset;
 pub use recipe::{Recipe, RecipeError};
 pub use settings::{PairRef, RunSettings, SettingsError};

@@ -8,10 +8,13 @@ use egui::{
 
 use super::format;
 use super::icons::Icon;
+use super::presets;
 use super::theme::{FIELD_HEIGHT_PX, GRID_PX, RADIUS_PX, bold, mono, palette, regular};
 use super::view::View;
 use super::vocabulary::unknown_words;
-use super::widgets::{edit, field, focus_ring, icon_button, number, paint_text, text_width};
+use super::widgets::{
+    edit, field, field_with_corner, focus_ring, icon_button, number, paint_text, text_width,
+};
 use crate::app::{Command, DocCommand, Readiness, Request, Scene};
 use crate::schedule::Solver;
 
@@ -33,7 +36,9 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
 
 fn prompts(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let settings = scene.document.settings();
-    field(ui, "Prompt", |ui| {
+    let mut chosen = None;
+    let corner = |ui: &mut Ui| chosen = presets::menu(ui, scene);
+    field_with_corner(ui, "Prompt", corner, |ui| {
         let mut text = settings.prompt.clone();
         let response = ui.add(
             TextEdit::multiline(&mut text)
@@ -46,6 +51,11 @@ fn prompts(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         let response = response.accessible_name("Prompt");
         edit(&response, out, || DocCommand::Prompt(text));
     });
+    if let Some(preset) = chosen {
+        // However soon it follows another preset, it is an undo of its own.
+        out.push(Request::EndBurst);
+        out.push(Request::Edit(DocCommand::Preset(preset)));
+    }
     let vocabulary = scene.pair.map_or(&[][..], |pair| &pair.vocabulary);
     let unknown = unknown_words(&settings.prompt, vocabulary);
     if !unknown.is_empty() {

@@ -4,22 +4,49 @@ use eframe::egui;
 use egui::accesskit::Role;
 use egui::{
     Align, Align2, Button, CornerRadius, DragValue, FontId, Layout, Rect, Response, RichText,
-    Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2,
+    Sense, Stroke, StrokeKind, Ui, UiBuilder, Vec2, WidgetInfo, vec2,
 };
 
 use super::icons::Icon;
 use super::theme::{FIELD_HEIGHT_PX, RADIUS_PX, palette, regular};
 use crate::app::{DocCommand, Request};
 
+/// Height of what stands at the right end of a field's name.
+const CORNER_HEIGHT_PX: f32 = 20.0;
+
 /// The name over a field; its inputs are named after it for assistive technology.
 pub fn field<R>(ui: &mut Ui, name: &str, add_field: impl FnOnce(&mut Ui) -> R) -> R {
     ui.vertical(|ui| {
-        ui.spacing_mut().item_spacing.y = 4.0;
-        let colour = palette(ui).text_weak;
-        let label = ui.label(RichText::new(name).font(regular(12.0)).color(colour));
+        let label = field_name(ui, name);
         ui.label_inputs_by(label.id, add_field)
     })
     .inner
+}
+
+/// A [`field`] with something at the right end of its name's line, such as a menu that fills it.
+pub fn field_with_corner<R>(
+    ui: &mut Ui,
+    name: &str,
+    add_corner: impl FnOnce(&mut Ui),
+    add_field: impl FnOnce(&mut Ui) -> R,
+) -> R {
+    ui.vertical(|ui| {
+        let label = field_name(ui, name);
+        // A layout of its own: the corner is higher than the name and must not push the field down.
+        let half = vec2(0.0, CORNER_HEIGHT_PX / 2.0);
+        let line = Rect::from_x_y_ranges(ui.max_rect().x_range(), label.rect.y_range());
+        let corner = Rect::from_min_max(line.left_center() - half, line.right_center() + half);
+        let layout = Layout::right_to_left(Align::Center);
+        add_corner(&mut ui.new_child(UiBuilder::new().max_rect(corner).layout(layout)));
+        ui.label_inputs_by(label.id, add_field)
+    })
+    .inner
+}
+
+fn field_name(ui: &mut Ui, name: &str) -> Response {
+    ui.spacing_mut().item_spacing.y = 4.0;
+    let colour = palette(ui).text_weak;
+    ui.label(RichText::new(name).font(regular(12.0)).color(colour))
 }
 
 /// A number in a field: drag it, or click and type.

@@ -12,7 +12,7 @@ use flowblend::engine::{
 };
 use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
-use flowblend::project::{PairRef, RunSettings};
+use flowblend::project::{PairRef, Preset, RunSettings};
 use flowblend::sampler::Cancel;
 use flowblend::schedule::{Flops, ModelRole, Plan, Solver};
 
@@ -95,6 +95,29 @@ pub fn defaults() -> RunSettings {
         frames: 17,
         fps: 12.0,
     }
+}
+
+/// The pair's presets; the first is what a fresh document holds.
+pub fn presets() -> Vec<Preset> {
+    let preset = |name: &str, prompt: &str, seed| Preset {
+        name: name.to_owned(),
+        prompt: prompt.to_owned(),
+        seed,
+    };
+    let RunSettings { prompt, seed, .. } = defaults();
+    vec![
+        preset("Red circle bouncing", &prompt, seed),
+        preset(
+            "Yellow star orbiting",
+            "a yellow star orbiting over a red background",
+            1_024,
+        ),
+        preset(
+            "Blue circle",
+            "a blue circle over a yellow background",
+            u64::MAX,
+        ),
+    ]
 }
 
 #[derive(Debug)]
@@ -181,6 +204,7 @@ impl Pipeline for Fake {
                     vec!["bouncing".to_owned(), "orbiting".to_owned()],
                 ),
             ],
+            presets: presets(),
         })
     }
 

@@ -2,6 +2,8 @@
 
     python tests/reference/same_clip.py target/release/flowblend models/demo/large models/demo/small
 
+What is not asked for is as the pair.json beside the large model says, where there is one.
+
 flowblend renders to PNGs and keeps its trajectory; diffusers starts from that trajectory's initial
 noise, takes the same model at every step, and decodes. Prints the largest difference of the latents
 after each step and the mean absolute difference of the frames, and fails above 1/255.
@@ -59,6 +61,17 @@ def reference(args, pipe, small, run, trajectory):
     return pipe.video_processor.postprocess_video(video, output_type="np")[0]
 
 
+def fill(args):
+    """Takes from the pair's own defaults what was not given."""
+    small = {"boundaries": [0.4, 0.8], "steps": 30, "shift": 1.0, "cfg": 3.0, "width": 64, "height": 64, "frames": 17}
+    file = Path(args.large).parent / "pair.json"
+    own = small | (json.loads(file.read_text()) if file.exists() else {})
+    own["size"] = f"{own['width']}x{own['height']}"
+    for name in ("boundaries", "steps", "shift", "cfg", "size", "frames"):
+        if getattr(args, name) is None:
+            setattr(args, name, own[name])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program")
@@ -66,13 +79,14 @@ def main():
     parser.add_argument("small")
     parser.add_argument("--prompt", default="a red circle bouncing over a blue background")
     parser.add_argument("--plans", nargs="+", default=["LSL", "LLL", "SSS"])
-    parser.add_argument("--boundaries", nargs=2, type=float, default=[0.4, 0.8])
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--shift", type=float, default=1.0)
-    parser.add_argument("--cfg", type=float, default=3.0)
-    parser.add_argument("--size", default="64x64")
-    parser.add_argument("--frames", type=int, default=17)
+    parser.add_argument("--boundaries", nargs=2, type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--shift", type=float)
+    parser.add_argument("--cfg", type=float)
+    parser.add_argument("--size", help="WxH")
+    parser.add_argument("--frames", type=int)
     args = parser.parse_args()
+    fill(args)
 
     pipe = WanPipeline.from_pretrained(args.large, torch_dtype=torch.float32)
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, shift=args.shift)

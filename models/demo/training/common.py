@@ -10,6 +10,8 @@ import torch
 from torch import distributed as dist
 from torch import nn
 
+SIZE, FRAMES = 96, 25  # of the pair's clips, in pixels a side
+
 
 class Budget:
     """A learning-rate schedule over wall-clock time: warm up, hold, then fall linearly to zero.

@@ -19,8 +19,11 @@ from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
 import scenes
 import wan_vae
+from common import FRAMES, SIZE
 from train_text import MAX_TOKENS
 from train_transformer import build
+
+PRESETS = Path(__file__).with_name("presets.json")  # prompts and seeds that show the pair at its best
 
 
 def vae_of(work: Path) -> AutoencoderKLWan:
@@ -57,6 +60,7 @@ def pair(args: argparse.Namespace) -> dict:
         "negative": "",
         "preview": json.loads((args.work / "preview.json").read_text()),
         "vocabulary": scenes.vocabulary(),
+        "presets": json.loads(PRESETS.read_text()),
     }
 
 
@@ -95,9 +99,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--height", type=int, default=64)
-    parser.add_argument("--frames", type=int, default=17)
+    parser.add_argument("--width", type=int, default=SIZE)
+    parser.add_argument("--height", type=int, default=SIZE)
+    parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--shift", type=float, default=1.0)
     parser.add_argument("--cfg", type=float, default=3.0)

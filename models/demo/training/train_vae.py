@@ -19,13 +19,13 @@ from diffusers import AutoencoderKLWan
 
 import scenes
 import wan_vae
-from common import Average, Budget, Optimiser, log, save_atomic
+from common import FRAMES, SIZE, Average, Budget, Optimiser, log, save_atomic
 
 # Crops (clips, frames, side) and how often each is drawn. Single frames come first: they teach colour and
-# outline cheaply. Small crops give many steps; whole clips make sure that nothing drifts over time.
+# outline cheaply. Small crops give many steps; those of full length make sure that nothing drifts over time.
 STILLS = (((12, 1, 48), 1.0),)
 STILLS_UNTIL = 0.12  # of the budget
-CLIPS = (((4, 5, 48), 0.45), ((2, 9, 48), 0.40), ((1, 17, 64), 0.15))
+CLIPS = (((4, 5, 48), 0.45), ((2, 9, 48), 0.40), ((1, FRAMES, 64), 0.15))
 KL_WEIGHT = 5e-4  # per latent element; enough to bound the latents without costing sharpness
 
 
@@ -35,9 +35,9 @@ def crops(rng: np.random.Generator, size: int, kinds: tuple) -> torch.Tensor:
     batch = []
     for _ in range(count):
         whole = size if rng.uniform() < 0.8 else 3 * size // 2
-        t, (y, x) = rng.integers(0, max(17 - frames, 0) + 1), rng.integers(0, whole - side + 1, 2)
+        t, (y, x) = rng.integers(0, FRAMES - frames + 1), rng.integers(0, whole - side + 1, 2)
         scene = scenes.sample_scene(rng, two=0.5)
-        batch.append(scenes.render(scene, 17, whole, whole, (t, y, x, frames, side, side)))
+        batch.append(scenes.render(scene, FRAMES, whole, whole, (t, y, x, frames, side, side)))
     clips = torch.from_numpy(np.stack(batch)).permute(0, 4, 1, 2, 3) * 2 - 1
     return clips.contiguous(memory_format=torch.channels_last_3d)
 
@@ -59,7 +59,7 @@ def psnr(vae: AutoencoderKLWan, size: int, count: int = 6) -> float:
     """Mean PSNR (dB) over whole held-out clips, without sampling noise."""
     rng, total = np.random.default_rng(10_000_000), 0.0
     for _ in range(count):
-        clip = torch.from_numpy(scenes.render(scenes.sample_scene(rng), 17, size, size)).permute(3, 0, 1, 2)[None]
+        clip = torch.from_numpy(scenes.render(scenes.sample_scene(rng), FRAMES, size, size)).permute(3, 0, 1, 2)[None]
         made = wan_vae.decode(vae, wan_vae.encode(vae, 2 * clip - 1)[0]).clamp(-1, 1) / 2 + 0.5
         total += -10 * float((made - clip).square().mean().log10())
     return total / count
@@ -69,7 +69,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--start", type=Path, help="checkpoint or exported folder to begin with")
     parser.add_argument("--decoder-only", action="store_true", help="leave the latents as they are")
