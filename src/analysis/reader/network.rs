@@ -14,14 +14,47 @@ const FEATURES: usize = 96;
 /// What an object's features add to the channels: where it is across and down, and how clearly.
 const PLACE: usize = 3;
 
-/// The trunk's first five convolutions: inputs, outputs, kernel, stride and border; as in the models,
-/// time is causal, so that the kernel's frames but one lie in the past.
-const TRUNK: [(&str, usize, usize, [usize; 3], [usize; 3]); 5] = [
-    ("conv1", 3, 16, [1, 5, 5], [2, 2, 2]),
-    ("conv2", 16, 32, [1, 3, 3], [1, 2, 2]),
-    ("conv3", 32, 64, [3, 3, 3], [1, 2, 2]),
-    ("conv4", 64, 64, [1, 3, 3], [1, 1, 1]),
-    ("conv5", 64, FEATURES, [3, 3, 3], [2, 1, 1]),
+/// A convolution of the trunk; as in the models, time is causal: its kernel's frames but one lie in the
+/// past.
+struct Layer {
+    name: &'static str,
+    channels: (usize, usize),
+    kernel: [usize; 3],
+    stride: [usize; 3],
+}
+
+/// The trunk's first five convolutions, each with a ReLU.
+const TRUNK: [Layer; 5] = [
+    Layer {
+        name: "conv1",
+        channels: (3, 16),
+        kernel: [1, 5, 5],
+        stride: [2, 2, 2],
+    },
+    Layer {
+        name: "conv2",
+        channels: (16, 32),
+        kernel: [1, 3, 3],
+        stride: [1, 2, 2],
+    },
+    Layer {
+        name: "conv3",
+        channels: (32, 64),
+        kernel: [3, 3, 3],
+        stride: [1, 2, 2],
+    },
+    Layer {
+        name: "conv4",
+        channels: (64, 64),
+        kernel: [1, 3, 3],
+        stride: [1, 1, 1],
+    },
+    Layer {
+        name: "conv5",
+        channels: (64, FEATURES),
+        kernel: [3, 3, 3],
+        stride: [2, 1, 1],
+    },
 ];
 
 /// The network. Convolutions turn a clip into a coarse map; for each colour a soft look-up finds, frame
@@ -68,8 +101,9 @@ impl Reader {
         Ok(Self {
             trunk: TRUNK
                 .iter()
-                .map(|(name, inputs, outputs, kernel, stride)| {
-                    tensors.conv(name, *inputs, *outputs, same(*kernel, *stride))
+                .map(|layer| {
+                    let (inputs, outputs) = layer.channels;
+                    tensors.conv(layer.name, inputs, outputs, layer.config())
                 })
                 .collect::<Result<_, _>>()?,
             last: tensors.conv("conv6", FEATURES, FEATURES, Conv3dConfig::FRAME_3)?,
@@ -183,13 +217,15 @@ impl Reader {
     }
 }
 
-/// A convolution that pads as far as it reaches, in time to the past only.
-fn same(kernel: [usize; 3], stride: [usize; 3]) -> Conv3dConfig {
-    Conv3dConfig {
-        kernel,
-        stride,
-        past: kernel[0] - 1,
-        border: [kernel[1] / 2; 2],
+impl Layer {
+    /// Pads as far as the kernel reaches, in time to the past only.
+    fn config(&self) -> Conv3dConfig {
+        Conv3dConfig {
+            kernel: self.kernel,
+            stride: self.stride,
+            past: self.kernel[0] - 1,
+            border: [self.kernel[1] / 2; 2],
+        }
     }
 }
 
