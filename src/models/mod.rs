@@ -2,9 +2,11 @@
 //! folders, and what is known about pairs of models.
 
 mod compat;
+mod dit;
 mod error;
 mod loader;
 mod pair;
+mod text;
 mod weights;
 
 pub mod nn;
@@ -15,3 +17,4 @@ pub use compat::check_compatible;
 pub use error::ModelError;
 pub use loader::{file_hash, parameter_count};
 pub use pair::{PairDefaults, PairSpec};
+pub use text::T5Config;

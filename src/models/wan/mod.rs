@@ -10,8 +10,10 @@ mod text;
 mod transformer;
 mod vae;
 
-pub use config::{TextConfig, TransformerConfig, VaeConfig};
+pub use config::{TransformerConfig, VaeConfig};
 pub use size::{check_size, latent_shape};
 pub use text::TextEncoder;
+
+pub use super::text::T5Config as TextConfig;
 pub use transformer::WanTransformer;
 pub use vae::WanVae;
