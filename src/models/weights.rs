@@ -16,6 +16,9 @@ use serde::Deserialize;
 
 use super::ModelError;
 
+/// Where networks get their weights from, by name.
+pub type Params = VarBuilder<'static>;
+
 /// The tensors of one component (one file, or the shards of an index), memory-mapped.
 pub(super) struct Weights {
     /// The file, or the index of sharded weights; errors name it.
@@ -28,6 +31,8 @@ pub(super) struct Weights {
 /// What a header says of one tensor.
 struct Entry {
     file: usize,
+    /// What the file calls it.
+    name: String,
     dtype: Dtype,
     shape: Vec<usize>,
 }
@@ -43,6 +48,22 @@ impl Weights {
     /// lists, and checks that each file is whole.
     pub(super) fn open(folder: &Path, stem: &str) -> Result<Self, ModelError> {
         let (path, files) = files(folder, stem)?;
+        Self::of_files(path, files)
+    }
+
+    /// Opens one weight file and checks that it is whole.
+    pub(super) fn open_file(path: &Path) -> Result<Self, ModelError> {
+        if !path.is_file() {
+            return Err(ModelError::Missing {
+                what: "the weight file".into(),
+                path: path.to_owned(),
+                hint: "check the path".into(),
+            });
+        }
+        Self::of_files(path.to_owned(), vec![path.to_owned()])
+    }
+
+    fn of_files(path: PathBuf, files: Vec<PathBuf>) -> Result<Self, ModelError> {
         let mut entries = BTreeMap::new();
         for (index, file) in files.iter().enumerate() {
             read_header(file, index, &mut entries)?;
@@ -61,6 +82,27 @@ impl Weights {
         })
     }
 
+    /// The same tensors under the names that `ours` makes of the file's; those of which it makes
+    /// none are left out.
+    pub(super) fn renamed(mut self, ours: impl Fn(&str) -> Option<String>) -> Self {
+        self.entries = self
+            .entries
+            .into_iter()
+            .filter_map(|(name, entry)| Some((ours(&name)?, entry)))
+            .collect();
+        self
+    }
+
+    /// The names of all tensors, in alphabetical order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor, where there is one of that name.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|entry| entry.shape.as_slice())
+    }
+
     /// The files that hold the tensors, in the order of their names.
     pub(super) fn files(&self) -> &[PathBuf] {
         &self.files
@@ -74,10 +116,11 @@ impl Weights {
 
     /// The values of a tensor as f32 on the CPU; `None` where there is no such tensor.
     pub(super) fn values(&self, name: &str) -> Result<Option<Vec<f32>>, ModelError> {
-        if !self.entries.contains_key(name) {
+        let Some(entry) = self.entries.get(name) else {
             return Ok(None);
-        }
-        let tensor = self.mapped.load(name, &Device::Cpu)?.to_dtype(DType::F32)?;
+        };
+        let tensor = self.mapped.load(&entry.name, &Device::Cpu)?;
+        let tensor = tensor.to_dtype(DType::F32)?;
         Ok(Some(tensor.flatten_all()?.to_vec1::<f32>()?))
     }
 
@@ -90,7 +133,7 @@ impl Weights {
         dtype: DType,
         device: &Device,
         spare: impl Fn(&str) -> bool,
-        construct: impl Fn(VarBuilder<'_>) -> candle_core::Result<M>,
+        construct: impl Fn(Params) -> candle_core::Result<M>,
     ) -> Result<M, ModelError> {
         let weights = Arc::new(self);
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -111,10 +154,10 @@ impl Weights {
             .entries
             .iter()
             .find(|(name, _)| !seen.names.contains(name.as_str()) && !spare(name));
-        if let Some((name, entry)) = extra {
+        if let Some((_, entry)) = extra {
             return Err(ModelError::UnexpectedTensor {
                 path: weights.files[entry.file].clone(),
-                tensor: name.clone(),
+                tensor: entry.name.clone(),
                 found: entry.shape.clone(),
             });
         }
@@ -209,6 +252,7 @@ fn read_header(
     for (name, info) in metadata.tensors() {
         let entry = Entry {
             file: index,
+            name: name.clone(),
             dtype: info.dtype,
             shape: info.shape.clone(),
         };
@@ -247,7 +291,7 @@ impl HeaderBackend {
         if entry.shape != expected {
             return Some(ModelError::TensorShape {
                 path,
-                tensor: name.to_owned(),
+                tensor: entry.name.clone(),
                 found: entry.shape.clone(),
                 expected: expected.to_vec(),
             });
@@ -255,7 +299,7 @@ impl HeaderBackend {
         if !matches!(entry.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
             return Some(ModelError::TensorDType {
                 path,
-                tensor: name.to_owned(),
+                tensor: entry.name.clone(),
                 found: format!("{:?}", entry.dtype),
             });
         }
@@ -299,6 +343,14 @@ struct LoadBackend {
     weights: Arc<Weights>,
 }
 
+impl LoadBackend {
+    fn load(&self, name: &str, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        let entry = self.weights.entries.get(name);
+        let name = entry.map_or(name, |entry| entry.name.as_str());
+        self.weights.mapped.load(name, device)?.to_dtype(dtype)
+    }
+}
+
 impl SimpleBackend for LoadBackend {
     fn get(
         &self,
@@ -308,7 +360,7 @@ impl SimpleBackend for LoadBackend {
         dtype: DType,
         device: &Device,
     ) -> candle_core::Result<Tensor> {
-        self.weights.mapped.load(name, device)?.to_dtype(dtype)
+        self.load(name, dtype, device)
     }
 
     fn get_unchecked(
@@ -317,7 +369,7 @@ impl SimpleBackend for LoadBackend {
         dtype: DType,
         device: &Device,
     ) -> candle_core::Result<Tensor> {
-        self.weights.mapped.load(name, device)?.to_dtype(dtype)
+        self.load(name, dtype, device)
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
