@@ -9,6 +9,7 @@ mod pair;
 mod text;
 mod weights;
 
+pub mod ltx;
 pub mod nn;
 pub mod registry;
 pub mod wan;
