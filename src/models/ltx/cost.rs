@@ -41,10 +41,10 @@ mod tests {
             (TransformerConfig::ltx_13b(), 13.04e9),
         ] {
             let flops = config.flops(tokens, 128);
-            // Cross-attention's keys and values see the few tokens of the text only: about a
-            // fourteenth of a block.
+            // Cross-attention's keys and values, an eighth of a block, see the few tokens of the text
+            // only; and no token sees the layers of the timestep.
             let share = flops.linear / (2.0 * parameters * tokens as f64);
-            assert!((0.90..0.96).contains(&share), "{share}");
+            assert!((0.85..0.88).contains(&share), "{share}");
             assert!(flops.attention < flops.linear);
         }
     }

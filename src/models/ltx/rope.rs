@@ -78,20 +78,17 @@ impl Positions {
 
 /// Frequencies in a geometric row from a quarter turn to theta quarter turns.
 fn frequencies(count: usize) -> Vec<f32> {
-    // torch.linspace works from both ends towards the middle.
-    let step = if count > 1 {
-        1.0 / (count - 1) as f32
-    } else {
-        0.0
-    };
+    // torch.linspace rounds its step to f32, works from both ends towards the middle and rounds
+    // each value once.
+    let step = f64::from(1.0 / count.saturating_sub(1).max(1) as f32);
     (0..count)
         .map(|i| {
             let exponent = if i < count / 2 || count == 1 {
-                step * i as f32
+                step * i as f64
             } else {
-                1.0 - step * (count - i - 1) as f32
+                1.0 - step * (count - i - 1) as f64
             };
-            THETA.powf(exponent) * std::f32::consts::PI / 2.0
+            THETA.powf(exponent as f32) * std::f32::consts::PI / 2.0
         })
         .collect()
 }
