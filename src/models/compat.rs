@@ -6,11 +6,10 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::ModelError;
-use super::loader::{DIFFUSERS_STEM, component, read_json};
-use super::wan::{TextEncoder, VaeConfig, WanTransformer, WanVae};
-use super::weights::Weights;
+use super::loader::read_json;
+use super::wan::{self, TextEncoder, VaeConfig, WanTransformer, WanVae};
 
-/// Checks that the models in two folders can take turns in one run: same latent channels, patches
+/// Checks that two models can take turns in one run: same latent channels, patches
 /// and text width, and, as far as the small folder has them too, the same VAE (compression,
 /// normalisation and weights), text encoder, tokenizer and prediction type.
 ///
@@ -35,10 +34,10 @@ pub fn check_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
         &a.text_dim,
         &b.text_dim,
     )?;
-    if has(large, "vae") && has(small, "vae") {
+    if wan::has_vae(large) && wan::has_vae(small) {
         same_vae(large, small)?;
     }
-    if has(large, "text_encoder") && has(small, "text_encoder") {
+    if wan::has_text(large) && wan::has_text(small) {
         same_text(large, small)?;
     }
     if let (Some(a), Some(b)) = (Scheduler::read(large)?, Scheduler::read(small)?) {
@@ -67,10 +66,6 @@ pub fn check_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
         )));
     }
     Ok(())
-}
-
-fn has(model: &Path, name: &str) -> bool {
-    model.join(name).join("config.json").is_file()
 }
 
 /// An error unless both values are equal.
@@ -107,8 +102,7 @@ fn same_vae(large: &Path, small: &Path) -> Result<(), ModelError> {
     }
     // Equal configs say nothing of the training: two small tensors at the latents' door do. The
     // tolerance lets the same weights pass in another number format.
-    let open = |model| Weights::open(&component(model, "vae")?, DIFFUSERS_STEM);
-    let (a, b) = (open(large)?, open(small)?);
+    let (a, b) = (wan::vae_weights(large)?, wan::vae_weights(small)?);
     for name in [
         "post_quant_conv.bias",
         "quant_conv.bias",
@@ -149,8 +143,7 @@ fn same_text(large: &Path, small: &Path) -> Result<(), ModelError> {
         &a.vocab_size,
         &b.vocab_size,
     )?;
-    let tokenizer = |model: &Path| model.join("tokenizer").join("tokenizer.json");
-    let (a, b) = (tokenizer(large), tokenizer(small));
+    let (a, b) = (wan::tokenizer(large), wan::tokenizer(small));
     if a.is_file() && b.is_file() {
         let (a, b): (serde_json::Value, serde_json::Value) = (read_json(&a)?, read_json(&b)?);
         // Cutting and padding are set by the program.

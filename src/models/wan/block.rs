@@ -1,10 +1,10 @@
 use candle_core::{DType, Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::TransformerConfig;
 use crate::models::nn::{
     Activation, LayerNorm, Linear, RmsNorm, Rope3d, attention, gated_add, linear, modulated,
 };
+use crate::models::weights::Params;
 
 /// One attention of a block (`WanAttention` in diffusers): queries and keys are RMS-normalised
 /// over all heads together.
@@ -20,15 +20,15 @@ struct Attention {
 }
 
 impl Attention {
-    fn new(config: &TransformerConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    fn new(config: &TransformerConfig, params: Params) -> Result<Self> {
         let dim = config.inner_dim();
         Ok(Self {
-            query: linear(dim, dim, vb.pp("to_q"))?,
-            key: linear(dim, dim, vb.pp("to_k"))?,
-            value: linear(dim, dim, vb.pp("to_v"))?,
-            output: linear(dim, dim, vb.pp("to_out").pp("0"))?,
-            norm_query: RmsNorm::new(dim, config.eps, vb.pp("norm_q"))?,
-            norm_key: RmsNorm::new(dim, config.eps, vb.pp("norm_k"))?,
+            query: linear(dim, dim, params.pp("to_q"))?,
+            key: linear(dim, dim, params.pp("to_k"))?,
+            value: linear(dim, dim, params.pp("to_v"))?,
+            output: linear(dim, dim, params.pp("to_out").pp("0"))?,
+            norm_query: RmsNorm::new(dim, config.eps, params.pp("norm_q"))?,
+            norm_key: RmsNorm::new(dim, config.eps, params.pp("norm_k"))?,
             heads: config.num_attention_heads,
         })
     }
@@ -77,21 +77,21 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn new(config: &TransformerConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(config: &TransformerConfig, params: Params) -> Result<Self> {
         let dim = config.inner_dim();
         let cross_norm = if config.cross_attn_norm {
-            Some(LayerNorm::new(dim, config.eps, vb.pp("norm2"))?)
+            Some(LayerNorm::new(dim, config.eps, params.pp("norm2"))?)
         } else {
             None
         };
-        let ffn = vb.pp("ffn").pp("net");
+        let ffn = params.pp("ffn").pp("net");
         Ok(Self {
-            self_attention: Attention::new(config, vb.pp("attn1"))?,
-            cross_attention: Attention::new(config, vb.pp("attn2"))?,
+            self_attention: Attention::new(config, params.pp("attn1"))?,
+            cross_attention: Attention::new(config, params.pp("attn2"))?,
             cross_norm,
             widen: linear(dim, config.ffn_dim, ffn.pp("0").pp("proj"))?,
             narrow: linear(config.ffn_dim, dim, ffn.pp("2"))?,
-            scale_shift_table: vb
+            scale_shift_table: params
                 .to_dtype(DType::F32)
                 .get((1, 6, dim), "scale_shift_table")?,
             eps: config.eps,

@@ -9,10 +9,9 @@ use candle_core::{DType, Device, Tensor};
 use tokenizers::{Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
 
 use self::umt5::Umt5;
-use super::TextConfig;
+use super::{TextConfig, files};
 use crate::models::ModelError;
-use crate::models::loader::{self, TRANSFORMERS_STEM};
-use crate::models::weights::Weights;
+use crate::models::weights::Params;
 
 /// UMT5 and its tokenizer, used as WanPipeline in diffusers does.
 #[derive(Debug)]
@@ -25,24 +24,19 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// Loads `<dir>/text_encoder` and `<dir>/tokenizer/tokenizer.json` of a model folder in
-    /// diffusers' layout. Prompts are cut to `text_tokens` tokens.
+    /// Loads the text encoder and the tokenizer of a model: of a folder in diffusers' layout, or
+    /// of the authors' files. Prompts are cut to `text_tokens` tokens.
     pub fn load(
-        dir: &Path,
+        model: &Path,
         text_tokens: usize,
         device: &Device,
         dtype: DType,
     ) -> Result<Self, ModelError> {
-        let config = Self::read_config(dir)?;
-        let tokenizer_path = loader::component(dir, "tokenizer")?.join("tokenizer.json");
+        let (config, weights) = files::text(model)?;
+        let tokenizer_path = files::tokenizer(model);
         let tokenizer = read_tokenizer(&tokenizer_path, text_tokens)?;
-        let weights = Weights::open(&loader::component(dir, "text_encoder")?, TRANSFORMERS_STEM)?;
-        // A whole UMT5 also holds a decoder, and some files hold the embedding table twice.
-        let spare = |name: &str| {
-            name.starts_with("decoder.")
-                || ["lm_head.weight", "encoder.embed_tokens.weight"].contains(&name)
-        };
-        let model = weights.build(dtype, device, spare, |vb| Umt5::new(&config, vb))?;
+        let construct = |params| Umt5::new(&config, params);
+        let model = weights.build(dtype, device, Self::is_spare, construct)?;
         Ok(Self {
             model,
             tokenizer,
@@ -52,17 +46,26 @@ impl TextEncoder {
         })
     }
 
-    /// Reads and checks `<dir>/text_encoder/config.json` alone.
-    pub fn read_config(dir: &Path) -> Result<TextConfig, ModelError> {
-        let config: TextConfig = loader::read_config(dir, "text_encoder")?;
-        match config.fault() {
-            None => Ok(config),
-            Some(reason) => Err(ModelError::Config {
-                path: dir.join("text_encoder").join("config.json"),
-                reason,
-                hint: "use the UMT5 text encoder of a WAN 2.1 model".into(),
-            }),
-        }
+    /// A whole UMT5 also holds a decoder, and some files hold the embedding table twice.
+    pub(super) fn is_spare(name: &str) -> bool {
+        name.starts_with("decoder.")
+            || ["lm_head.weight", "encoder.embed_tokens.weight"].contains(&name)
+    }
+
+    /// Asks `params` for all that the network needs.
+    pub(super) fn construct(config: &TextConfig, params: Params) -> candle_core::Result<()> {
+        Umt5::new(config, params).map(drop)
+    }
+
+    /// The file of the model's tokenizer, if it can be read.
+    pub(super) fn check_tokenizer(model: &Path) -> Result<PathBuf, ModelError> {
+        let path = files::tokenizer(model);
+        read_tokenizer(&path, 1).map(|_| path)
+    }
+
+    /// Reads and checks the text encoder's config alone; of a file without one, its header.
+    pub fn read_config(model: &Path) -> Result<TextConfig, ModelError> {
+        files::text_config(model)
     }
 
     /// The encoder's config.

@@ -1,8 +1,9 @@
 use candle_core::{D, DType, Device, Module as _, Result, Tensor};
-use candle_nn::{Embedding, VarBuilder};
+use candle_nn::Embedding;
 
 use crate::models::nn::{Activation, Linear, RmsNorm, linear_no_bias};
 use crate::models::wan::TextConfig;
+use crate::models::weights::Params;
 
 /// Self-attention with a learned bias for relative positions, the layer's own, and without
 /// scaling of the scores (`UMT5Attention` in transformers; Chung et al., arXiv 2304.09151).
@@ -18,15 +19,15 @@ struct SelfAttention {
 }
 
 impl SelfAttention {
-    fn new(config: &TextConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    fn new(config: &TextConfig, params: Params) -> Result<Self> {
         let (dim, inner) = (config.d_model, config.num_heads * config.d_kv);
         let buckets = config.relative_attention_num_buckets;
         Ok(Self {
-            query: linear_no_bias(dim, inner, vb.pp("q"))?,
-            key: linear_no_bias(dim, inner, vb.pp("k"))?,
-            value: linear_no_bias(dim, inner, vb.pp("v"))?,
-            output: linear_no_bias(inner, dim, vb.pp("o"))?,
-            bias: vb
+            query: linear_no_bias(dim, inner, params.pp("q"))?,
+            key: linear_no_bias(dim, inner, params.pp("k"))?,
+            value: linear_no_bias(dim, inner, params.pp("v"))?,
+            output: linear_no_bias(inner, dim, params.pp("o"))?,
+            bias: params
                 .pp("relative_attention_bias")
                 .get((buckets, config.num_heads), "weight")?,
             heads: config.num_heads,
@@ -77,15 +78,15 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(config: &TextConfig, vb: VarBuilder<'_>) -> Result<Self> {
-        let (attend, feed) = (vb.pp("layer").pp("0"), vb.pp("layer").pp("1"));
-        let norm = |vb: VarBuilder<'_>| RmsNorm::new(config.d_model, config.layer_norm_epsilon, vb);
+    fn new(config: &TextConfig, params: Params) -> Result<Self> {
+        let (attend, feed) = (params.pp("layer").pp("0"), params.pp("layer").pp("1"));
+        let norm = |params: Params| RmsNorm::new(config.d_model, config.layer_norm_epsilon, params);
         let dense = feed.pp("DenseReluDense");
         // Its sums overflow f16, so transformers keeps this matrix in f32 there.
-        let wide = if vb.dtype() == DType::F16 {
+        let wide = if params.dtype() == DType::F16 {
             DType::F32
         } else {
-            vb.dtype()
+            params.dtype()
         };
         Ok(Self {
             attention_norm: norm(attend.pp("layer_norm"))?,
@@ -131,10 +132,10 @@ pub(super) struct Umt5 {
 }
 
 impl Umt5 {
-    pub(super) fn new(config: &TextConfig, vb: VarBuilder<'_>) -> Result<Self> {
-        let encoder = vb.pp("encoder");
-        let table = if vb.contains_tensor("shared.weight") {
-            vb.pp("shared")
+    pub(super) fn new(config: &TextConfig, params: Params) -> Result<Self> {
+        let encoder = params.pp("encoder");
+        let table = if params.contains("shared.weight") {
+            params.pp("shared")
         } else {
             encoder.pp("embed_tokens")
         };
@@ -152,7 +153,7 @@ impl Umt5 {
             )?,
             buckets: config.relative_attention_num_buckets,
             max_distance: config.relative_attention_max_distance,
-            device: vb.device().clone(),
+            device: params.device().clone(),
         })
     }
 
