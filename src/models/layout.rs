@@ -35,7 +35,7 @@ const ENDINGS: [&str; 6] = ["safetensors", "gguf", "pth", "pt", "bin", "ckpt"];
 
 /// Folders beside a model's file in which other programs keep VAEs and text encoders.
 const BESIDE: [&str; 7] = [
-    ".",
+    "",
     "vae",
     "text_encoder",
     "text_encoders",
