@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use flowblend::models::ModelError;
 use flowblend::models::ltx::{
-    DecodeOptions, LtxTransformer, LtxVae, Pipeline, TextEncoder, TransformerConfig, VaeConfig,
+    DecodeOptions, LtxTransformer, LtxVae, Pipeline, TextEncoder, VaeConfig,
 };
+use flowblend::models::{Family, ModelError, check, check_compatible};
 use flowblend::sampler::{Cancel, VelocityModel as _};
 use ltx_fixtures::{json, model, tensors};
 use tempfile::TempDir;
@@ -43,7 +43,8 @@ fn native(part: &str) -> HashMap<String, Tensor> {
 }
 
 /// A single file as the authors publish it: transformer and VAE together, with statistics that
-/// nothing uses.
+/// nothing uses. Beside it a config says how many heads there are, which for the published sizes is
+/// known.
 fn published(change: impl Fn(&mut HashMap<String, Tensor>)) -> (TempDir, PathBuf) {
     let mut all = native("transformer");
     all.extend(native("vae"));
@@ -55,7 +56,17 @@ fn published(change: impl Fn(&mut HashMap<String, Tensor>)) -> (TempDir, PathBuf
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ltx.safetensors");
     candle_core::safetensors::save(&all, &path).unwrap();
+    put(
+        &folder.path().join("config.json"),
+        r#"{"num_attention_heads":4}"#,
+    );
     (folder, path)
+}
+
+fn put(path: &Path, text: &str) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }
 
 fn numbers(tensor: &Tensor) -> Vec<f32> {
@@ -77,13 +88,11 @@ fn decoded(vae: &LtxVae) -> Vec<f32> {
 }
 
 fn open_transformer(path: &Path) -> Result<LtxTransformer, ModelError> {
-    let config = LtxTransformer::read_config(&model("large")).unwrap();
-    LtxTransformer::load_file(path, &config, &Device::Cpu, DType::F32)
+    LtxTransformer::load(path, &Device::Cpu, DType::F32)
 }
 
 fn open_vae(path: &Path) -> Result<LtxVae, ModelError> {
-    let config = LtxVae::read_config(&model("large")).unwrap();
-    LtxVae::load_file(path, &config, &Device::Cpu, DType::F32)
+    LtxVae::load(path, &Device::Cpu, DType::F32)
 }
 
 /// What is said of a failure, in one line.
@@ -98,69 +107,85 @@ fn said<T>(outcome: Result<T, ModelError>) -> String {
 
 #[test]
 fn a_single_file_gives_the_same_bits_as_the_folder() {
-    let (_folder, path) = published(|_| ());
-    let (dir, cpu) = (model("large"), Device::Cpu);
-    let folder = LtxTransformer::load(&dir, &cpu, DType::F32).unwrap();
-    let file = open_transformer(&path).unwrap();
-    assert!(velocity(&folder) == velocity(&file));
-    let folder = LtxVae::load(&dir, &cpu, DType::F32).unwrap();
-    let file = open_vae(&path).unwrap();
-    assert!(decoded(&folder) == decoded(&file));
+    let (folder, path) = published(|_| ());
+    let dir = model("large");
+    // No file says what the latents are scaled by; in every version that is 1.
+    let unscaled = changed(
+        "vae/config.json",
+        "\"scaling_factor\": 0.8",
+        "\"scaling_factor\": 1.0",
+    );
+    let want = (
+        velocity(&open_transformer(&dir).unwrap()),
+        decoded(&open_vae(unscaled.path()).unwrap()),
+    );
+    for model in [path.as_path(), folder.path()] {
+        assert_eq!(Family::of(model), Family::Ltx);
+        assert!(velocity(&open_transformer(model).unwrap()) == want.0);
+        assert!(decoded(&open_vae(model).unwrap()) == want.1);
+    }
 }
 
 #[test]
-fn a_file_of_one_part_may_lack_the_prefix() {
-    let bare = |part: &str, prefix: &str| {
+fn files_of_one_part_may_lack_the_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = |part: &str, prefix: &str, file: &str| {
         let tensors = native(part).into_iter();
         let tensors: HashMap<String, Tensor> = tensors
             .map(|(name, tensor)| (name.strip_prefix(prefix).unwrap().to_owned(), tensor))
             .collect();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(format!("{part}.safetensors"));
-        candle_core::safetensors::save(&tensors, &path).unwrap();
-        (folder, path)
+        candle_core::safetensors::save(&tensors, folder.path().join(file)).unwrap();
     };
-    let (_folder, path) = bare("transformer", "model.diffusion_model.");
-    open_transformer(&path).unwrap();
-    let (_folder, path) = bare("vae", "vae.");
-    open_vae(&path).unwrap();
+    bare("transformer", "model.diffusion_model.", "ltx.safetensors");
+    bare("vae", "vae.", "LTX-Video-VAE-BF16.safetensors");
+    put(
+        &folder.path().join("config.json"),
+        r#"{"num_attention_heads":4}"#,
+    );
+    open_transformer(folder.path()).unwrap();
+    open_vae(folder.path()).unwrap();
 }
 
 #[test]
 fn a_single_file_tells_its_configs() {
-    // The small model in a width that 32 heads divide.
-    let (_folder, path) = published(|tensors| {
-        for (name, tensor) in tensors.iter_mut() {
-            if name.starts_with("model.diffusion_model.") {
-                let dims = tensor.dims().iter().map(|dim| match dim {
-                    40 => 64,
-                    160 => 256,
-                    240 => 384,
-                    other => *other,
-                });
-                let shape: Vec<usize> = dims.collect();
-                *tensor = Tensor::zeros(shape, DType::F16, &Device::Cpu).unwrap();
-            }
-        }
-    });
-    let config = LtxTransformer::native_config(&path).unwrap();
-    let want = TransformerConfig {
-        attention_head_dim: 2,
-        cross_attention_dim: 64,
-        num_layers: 3,
-        caption_channels: 32,
-        ..TransformerConfig::ltx_2b()
-    };
-    assert_eq!(config, want);
-    LtxTransformer::load_file(&path, &config, &Device::Cpu, DType::F32).unwrap();
-
-    let config = LtxVae::native_config(&path).unwrap();
-    let folder = LtxVae::read_config(&model("large")).unwrap();
+    let (folder, path) = published(|_| ());
+    let config = LtxTransformer::read_config(&path).unwrap();
+    assert_eq!(
+        config,
+        LtxTransformer::read_config(&model("large")).unwrap()
+    );
+    assert_eq!(Pipeline::read(&path).unwrap(), Pipeline::Text);
+    let vae = LtxVae::read_config(&path).unwrap();
     let want = VaeConfig {
         scaling_factor: 1.0,
-        ..folder
+        ..LtxVae::read_config(&model("large")).unwrap()
     };
-    assert_eq!(config, want);
+    assert_eq!(vae, want);
+    // Without a config beside it the number of heads is that of the published models.
+    std::fs::remove_file(folder.path().join("config.json")).unwrap();
+    let text = said(LtxTransformer::read_config(&path));
+    assert!(text.contains("does not divide into 32 heads"), "{text}");
+}
+
+#[test]
+fn a_text_encoder_lies_beside_a_single_file() {
+    let (folder, path) = published(|_| ());
+    let source = model("large");
+    let copy = |from: &str, to: &str| {
+        std::fs::copy(source.join(from), folder.path().join(to)).unwrap();
+    };
+    copy("text_encoder/model.safetensors", "t5xxl_fp16.safetensors");
+    copy("tokenizer/tokenizer.json", "tokenizer.json");
+    let config = TextEncoder::read_config(&path).unwrap();
+    let want = TextEncoder::read_config(&source).unwrap();
+    assert_eq!((config.d_kv, config.num_heads), (want.d_kv, want.num_heads));
+    // The small encoder's distance is not the published one's, so only the one-token prompt agrees.
+    let encode = |model: &Path| {
+        let mut encoder = TextEncoder::load(model, 48, &Device::Cpu, DType::F32).unwrap();
+        encoder.set_pipeline(Pipeline::Condition);
+        numbers(&encoder.encode("").unwrap())
+    };
+    assert!(encode(&path) == encode(&source));
 }
 
 #[test]
@@ -187,19 +212,73 @@ fn what_is_wrong_with_a_single_file_is_named_as_in_the_file() {
     open_transformer(&path).unwrap();
     assert!(said(open_vae(&path)).contains(strange));
 
-    let text = said(LtxTransformer::native_config(&path));
-    assert!(text.contains("cross_attention_dim is 40"), "{text}");
-    let (_folder, path) = published(|tensors| tensors.clear());
-    assert!(said(LtxTransformer::native_config(&path)).contains("proj_in.weight"));
-    assert!(said(LtxVae::native_config(&path)).contains("encoder.down_blocks.0"));
-    let gone = path.with_file_name("gone.safetensors");
-    assert!(said(open_vae(&gone)).contains("does not exist"));
+    let (_folder, path) = published(|tensors| {
+        tensors.remove("model.diffusion_model.patchify_proj.weight");
+        tensors.remove("vae.encoder.down_blocks.1.conv.conv.weight");
+    });
+    assert!(said(open_transformer(&path)).contains("proj_in.weight"));
+    let text = said(open_vae(&path));
+    assert!(
+        text.contains("encoder.down_blocks.0.downsamplers.0"),
+        "{text}"
+    );
+}
+
+#[test]
+fn models_are_checked_without_being_loaded() {
+    let parts = check(&model("large"));
+    let complete = parts.iter().map(|part| (part.part, part.is_complete()));
+    let all = ["transformer", "vae", "text_encoder", "tokenizer"];
+    assert_eq!(complete.collect::<Vec<_>>(), all.map(|part| (part, true)));
+
+    let (_folder, path) = published(|tensors| {
+        tensors.remove("model.diffusion_model.proj_out.bias");
+        tensors.remove("vae.decoder.up_blocks.3.conv.conv.bias");
+    });
+    let parts = check(&path);
+    for (part, missing) in [
+        (0, "proj_out.bias"),
+        (1, "decoder.up_blocks.1.upsamplers.0.conv"),
+    ] {
+        let state = parts[part].outcome.as_ref().unwrap();
+        assert_eq!(state.faults.len(), 1);
+        assert!(state.faults[0].to_string().contains(missing));
+    }
+    assert!(parts[2].outcome.is_err() && parts[3].outcome.is_err());
+}
+
+#[test]
+fn models_that_do_not_match_are_refused() {
+    let (large, small) = (model("large"), model("small"));
+    check_compatible(&large, &small).unwrap();
+    check_compatible(&large, changed("vae/config.json", "3", "3").path()).unwrap();
+    let wan = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wan/pair/small");
+    let text = said(check_compatible(&large, &wan));
+    assert!(
+        text.contains("LTX-Video") && text.contains("WAN 2.1"),
+        "{text}"
+    );
+    let other = changed(
+        "vae/config.json",
+        "\"scaling_factor\": 0.8",
+        "\"scaling_factor\": 1.0",
+    );
+    let text = said(check_compatible(&large, other.path()));
+    assert!(text.contains("0.8") && text.contains("1.0"), "{text}");
+
+    // The statistics of the latents are compared by value.
+    let other = changed("vae/config.json", "3", "3");
+    let path = other.path().join("vae/diffusion_pytorch_model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+    let mean = (&tensors["latents_mean"] + 0.1).unwrap();
+    tensors.insert("latents_mean".into(), mean);
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    let text = said(check_compatible(&large, other.path()));
+    assert!(text.contains("latents_mean[0]"), "{text}");
 }
 
 /// A copy of the large model's configs and tokenizer, with one text file changed.
 fn changed(file: &str, from: &str, to: &str) -> TempDir {
-    use std::io::Write as _;
-
     let folder = tempfile::tempdir().unwrap();
     let source = model("large");
     for part in ["transformer", "vae", "text_encoder", "tokenizer"] {
@@ -212,8 +291,7 @@ fn changed(file: &str, from: &str, to: &str) -> TempDir {
     }
     let text = std::fs::read_to_string(source.join(file)).unwrap();
     assert!(text.contains(from), "{file} has no {from}");
-    let mut out = std::fs::File::create(folder.path().join(file)).unwrap();
-    out.write_all(text.replace(from, to).as_bytes()).unwrap();
+    put(&folder.path().join(file), &text.replace(from, to));
     folder
 }
 
@@ -284,14 +362,12 @@ fn unusable_folders_are_named() {
 
 #[test]
 fn the_index_decides_on_the_pipeline() {
-    use std::io::Write as _;
-
     assert_eq!(Pipeline::read(&model("large")).unwrap(), Pipeline::Text);
     assert_eq!(Pipeline::read(&model("small")).unwrap(), Pipeline::Text);
     let folder = tempfile::tempdir().unwrap();
     let index = |class: &str| {
-        let mut file = std::fs::File::create(folder.path().join("model_index.json")).unwrap();
-        write!(file, r#"{{"_class_name":"{class}"}}"#).unwrap();
+        let text = format!(r#"{{"_class_name":"{class}"}}"#);
+        put(&folder.path().join("model_index.json"), &text);
         Pipeline::read(folder.path())
     };
     assert_eq!(index("LTXConditionPipeline").unwrap(), Pipeline::Condition);

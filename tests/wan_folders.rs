@@ -9,8 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use flowblend::models::wan::{TextEncoder, WanTransformer, WanVae};
-use flowblend::models::{ModelError, check_compatible, file_hash, parameter_count};
+use flowblend::models::wan::{
+    TextEncoder, WanTransformer, WanVae, transformer_hash, transformer_parameters,
+};
+use flowblend::models::{ModelError, check_compatible};
 use flowblend::sampler::{Cancel, VelocityModel as _};
 use tempfile::TempDir;
 use wan_fixtures::{errors, model, tensors};
@@ -120,8 +122,8 @@ fn shards_load_like_a_single_file() {
     };
     assert!(bits(folder.0.path()) == bits(&model("large")));
     assert_eq!(
-        parameter_count(folder.0.path(), "transformer").unwrap(),
-        parameter_count(&model("large"), "transformer").unwrap()
+        transformer_parameters(folder.0.path()).unwrap(),
+        transformer_parameters(&model("large")).unwrap()
     );
 
     let shard = folder.at("transformer/diffusion_pytorch_model-00002-of-00002.safetensors");
@@ -214,7 +216,7 @@ fn cut_and_spoilt_weights_are_named() {
         put(&path, spoilt);
         let text = said(folder.0.path());
         assert!(text.contains(WEIGHTS) && text.contains(why), "{text}");
-        assert!(file_hash(folder.0.path()).is_err());
+        assert!(transformer_hash(folder.0.path()).is_err());
     }
 }
 
@@ -380,7 +382,7 @@ fn models_that_do_not_match_are_refused() {
 
 #[test]
 fn hashes_tell_weights_apart() {
-    let hash = |dir: &Path| file_hash(dir).unwrap();
+    let hash = |dir: &Path| transformer_hash(dir).unwrap();
     assert_eq!(hash(&model("large")).len(), 64);
     assert_eq!(hash(&model("large")), hash(Copy::of("large").0.path()));
     assert_ne!(hash(&model("large")), hash(&model("small")));

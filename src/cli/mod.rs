@@ -2,6 +2,7 @@
 
 mod bench;
 mod generate;
+mod models;
 mod options;
 mod plan;
 mod progress;
@@ -36,6 +37,8 @@ enum Command {
     /// What a run would cost: the model of each step, sigmas, FLOPs, predicted seconds and memory. Runs
     /// nothing.
     Plan(DenoiseOptions),
+    /// Pairs known here, and whether a model's files are whole.
+    Models(models::ModelsOptions),
     /// Speed of the parts, one line each.
     Bench(bench::BenchOptions),
 }
@@ -78,6 +81,7 @@ pub fn main(started: Instant, window: &Door) -> ExitCode {
         }
         Some(Command::Generate(options)) => generate::generate(options, &cli.global),
         Some(Command::Plan(options)) => plan::plan(options, &cli.global),
+        Some(Command::Models(options)) => models::models(options, &cli.global),
         Some(Command::Bench(options)) => bench::bench(options, &cli.global, started, window),
     };
     match result {

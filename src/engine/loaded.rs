@@ -6,8 +6,8 @@ use candle_core::{DType, Tensor};
 use super::device::OpenDevice;
 use super::pipeline::RunError;
 use crate::media::Clip;
-use crate::models::wan::{TextEncoder, WanTransformer, WanVae};
-use crate::models::{ModelError, PairSpec, check_compatible, file_hash};
+use crate::models::wan::{self, TextEncoder, WanTransformer, WanVae};
+use crate::models::{ModelError, PairSpec, check_compatible};
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
 use crate::schedule::ModelRole;
 
@@ -192,7 +192,7 @@ impl LoadedPair {
             };
             let hash = match self.hashes.entry(role) {
                 Entry::Occupied(known) => known.get().clone(),
-                Entry::Vacant(new) => new.insert(file_hash(folder)?).clone(),
+                Entry::Vacant(new) => new.insert(wan::transformer_hash(folder)?).clone(),
             };
             found.push((role, hash));
         }

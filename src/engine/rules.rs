@@ -1,6 +1,6 @@
 use crate::engine::PairRules;
 use crate::models::wan::{self, TransformerConfig, VaeConfig, WanTransformer, WanVae};
-use crate::models::{ModelError, PairSpec, parameter_count};
+use crate::models::{ModelError, PairSpec};
 use crate::schedule::{Flops, ModelRole};
 
 /// What a WAN pair allows and costs, read from its configs and the headers of its weight files.
@@ -24,10 +24,10 @@ impl WanRules {
             small: WanTransformer::read_config(&spec.small)?,
             vae: WanVae::read_config(&spec.large)?,
             parameters: [
-                parameter_count(&spec.large, "transformer")? as u64,
-                parameter_count(&spec.small, "transformer")? as u64,
+                wan::transformer_parameters(&spec.large)? as u64,
+                wan::transformer_parameters(&spec.small)? as u64,
             ],
-            vae_parameters: parameter_count(&spec.large, "vae")? as u64,
+            vae_parameters: wan::vae_parameters(&spec.large)? as u64,
             text_tokens: spec.defaults.text_tokens,
             weight_bytes: weight_bytes as u64,
         })

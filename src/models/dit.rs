@@ -1,9 +1,9 @@
 //! What the families' diffusion transformers share.
 
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::nn::{Linear, RmsNorm, Rope3d, attention, linear};
+use super::weights::Params;
 
 /// One attention of a block (`WanAttention` and `LTXAttention` in diffusers): queries and keys are
 /// RMS-normalised over all heads together.
@@ -20,14 +20,14 @@ pub(super) struct Attention {
 
 impl Attention {
     /// Over `dim` channels in `heads` heads; `eps` is that of the norms.
-    pub(super) fn new(dim: usize, heads: usize, eps: f64, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(dim: usize, heads: usize, eps: f64, params: Params) -> Result<Self> {
         Ok(Self {
-            query: linear(dim, dim, vb.pp("to_q"))?,
-            key: linear(dim, dim, vb.pp("to_k"))?,
-            value: linear(dim, dim, vb.pp("to_v"))?,
-            output: linear(dim, dim, vb.pp("to_out").pp("0"))?,
-            norm_query: RmsNorm::new(dim, eps, vb.pp("norm_q"))?,
-            norm_key: RmsNorm::new(dim, eps, vb.pp("norm_k"))?,
+            query: linear(dim, dim, params.pp("to_q"))?,
+            key: linear(dim, dim, params.pp("to_k"))?,
+            value: linear(dim, dim, params.pp("to_v"))?,
+            output: linear(dim, dim, params.pp("to_out").pp("0"))?,
+            norm_query: RmsNorm::new(dim, eps, params.pp("norm_q"))?,
+            norm_key: RmsNorm::new(dim, eps, params.pp("norm_k"))?,
             heads,
         })
     }

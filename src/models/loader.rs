@@ -1,20 +1,15 @@
 //! Model folders in the layout of diffusers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use super::ModelError;
-use super::weights::Weights;
-
-/// The stem of weight files that diffusers writes.
-pub(super) const DIFFUSERS_STEM: &str = "diffusion_pytorch_model";
-
-/// The stem of weight files that transformers writes.
-pub(super) const TRANSFORMERS_STEM: &str = "model";
 
 /// The folder of a component (`transformer`, `vae`, ...) inside a model folder.
 pub(super) fn component(model: &Path, name: &str) -> Result<PathBuf, ModelError> {
@@ -61,31 +56,58 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelErro
     })
 }
 
-/// Reads `<model>/<component>/config.json`.
-pub(super) fn read_config<T: DeserializeOwned>(model: &Path, name: &str) -> Result<T, ModelError> {
-    read_json(&component(model, name)?.join("config.json"))
+/// The file of `<folder>/<stem>.safetensors`, or the index `<stem>.safetensors.index.json` and the
+/// shards that it lists.
+pub(super) fn weight_files(
+    folder: &Path,
+    stem: &str,
+) -> Result<(PathBuf, Vec<PathBuf>), ModelError> {
+    let single = folder.join(format!("{stem}.safetensors"));
+    if single.is_file() {
+        return Ok((single.clone(), vec![single]));
+    }
+    let index = folder.join(format!("{stem}.safetensors.index.json"));
+    if !index.is_file() {
+        let pickled = ["bin", "pth", "pt"].iter().any(|ending| {
+            folder.join(format!("{stem}.{ending}")).is_file()
+                || folder.join(format!("pytorch_model.{ending}")).is_file()
+        });
+        let hint = if pickled {
+            "there are only pickled weights, save them again with safe_serialization=True"
+        } else {
+            "download or export the model again"
+        };
+        return Err(ModelError::Missing {
+            what: "the weight file".into(),
+            path: single,
+            hint: hint.into(),
+        });
+    }
+    let parsed: Index = read_json(&index)?;
+    let names: BTreeSet<_> = parsed.weight_map.into_values().collect();
+    let shards: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
+    match shards.iter().find(|shard| !shard.is_file()) {
+        Some(shard) => Err(ModelError::Missing {
+            what: format!("a shard listed in {}", index.display()),
+            path: shard.clone(),
+            hint: "download the missing shard".into(),
+        }),
+        None => Ok((index, shards)),
+    }
 }
 
-/// The parameters of a component (`transformer`, `vae` or `text_encoder`) of a model folder, read
-/// off the headers of its weight files.
-pub fn parameter_count(model: &Path, name: &str) -> Result<usize, ModelError> {
-    let stem = if name == "text_encoder" {
-        TRANSFORMERS_STEM
-    } else {
-        DIFFUSERS_STEM
-    };
-    Ok(Weights::open(&component(model, name)?, stem)?.parameters())
+/// The part of `*.safetensors.index.json` that is used.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
 }
 
-/// The SHA-256 of a model folder's transformer weights, in hexadecimal: of one file, or of the
-/// shards one after the other in the order of their names. Reads every byte, so it takes a
+/// The SHA-256 of weight files, one after the other, in hexadecimal. Reads every byte, so it takes a
 /// second or so for each gigabyte.
-pub fn file_hash(model: &Path) -> Result<String, ModelError> {
-    let folder = component(model, "transformer")?;
-    let weights = Weights::open(&folder, DIFFUSERS_STEM)?;
+pub(super) fn hash(files: &[PathBuf]) -> Result<String, ModelError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0u8; 1 << 20];
-    for path in weights.files() {
+    for path in files {
         let io = |source| ModelError::Io {
             path: path.clone(),
             source,

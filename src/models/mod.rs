@@ -1,10 +1,14 @@
 //! The networks: fast operations in [`nn`], one folder a model family, the reading of model
 //! folders, and what is known about pairs of models.
 
+mod check;
 mod compat;
 mod dit;
 mod error;
+mod family;
+mod layout;
 mod loader;
+mod names;
 mod pair;
 mod text;
 mod weights;
@@ -14,8 +18,10 @@ pub mod nn;
 pub mod registry;
 pub mod wan;
 
+pub use check::{PartCheck, PartState, check};
 pub use compat::check_compatible;
 pub use error::ModelError;
-pub use loader::{file_hash, parameter_count};
+pub use family::Family;
 pub use pair::{PairDefaults, PairSpec};
 pub use text::T5Config;
+pub use weights::{Format, Params, Stored, read_header};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 /// The folder of fixtures.
+#[allow(dead_code, reason = "not every test binary reads fixtures of wan.py")]
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wan")
 }
@@ -22,6 +23,7 @@ fn present(path: PathBuf) -> PathBuf {
 }
 
 /// The model folder of the `large` or the `small` model.
+#[allow(dead_code, reason = "not every test binary reads these models")]
 pub fn model(name: &str) -> PathBuf {
     present(folder().join("pair").join(name))
 }

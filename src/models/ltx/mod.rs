@@ -1,11 +1,12 @@
-//! LTX-Video 0.9.0, 0.9.5, 0.9.6 and 0.9.7 text-to-video: transformer, VAE and text encoder as
-//! diffusers and transformers lay them out, and what the family can do.
+//! LTX-Video 0.9.0, 0.9.5, 0.9.6 and 0.9.7 text-to-video: transformer, VAE and text encoder, where
+//! their files are and what they are called, and what the family can do.
 
 mod block;
+mod check;
 mod config;
 mod cost;
+mod files;
 mod names;
-mod native;
 mod pipeline;
 mod rope;
 mod size;
@@ -14,8 +15,10 @@ mod time;
 mod transformer;
 mod vae;
 
+pub(super) use check::check;
 pub use config::TransformerConfig;
-pub use names::{transformer_name, vae_name};
+pub(super) use files::{TRANSFORMER, has_text, has_vae, tokenizer, vae_weights};
+pub use files::{transformer_hash, transformer_parameters, vae_parameters};
 pub use pipeline::Pipeline;
 pub use size::{check_size, latent_shape};
 pub use text::TextEncoder;

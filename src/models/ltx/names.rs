@@ -1,23 +1,11 @@
-//! How the files of LTX-Video's authors name tensors, as tables.
+//! The names that LTX-Video's authors have for tensors, beside those of diffusers.
 
-/// Names as the model's authors have them beside those of diffusers.
-#[derive(Debug)]
-pub(super) struct Names {
-    /// What stands before every name of theirs in a file that holds more than one part of the
-    /// model, and is dropped. A file of one part may lack it.
-    prefix: &'static str,
-    /// Starts of the names of other parts of the model.
-    foreign: &'static [&'static str],
-    /// Theirs and ours; the first row that fits counts, in either direction. `{}` stands for a
-    /// number between dots, and a `*` at the end for the rest of the name.
-    rows: &'static [(&'static str, &'static str)],
-}
+use crate::models::names::Names;
 
 /// The transformer.
 pub(super) const TRANSFORMER: Names = Names {
-    prefix: "model.diffusion_model.",
-    foreign: &["vae.", "text_encoders."],
-    rows: &[
+    prefixes: &["model.diffusion_model."],
+    stems: &[
         ("patchify_proj.*", "proj_in.*"),
         ("adaln_single.*", "time_embed.*"),
         (
@@ -37,14 +25,16 @@ pub(super) const TRANSFORMER: Names = Names {
             "transformer_blocks.{}.attn2.norm_k.*",
         ),
     ],
+    tails: &[],
+    foreign: &["vae.", "text_encoders."],
 };
 
 /// The VAE of 0.9.5, 0.9.6 and 0.9.7. Its authors count levels and the steps between them in one
-/// row; diffusers counts levels, each with its step.
+/// row; diffusers counts levels, each with its step. The rows of steps come first: diffusers keeps
+/// them inside the levels.
 pub(super) const VAE: Names = Names {
-    prefix: "vae.",
-    foreign: &["model.diffusion_model.", "text_encoders."],
-    rows: &[
+    prefixes: &["vae."],
+    stems: &[
         (
             "encoder.down_blocks.1.*",
             "encoder.down_blocks.0.downsamplers.0.*",
@@ -121,88 +111,33 @@ pub(super) const VAE: Names = Names {
         ("per_channel_statistics.mean-of-means", "latents_mean"),
         ("per_channel_statistics.std-of-means", "latents_std"),
     ],
+    tails: &[],
+    foreign: &[
+        "model.diffusion_model.",
+        "text_encoders.",
+        // Statistics that no computation uses.
+        "vae.per_channel_statistics.channel",
+        "vae.per_channel_statistics.mean-of-stds",
+        "per_channel_statistics.channel",
+        "per_channel_statistics.mean-of-stds",
+    ],
 };
 
-/// Statistics in the authors' files that no computation uses.
-pub(super) const UNUSED_STATISTICS: &str = "per_channel_statistics.";
-
-/// The name that diffusers has for the transformer's tensor `native`; `None` for tensors of other
-/// parts of the model.
-pub fn transformer_name(native: &str) -> Option<String> {
-    TRANSFORMER.ours(native)
-}
-
-/// The name that diffusers has for the VAE's tensor `native`; `None` for tensors of other parts of
-/// the model.
-pub fn vae_name(native: &str) -> Option<String> {
-    VAE.ours(native)
-}
-
-impl Names {
-    /// Our name for theirs; `None` where it belongs to another part. What the table does not know
-    /// keeps its name, so that it can be named in an error.
-    pub(super) fn ours(&self, theirs: &str) -> Option<String> {
-        if self.foreign.iter().any(|start| theirs.starts_with(start)) {
-            return None;
-        }
-        let bare = theirs.strip_prefix(self.prefix).unwrap_or(theirs);
-        Some(translate(bare, self.rows.iter().copied()))
-    }
-
-    /// The inverse of [`ours`](Self::ours), with the prefix.
-    #[cfg(test)]
-    fn theirs(&self, ours: &str) -> String {
-        let rows = self.rows.iter().map(|(theirs, ours)| (*ours, *theirs));
-        format!("{}{}", self.prefix, translate(ours, rows))
-    }
-}
-
-fn translate(name: &str, mut rows: impl Iterator<Item = (&'static str, &'static str)>) -> String {
-    rows.find_map(|(from, to)| replaced(name, from, to))
-        .unwrap_or_else(|| name.to_owned())
-}
-
-/// `to` with the numbers and the rest that `from` finds in `name`; `None` where `from` does not fit.
-fn replaced(name: &str, from: &str, to: &str) -> Option<String> {
-    let mut parts = name.split('.');
-    let mut numbers = Vec::new();
-    let mut rest = Vec::new();
-    for pattern in from.split('.') {
-        if pattern == "*" {
-            rest = parts.by_ref().collect();
-            if rest.is_empty() {
-                return None;
-            }
-            break;
-        }
-        let part = parts.next()?;
-        match pattern {
-            "{}" if part.parse::<usize>().is_ok() => numbers.push(part),
-            _ if pattern == part => {}
-            _ => return None,
-        }
-    }
-    if parts.next().is_some() {
-        return None;
-    }
-    let mut numbers = numbers.into_iter();
-    let mut out = Vec::new();
-    for pattern in to.split('.') {
-        match pattern {
-            "*" => out.append(&mut rest),
-            "{}" => out.push(numbers.next()?),
-            literal => out.push(literal),
-        }
-    }
-    Some(out.join("."))
-}
+/// The text encoder, which the authors' files do not hold; those of other programs use the names of
+/// transformers.
+pub(super) const TEXT: Names = Names {
+    prefixes: &[],
+    stems: &[],
+    tails: &[],
+    foreign: &["spiece_model", "scaled_fp8"],
+};
 
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, HashSet};
     use std::path::Path;
 
-    use super::{Names, TRANSFORMER, VAE};
+    use super::{TRANSFORMER, VAE};
 
     /// Every tensor of the small models: the authors' name and that of diffusers, as diffusers
     /// itself converts them.
@@ -221,9 +156,9 @@ mod tests {
             assert!(pairs.len() > 60);
             for (native, diffusers) in &pairs {
                 assert_eq!(names.ours(native).as_deref(), Some(diffusers.as_str()));
-                let bare = native.strip_prefix(names.prefix).unwrap();
+                let bare = native.strip_prefix(names.prefixes[0]).unwrap();
                 assert_eq!(names.ours(bare).as_deref(), Some(diffusers.as_str()));
-                assert_eq!(&names.theirs(diffusers), native);
+                assert_eq!(names.theirs(diffusers), bare);
             }
             let ours: HashSet<&String> = pairs.values().collect();
             assert_eq!(ours.len(), pairs.len());
@@ -234,27 +169,8 @@ mod tests {
     fn a_part_leaves_the_others_alone() {
         assert_eq!(TRANSFORMER.ours("vae.encoder.conv_in.conv.bias"), None);
         assert_eq!(VAE.ours("model.diffusion_model.proj_out.bias"), None);
+        assert_eq!(VAE.ours("vae.per_channel_statistics.mean-of-stds"), None);
         let strange = "model.diffusion_model.strange.0";
         assert_eq!(TRANSFORMER.ours(strange).unwrap(), "strange.0");
-    }
-
-    #[test]
-    fn patterns_fit_whole_names() {
-        let names = Names {
-            prefix: "p.",
-            foreign: &[],
-            rows: &[("a.{}.b.*", "x.{}.*"), ("c.d", "e")],
-        };
-        for (theirs, ours) in [
-            ("a.12.b.bias", "x.12.bias"),
-            ("a.3.b.q.r", "x.3.q.r"),
-            ("c.d", "e"),
-        ] {
-            assert_eq!(names.ours(theirs).unwrap(), ours);
-            assert_eq!(names.theirs(ours), format!("p.{theirs}"));
-        }
-        for unknown in ["a.n.b.c", "a.1.b", "c.d.f", "c", "z"] {
-            assert_eq!(names.ours(unknown).unwrap(), unknown);
-        }
     }
 }

@@ -1,13 +1,11 @@
 use std::path::Path;
 
-use serde::Deserialize;
-
+use super::files;
 use crate::models::ModelError;
-use crate::models::loader::read_json;
 
 /// The conventions under which diffusers runs a model of this family. Its versions came with one
-/// pipeline or the other, as `model_index.json` says, and they differ in three things: where in time
-/// a token lies, whether the text encoder sees a prompt's padding, and the sigma grid.
+/// pipeline or the other, and they differ in three things: where in time a token lies, whether the
+/// text encoder sees a prompt's padding, and the sigma grid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pipeline {
     /// `LTXPipeline`, which came with 0.9.0 to 0.9.6: a token lies at its latent frame's number
@@ -20,27 +18,10 @@ pub enum Pipeline {
 }
 
 impl Pipeline {
-    /// What `<dir>/model_index.json` asks for; [`Text`](Self::Text) where there is no such file.
-    pub fn read(dir: &Path) -> Result<Self, ModelError> {
-        #[derive(Deserialize)]
-        struct Index {
-            #[serde(rename = "_class_name", default)]
-            class_name: String,
-        }
-        let path = dir.join("model_index.json");
-        if !path.is_file() {
-            return Ok(Self::default());
-        }
-        let index: Index = read_json(&path)?;
-        match index.class_name.as_str() {
-            "LTXPipeline" | "LTXImageToVideoPipeline" => Ok(Self::Text),
-            "LTXConditionPipeline" => Ok(Self::Condition),
-            other => Err(ModelError::Config {
-                path,
-                reason: format!("it describes a {other}"),
-                hint: "use a folder of LTX-Video 0.9.5, 0.9.6 or 0.9.7 in diffusers' layout".into(),
-            }),
-        }
+    /// What a model's `model_index.json` asks for. Of a model without one the transformer tells
+    /// which it is.
+    pub fn read(model: &Path) -> Result<Self, ModelError> {
+        files::pipeline(model)
     }
 
     /// Tokens that prompts are cut to where nothing else is asked for.

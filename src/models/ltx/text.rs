@@ -1,14 +1,13 @@
 //! From a prompt to text embeddings: tokens and the T5 v1.1 encoder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::Pipeline;
+use super::{Pipeline, files};
 use crate::models::ModelError;
-use crate::models::loader::{self, TRANSFORMERS_STEM};
 use crate::models::text::{PromptTokenizer, T5, T5Config};
-use crate::models::weights::Weights;
+use crate::models::weights::Params;
 
 /// T5 v1.1 and its tokenizer, used as LTXPipeline and LTXConditionPipeline in diffusers do.
 #[derive(Debug)]
@@ -21,40 +20,48 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// Loads `<dir>/text_encoder` and `<dir>/tokenizer/tokenizer.json` of a model folder in
-    /// diffusers' layout, to be run as the folder's `model_index.json` says. Prompts are cut to
-    /// `text_tokens` tokens; diffusers takes [`Pipeline::text_tokens`].
+    /// Loads the text encoder and the tokenizer of a model: of a folder in diffusers' layout, or
+    /// beside a file as its authors publish it; to be run as the model's `model_index.json` says.
+    /// Prompts are cut to `text_tokens` tokens; diffusers takes [`Pipeline::text_tokens`].
     pub fn load(
-        dir: &Path,
+        model: &Path,
         text_tokens: usize,
         device: &Device,
         dtype: DType,
     ) -> Result<Self, ModelError> {
-        let config = Self::read_config(dir)?;
-        let folder = loader::component(dir, "tokenizer")?;
-        let tokenizer = PromptTokenizer::read(&folder, text_tokens, config.vocab_size)?;
-        let weights = Weights::open(&loader::component(dir, "text_encoder")?, TRANSFORMERS_STEM)?;
-        let model = weights.build(dtype, device, T5::spare, |params| T5::new(&config, params))?;
+        let (config, weights) = files::text(model)?;
+        let path = files::tokenizer(model);
+        let tokenizer = PromptTokenizer::read(&path, text_tokens, config.vocab_size)?;
+        let construct = |params| T5::new(&config, params);
+        let network = weights.build(dtype, device, Self::is_spare, construct)?;
         Ok(Self {
-            model,
+            model: network,
             tokenizer,
             config,
             text_tokens,
-            pipeline: Pipeline::read(dir)?,
+            pipeline: Pipeline::read(model)?,
         })
     }
 
-    /// Reads and checks `<dir>/text_encoder/config.json` alone.
-    pub fn read_config(dir: &Path) -> Result<T5Config, ModelError> {
-        let config: T5Config = loader::read_config(dir, "text_encoder")?;
-        match config.fault("t5") {
-            None => Ok(config),
-            Some(reason) => Err(ModelError::Config {
-                path: dir.join("text_encoder").join("config.json"),
-                reason,
-                hint: "use the T5 v1.1 text encoder of an LTX-Video model".into(),
-            }),
-        }
+    /// Whether the files may hold `name` though the encoder does not ask for it.
+    pub(super) fn is_spare(name: &str) -> bool {
+        T5::spare(name)
+    }
+
+    /// Asks `params` for all that the network needs.
+    pub(super) fn construct(config: &T5Config, params: Params) -> candle_core::Result<()> {
+        T5::new(config, params).map(drop)
+    }
+
+    /// The file of the model's tokenizer, if it can be read.
+    pub(super) fn check_tokenizer(model: &Path) -> Result<PathBuf, ModelError> {
+        let path = files::tokenizer(model);
+        PromptTokenizer::read(&path, 1, usize::MAX).map(|_| path)
+    }
+
+    /// Reads and checks the text encoder's config alone; of a file without one, its header.
+    pub fn read_config(model: &Path) -> Result<T5Config, ModelError> {
+        files::text_config(model)
     }
 
     /// Sets whether the encoder sees a prompt's padding.

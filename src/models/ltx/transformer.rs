@@ -4,15 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{DType, Device, Tensor, bail};
 
 use super::block::Block;
-use super::names::TRANSFORMER;
-use super::native;
 use super::rope::Positions;
 use super::time::TimeEmbedding;
-use super::{Pipeline, TransformerConfig};
+use super::{Pipeline, TransformerConfig, files};
 use crate::models::ModelError;
-use crate::models::loader::{self, DIFFUSERS_STEM};
 use crate::models::nn::{Activation, Linear, Rope3d, activate, linear, modulated};
-use crate::models::weights::{Params, Weights};
+use crate::models::weights::Params;
 use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
 
 /// Epsilon of the last norm, which no config states (`LTXVideoTransformer3DModel` in diffusers).
@@ -43,52 +40,19 @@ pub struct LtxTransformer {
 }
 
 impl LtxTransformer {
-    /// Loads `<dir>/transformer` of a model folder in diffusers' layout, to be run as the folder's
-    /// `model_index.json` says.
-    pub fn load(dir: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
-        let config = Self::read_config(dir)?;
-        let weights = Weights::open(&loader::component(dir, "transformer")?, DIFFUSERS_STEM)?;
-        let mut model = weights.build(
-            dtype,
-            device,
-            |_| false,
-            |params| Self::new(&config, params),
-        )?;
-        model.pipeline = Pipeline::read(dir)?;
-        Ok(model)
+    /// Loads the transformer of a model: of a folder in diffusers' layout, or of a file or folder as
+    /// its authors publish it; to be run as the model's `model_index.json` says.
+    pub fn load(model: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+        let (config, weights) = files::transformer(model)?;
+        let construct = |params| Self::new(&config, params);
+        let mut loaded = weights.build(dtype, device, |_| false, construct)?;
+        loaded.pipeline = Pipeline::read(model)?;
+        Ok(loaded)
     }
 
-    /// Loads the transformer from one file of the model's authors, which may hold the VAE too.
-    /// [`native_config`](Self::native_config) tells the config of a published file.
-    pub fn load_file(
-        path: &Path,
-        config: &TransformerConfig,
-        device: &Device,
-        dtype: DType,
-    ) -> Result<Self, ModelError> {
-        if let Some(reason) = config.fault() {
-            return Err(native::unusable(path, reason));
-        }
-        let weights = Weights::open_file(path)?.renamed(|name| TRANSFORMER.ours(name));
-        weights.build(dtype, device, |_| false, |params| Self::new(config, params))
-    }
-
-    /// The config of the transformer in a file of the model's authors, told by the shapes in it.
-    pub fn native_config(path: &Path) -> Result<TransformerConfig, ModelError> {
-        native::transformer_config(path)
-    }
-
-    /// Reads and checks `<dir>/transformer/config.json` alone.
-    pub fn read_config(dir: &Path) -> Result<TransformerConfig, ModelError> {
-        let config: TransformerConfig = loader::read_config(dir, "transformer")?;
-        match config.fault() {
-            None => Ok(config),
-            Some(reason) => Err(ModelError::Config {
-                path: dir.join("transformer").join("config.json"),
-                reason,
-                hint: "use an LTX-Video model in diffusers' layout".into(),
-            }),
-        }
+    /// Reads and checks the transformer's config alone; of a file without one, its header.
+    pub fn read_config(model: &Path) -> Result<TransformerConfig, ModelError> {
+        files::transformer_config(model)
     }
 
     /// Builds the network from tensors named as in diffusers.

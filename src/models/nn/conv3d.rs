@@ -1,7 +1,7 @@
 use candle_core::{DType, Result, Tensor, bail};
-use candle_nn::VarBuilder;
 
 use super::im2col::Im2Col;
+use crate::models::weights::Params;
 
 /// Shape and steps of a [`Conv3d`]. Axes are in the order time, height, width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +71,11 @@ impl Conv3d {
         inputs: usize,
         outputs: usize,
         config: Conv3dConfig,
-        vb: VarBuilder<'_>,
+        params: Params,
     ) -> Result<Self> {
         let [t, h, w] = config.kernel;
-        let weight = vb.get((outputs, inputs, t, h, w), "weight")?;
-        Self::from_tensors(&weight, vb.get(outputs, "bias")?, config)
+        let weight = params.get((outputs, inputs, t, h, w), "weight")?;
+        Self::from_tensors(&weight, params.get(outputs, "bias")?, config)
     }
 
     /// As [`new`](Self::new) for a layer stored as a 2-D convolution, weight `(outputs, inputs,
@@ -84,11 +84,13 @@ impl Conv3d {
         inputs: usize,
         outputs: usize,
         config: Conv3dConfig,
-        vb: VarBuilder<'_>,
+        params: Params,
     ) -> Result<Self> {
         let [_, h, w] = config.kernel;
-        let weight = vb.get((outputs, inputs, h, w), "weight")?.unsqueeze(2)?;
-        Self::from_tensors(&weight, vb.get(outputs, "bias")?, config)
+        let weight = params
+            .get((outputs, inputs, h, w), "weight")?
+            .unsqueeze(2)?;
+        Self::from_tensors(&weight, params.get(outputs, "bias")?, config)
     }
 
     /// A layer from weight `(outputs, inputs, *kernel)` and bias `(outputs,)`.
@@ -101,9 +103,18 @@ impl Conv3d {
                 weight.shape()
             );
         }
-        let mut weight = weight
-            .permute((2, 0, 1, 3, 4))?
-            .reshape((t, outputs, inputs * h * w))?;
+        let shape = (t, outputs, inputs * h * w);
+        // Views of one number that only stand in for a weight are not written out.
+        let mut weight = if weight.stride().iter().all(|stride| *stride == 0) {
+            return Ok(Self {
+                weight: weight.flatten_all()?.get(0)?.broadcast_as(shape)?,
+                bias,
+                config,
+                channels: (inputs, outputs),
+            });
+        } else {
+            weight.permute((2, 0, 1, 3, 4))?.reshape(shape)?
+        };
         let mut bias = bias;
         if weight.device().is_cpu() {
             // Narrow formats save nothing on the CPU, where the work is done in f32 anyway.

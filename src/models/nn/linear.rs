@@ -1,31 +1,45 @@
+use std::sync::Arc;
+
+use candle_core::quantized::QTensor;
 use candle_core::{
     CpuStorage, CustomOp2, CustomOp3, DType, Layout, Module as _, Result, Shape, Tensor, bail,
 };
-use candle_nn::VarBuilder;
 use rayon::prelude::*;
 
 use super::{Activation, activate, cpu, on_cpu_f32};
+use crate::models::weights::{Matrix, Params};
 
 /// `y = x W^T + b` over the last axis. On the CPU the bias and an activation ride along with the
 /// matrix product.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    /// `(outputs, inputs)`, or its transpose.
-    weight: Tensor,
-    transposed: bool,
+    weight: Weight,
     bias: Option<Tensor>,
 }
 
+#[derive(Clone, Debug)]
+enum Weight {
+    /// `(outputs, inputs)`.
+    Plain(Tensor),
+    /// `(inputs, outputs)`, for the CPU.
+    Transposed(Tensor),
+    /// `(outputs, inputs)`, quantised, and the format that products are to be made in. The weight
+    /// is turned into that anew for every product: it costs little beside one of many rows, and the
+    /// result is that of the plain weight, where a product of quantised numbers would round the
+    /// activations too.
+    Blocks(Arc<QTensor>, DType),
+}
+
 /// A layer with weight `(outputs, inputs)` and bias `(outputs,)`, named as in PyTorch.
-pub fn linear(inputs: usize, outputs: usize, vb: VarBuilder<'_>) -> Result<Linear> {
-    let weight = vb.get((outputs, inputs), "weight")?;
-    let bias = vb.get(outputs, "bias")?;
-    Linear::new(weight, Some(bias))
+pub fn linear(inputs: usize, outputs: usize, params: Params) -> Result<Linear> {
+    let weight = params.matrix((outputs, inputs), "weight")?;
+    Linear::from_matrix(weight, Some(params.get(outputs, "bias")?), params.dtype())
 }
 
 /// A layer with weight `(outputs, inputs)` alone.
-pub fn linear_no_bias(inputs: usize, outputs: usize, vb: VarBuilder<'_>) -> Result<Linear> {
-    Linear::new(vb.get((outputs, inputs), "weight")?, None)
+pub fn linear_no_bias(inputs: usize, outputs: usize, params: Params) -> Result<Linear> {
+    let weight = params.matrix((outputs, inputs), "weight")?;
+    Linear::from_matrix(weight, None, params.dtype())
 }
 
 impl Linear {
@@ -34,22 +48,30 @@ impl Linear {
         // The CPU's matrix product copies the weight on every call unless its outputs lie next to
         // each other: a fifth to a half of the time where there are few rows. Views that only
         // stand in for a weight are left alone.
-        let transposed = on_cpu_f32(&weight) && weight.is_contiguous();
-        let weight = if transposed {
-            weight.t()?.contiguous()?
+        let weight = if on_cpu_f32(&weight) && weight.is_contiguous() {
+            Weight::Transposed(weight.t()?.contiguous()?)
         } else {
-            weight
+            Weight::Plain(weight)
         };
-        Ok(Self {
-            weight,
-            transposed,
-            bias,
-        })
+        Ok(Self { weight, bias })
     }
 
-    /// The number format of the weight.
+    fn from_matrix(weight: Matrix, bias: Option<Tensor>, dtype: DType) -> Result<Self> {
+        match weight {
+            Matrix::Plain(weight) => Self::new(weight, bias),
+            Matrix::Blocks(blocks) => Ok(Self {
+                weight: Weight::Blocks(blocks, dtype),
+                bias,
+            }),
+        }
+    }
+
+    /// The number format that products are made in.
     pub fn dtype(&self) -> DType {
-        self.weight.dtype()
+        match &self.weight {
+            Weight::Plain(weight) | Weight::Transposed(weight) => weight.dtype(),
+            Weight::Blocks(_, dtype) => *dtype,
+        }
     }
 
     /// Maps `(..., inputs)` to `(..., outputs)`.
@@ -63,14 +85,18 @@ impl Linear {
     }
 
     fn run(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
-        if self.transposed {
-            let x = x.contiguous()?;
-            return match &self.bias {
-                Some(bias) => x.apply_op3_no_bwd(&self.weight, bias, &Fused { activation }),
-                None => x.apply_op2_no_bwd(&self.weight, &Fused { activation }),
-            };
-        }
-        let y = candle_nn::Linear::new(self.weight.clone(), self.bias.clone()).forward(x)?;
+        let weight = match &self.weight {
+            Weight::Transposed(weight) => {
+                let x = x.contiguous()?;
+                return match &self.bias {
+                    Some(bias) => x.apply_op3_no_bwd(weight, bias, &Fused { activation }),
+                    None => x.apply_op2_no_bwd(weight, &Fused { activation }),
+                };
+            }
+            Weight::Plain(weight) => weight.clone(),
+            Weight::Blocks(blocks, dtype) => blocks.dequantize(x.device())?.to_dtype(*dtype)?,
+        };
+        let y = candle_nn::Linear::new(weight, self.bias.clone()).forward(x)?;
         match activation {
             Some(activation) => activate(&y, activation),
             None => Ok(y),

@@ -1,8 +1,8 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
-use candle_nn::VarBuilder;
 use rayon::prelude::*;
 
 use super::{Activation, activate, cpu, on_cpu_f32};
+use crate::models::weights::Params;
 
 /// RMS norm over the last axis with a weight (Zhang and Sennrich, arXiv 1910.07467):
 /// `x / sqrt(mean(x^2) + eps) * w`, worked out in f32.
@@ -14,9 +14,9 @@ pub struct RmsNorm {
 
 impl RmsNorm {
     /// Weight `(dim,)`, named as in PyTorch.
-    pub fn new(dim: usize, eps: f64, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(dim: usize, eps: f64, params: Params) -> Result<Self> {
         Ok(Self {
-            weight: vb.get(dim, "weight")?,
+            weight: params.get(dim, "weight")?,
             eps,
         })
     }
@@ -37,11 +37,11 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     /// Weight and bias `(dim,)`, named as in PyTorch, read as f32 whatever the builder's format.
-    pub fn new(dim: usize, eps: f64, vb: VarBuilder<'_>) -> Result<Self> {
-        let vb = vb.to_dtype(DType::F32);
+    pub fn new(dim: usize, eps: f64, params: Params) -> Result<Self> {
+        let params = params.to_dtype(DType::F32);
         Ok(Self {
-            weight: vb.get(dim, "weight")?,
-            bias: vb.get(dim, "bias")?,
+            weight: params.get(dim, "weight")?,
+            bias: params.get(dim, "bias")?,
             eps,
         })
     }
@@ -217,11 +217,11 @@ pub struct ChannelRmsNorm {
 impl ChannelRmsNorm {
     /// `gamma` is stored with `axes` axes of length one after the channels: 3 for video, 2 for
     /// single frames.
-    pub fn new(channels: usize, axes: usize, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(channels: usize, axes: usize, params: Params) -> Result<Self> {
         let mut shape = vec![channels];
         shape.resize(1 + axes, 1);
         Ok(Self {
-            gamma: vb.get(shape, "gamma")?.flatten_all()?,
+            gamma: params.get(shape, "gamma")?.flatten_all()?,
         })
     }
 

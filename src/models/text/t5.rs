@@ -1,8 +1,9 @@
 use candle_core::{D, DType, Device, Module as _, Result, Tensor, bail};
-use candle_nn::{Embedding, VarBuilder};
+use candle_nn::Embedding;
 
 use super::T5Config;
 use crate::models::nn::{Activation, Linear, RmsNorm, linear_no_bias};
+use crate::models::weights::Params;
 
 /// Self-attention with a learned bias for relative positions and without scaling of the scores
 /// (`T5Attention` and `UMT5Attention` in transformers; Raffel et al., arXiv 1910.10683; Chung et
@@ -19,16 +20,16 @@ struct SelfAttention {
 }
 
 impl SelfAttention {
-    fn new(config: &T5Config, positions: bool, vb: VarBuilder<'_>) -> Result<Self> {
+    fn new(config: &T5Config, positions: bool, params: Params) -> Result<Self> {
         let (dim, inner) = (config.d_model, config.num_heads * config.d_kv);
         let buckets = config.relative_attention_num_buckets;
         Ok(Self {
-            query: linear_no_bias(dim, inner, vb.pp("q"))?,
-            key: linear_no_bias(dim, inner, vb.pp("k"))?,
-            value: linear_no_bias(dim, inner, vb.pp("v"))?,
-            output: linear_no_bias(inner, dim, vb.pp("o"))?,
+            query: linear_no_bias(dim, inner, params.pp("q"))?,
+            key: linear_no_bias(dim, inner, params.pp("k"))?,
+            value: linear_no_bias(dim, inner, params.pp("v"))?,
+            output: linear_no_bias(inner, dim, params.pp("o"))?,
             bias: if positions {
-                let table = vb.pp("relative_attention_bias");
+                let table = params.pp("relative_attention_bias");
                 Some(table.get((buckets, config.num_heads), "weight")?)
             } else {
                 None
@@ -90,15 +91,15 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(config: &T5Config, positions: bool, vb: VarBuilder<'_>) -> Result<Self> {
-        let (attend, feed) = (vb.pp("layer").pp("0"), vb.pp("layer").pp("1"));
-        let norm = |vb: VarBuilder<'_>| RmsNorm::new(config.d_model, config.layer_norm_epsilon, vb);
+    fn new(config: &T5Config, positions: bool, params: Params) -> Result<Self> {
+        let (attend, feed) = (params.pp("layer").pp("0"), params.pp("layer").pp("1"));
+        let norm = |params: Params| RmsNorm::new(config.d_model, config.layer_norm_epsilon, params);
         let dense = feed.pp("DenseReluDense");
         // Its sums overflow f16, so transformers keeps this matrix in f32 there.
-        let wide = if vb.dtype() == DType::F16 {
+        let wide = if params.dtype() == DType::F16 {
             DType::F32
         } else {
-            vb.dtype()
+            params.dtype()
         };
         Ok(Self {
             attention_norm: norm(attend.pp("layer_norm"))?,
@@ -151,10 +152,10 @@ impl T5 {
             || ["lm_head.weight", "encoder.embed_tokens.weight"].contains(&name)
     }
 
-    pub(in crate::models) fn new(config: &T5Config, vb: VarBuilder<'_>) -> Result<Self> {
-        let encoder = vb.pp("encoder");
-        let table = if vb.contains_tensor("shared.weight") {
-            vb.pp("shared")
+    pub(in crate::models) fn new(config: &T5Config, params: Params) -> Result<Self> {
+        let encoder = params.pp("encoder");
+        let table = if params.contains("shared.weight") {
+            params.pp("shared")
         } else {
             encoder.pp("embed_tokens")
         };
@@ -175,7 +176,7 @@ impl T5 {
             )?,
             buckets: config.relative_attention_num_buckets,
             max_distance: config.relative_attention_max_distance,
-            device: vb.device().clone(),
+            device: params.device().clone(),
         })
     }
 

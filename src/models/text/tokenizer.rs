@@ -13,27 +13,26 @@ pub(in crate::models) struct PromptTokenizer {
 }
 
 impl PromptTokenizer {
-    /// Reads `<folder>/tokenizer.json`. Prompts are cut to `text_tokens` tokens, the end mark
-    /// included; tokens from `vocabulary` on are refused.
+    /// Reads a tokenizer.json. Prompts are cut to `text_tokens` tokens, the end mark included; tokens
+    /// from `vocabulary` on are refused.
     pub(in crate::models) fn read(
-        folder: &Path,
+        path: &Path,
         text_tokens: usize,
         vocabulary: usize,
     ) -> Result<Self, ModelError> {
-        let path = folder.join("tokenizer.json");
         let fault = |reason: String| ModelError::Tokenizer {
-            path: path.clone(),
+            path: path.to_owned(),
             reason,
         };
         if !path.is_file() {
             return Err(ModelError::Missing {
                 what: "the tokenizer".into(),
-                path,
+                path: path.to_owned(),
                 hint: "copy tokenizer.json from the model's source".into(),
             });
         }
-        let bytes = std::fs::read(&path).map_err(|source| ModelError::Io {
-            path: path.clone(),
+        let bytes = std::fs::read(path).map_err(|source| ModelError::Io {
+            path: path.to_owned(),
             source,
         })?;
         let mut inner = Tokenizer::from_bytes(bytes).map_err(|e| fault(e.to_string()))?;
@@ -48,7 +47,7 @@ impl PromptTokenizer {
         inner.with_padding(None);
         Ok(Self {
             inner,
-            path,
+            path: path.to_owned(),
             vocabulary,
         })
     }

@@ -1,9 +1,9 @@
 use candle_core::{DType, Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::TransformerConfig;
 use crate::models::dit::Attention;
 use crate::models::nn::{Activation, LayerNorm, Linear, Rope3d, gated_add, linear, modulated};
+use crate::models::weights::Params;
 
 /// One transformer block (`WanTransformerBlock` in diffusers): self-attention, cross-attention to
 /// the text and a feed-forward layer, the first and the last gated by the timestep.
@@ -19,23 +19,23 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn new(config: &TransformerConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(config: &TransformerConfig, params: Params) -> Result<Self> {
         let dim = config.inner_dim();
         let cross_norm = if config.cross_attn_norm {
-            Some(LayerNorm::new(dim, config.eps, vb.pp("norm2"))?)
+            Some(LayerNorm::new(dim, config.eps, params.pp("norm2"))?)
         } else {
             None
         };
         let heads = config.num_attention_heads;
-        let attention = |name: &str| Attention::new(dim, heads, config.eps, vb.pp(name));
-        let ffn = vb.pp("ffn").pp("net");
+        let attention = |name: &str| Attention::new(dim, heads, config.eps, params.pp(name));
+        let ffn = params.pp("ffn").pp("net");
         Ok(Self {
             self_attention: attention("attn1")?,
             cross_attention: attention("attn2")?,
             cross_norm,
             widen: linear(dim, config.ffn_dim, ffn.pp("0").pp("proj"))?,
             narrow: linear(config.ffn_dim, dim, ffn.pp("2"))?,
-            scale_shift_table: vb
+            scale_shift_table: params
                 .to_dtype(DType::F32)
                 .get((1, 6, dim), "scale_shift_table")?,
             eps: config.eps,

@@ -1,8 +1,8 @@
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::TransformerConfig;
 use crate::models::nn::{Activation, Linear, activate, linear, sinusoid};
+use crate::models::weights::Params;
 
 /// Turns timestep and text into what the blocks are conditioned on (`WanTimeTextImageEmbedding`
 /// in diffusers, without the image part).
@@ -18,19 +18,19 @@ pub(super) struct ConditionEmbedder {
 }
 
 impl ConditionEmbedder {
-    pub(super) fn new(config: &TransformerConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(config: &TransformerConfig, params: Params) -> Result<Self> {
         let dim = config.inner_dim();
         // diffusers keeps the time embedder in f32 whatever the format of the rest.
-        let time = vb.pp("time_embedder").to_dtype(DType::F32);
-        let text = vb.pp("text_embedder");
+        let time = params.pp("time_embedder").to_dtype(DType::F32);
+        let text = params.pp("text_embedder");
         Ok(Self {
             time_in: linear(config.freq_dim, dim, time.pp("linear_1"))?,
             time_out: linear(dim, dim, time.pp("linear_2"))?,
-            time_proj: linear(dim, 6 * dim, vb.pp("time_proj"))?,
+            time_proj: linear(dim, 6 * dim, params.pp("time_proj"))?,
             text_in: linear(config.text_dim, dim, text.pp("linear_1"))?,
             text_out: linear(dim, dim, text.pp("linear_2"))?,
             freq_dim: config.freq_dim,
-            dtype: vb.dtype(),
+            dtype: params.dtype(),
         })
     }
 

@@ -1,16 +1,22 @@
-//! WAN 2.1 text-to-video: transformer, VAE and text encoder as diffusers and transformers lay them
-//! out, and what the family can do.
+//! WAN 2.1 text-to-video: transformer, VAE and text encoder, where their files are and what they
+//! are called, and what the family can do.
 
 mod block;
+mod check;
 mod config;
 mod cost;
 mod embed;
+mod files;
+mod native;
 mod size;
 mod text;
 mod transformer;
 mod vae;
 
+pub(super) use check::check;
 pub use config::{TransformerConfig, VaeConfig};
+pub(super) use files::{has_text, has_vae, tokenizer, vae_weights};
+pub use files::{transformer_hash, transformer_parameters, vae_parameters};
 pub use size::{check_size, latent_shape};
 pub use text::TextEncoder;
 

@@ -2,15 +2,14 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor, bail};
-use candle_nn::VarBuilder;
 
 use super::TransformerConfig;
 use super::block::Block;
 use super::embed::ConditionEmbedder;
+use super::files;
 use crate::models::ModelError;
-use crate::models::loader::{self, DIFFUSERS_STEM};
 use crate::models::nn::{Linear, Rope3d, linear, modulated};
-use crate::models::weights::Weights;
+use crate::models::weights::Params;
 use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
 
 /// Base of the rotary frequencies (`WanRotaryPosEmbed` in diffusers).
@@ -37,49 +36,46 @@ pub struct WanTransformer {
 }
 
 impl WanTransformer {
-    /// Loads `<dir>/transformer` of a model folder in diffusers' layout.
-    pub fn load(dir: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
-        let config = Self::read_config(dir)?;
-        let weights = Weights::open(&loader::component(dir, "transformer")?, DIFFUSERS_STEM)?;
-        weights.build(dtype, device, |_| false, |vb| Self::new(&config, vb))
+    /// Loads the transformer of a model: a folder in diffusers' layout or the authors', or a single
+    /// safetensors or GGUF file.
+    pub fn load(model: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+        let (config, weights) = files::transformer(model)?;
+        let construct = |params| Self::new(&config, params);
+        weights.build(dtype, device, |_| false, construct)
     }
 
-    /// Reads and checks `<dir>/transformer/config.json` alone.
-    pub fn read_config(dir: &Path) -> Result<TransformerConfig, ModelError> {
-        let config: TransformerConfig = loader::read_config(dir, "transformer")?;
-        match config.fault() {
-            None => Ok(config),
-            Some(reason) => Err(ModelError::Config {
-                path: dir.join("transformer").join("config.json"),
-                reason,
-                hint: "use a WAN 2.1 text-to-video model in diffusers' layout".into(),
-            }),
-        }
+    /// Reads and checks the transformer's config alone; of a file without one, its header.
+    pub fn read_config(model: &Path) -> Result<TransformerConfig, ModelError> {
+        files::transformer_config(model)
     }
 
     /// Builds the network from tensors named as in diffusers.
-    pub fn new(config: &TransformerConfig, vb: VarBuilder<'_>) -> candle_core::Result<Self> {
+    pub fn new(config: &TransformerConfig, params: Params) -> candle_core::Result<Self> {
         let dim = config.inner_dim();
         let [t, h, w] = config.patch_size;
-        let patch = vb.pp("patch_embedding");
+        let patch = params.pp("patch_embedding");
         // A convolution whose stride is its kernel is a matrix product over patches.
         let weight = patch
             .get((dim, config.in_channels, t, h, w), "weight")?
             .reshape((dim, config.in_channels * t * h * w))?;
-        let blocks = vb.pp("blocks");
+        let blocks = params.pp("blocks");
         Ok(Self {
             config: config.clone(),
             patch: Linear::new(weight, Some(patch.get(dim, "bias")?))?,
-            condition: ConditionEmbedder::new(config, vb.pp("condition_embedder"))?,
+            condition: ConditionEmbedder::new(config, params.pp("condition_embedder"))?,
             blocks: (0..config.num_layers)
                 .map(|layer| Block::new(config, blocks.pp(layer)))
                 .collect::<candle_core::Result<_>>()?,
-            output: linear(dim, config.output_channels() * t * h * w, vb.pp("proj_out"))?,
-            scale_shift_table: vb
+            output: linear(
+                dim,
+                config.output_channels() * t * h * w,
+                params.pp("proj_out"),
+            )?,
+            scale_shift_table: params
                 .to_dtype(DType::F32)
                 .get((1, 2, dim), "scale_shift_table")?,
-            device: vb.device().clone(),
-            dtype: vb.dtype(),
+            device: params.device().clone(),
+            dtype: params.dtype(),
             rope: Mutex::new(None),
         })
     }

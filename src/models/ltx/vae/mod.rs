@@ -16,11 +16,9 @@ use candle_core::{DType, Device, Tensor};
 pub use self::config::VaeConfig;
 use self::decoder::Decoder;
 use self::encoder::Encoder;
-use super::names::{UNUSED_STATISTICS, VAE};
-use super::native;
+use super::files;
 use crate::models::ModelError;
-use crate::models::loader::{self, DIFFUSERS_STEM};
-use crate::models::weights::{Params, Weights};
+use crate::models::weights::Params;
 use crate::sampler::{Cancel, initial_noise};
 
 /// How a decoder that takes the last step of denoising is used; others ignore it.
@@ -61,54 +59,17 @@ pub struct LtxVae {
 }
 
 impl LtxVae {
-    /// Loads `<dir>/vae` of a model folder in diffusers' layout.
-    pub fn load(dir: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
-        let config = Self::read_config(dir)?;
-        let weights = Weights::open(&loader::component(dir, "vae")?, DIFFUSERS_STEM)?;
-        weights.build(
-            dtype,
-            device,
-            |_| false,
-            |params| Self::new(&config, params),
-        )
+    /// Loads the VAE of a model: of a folder in diffusers' layout, or of a file or folder as its
+    /// authors publish it, where it may lie in the transformer's file.
+    pub fn load(model: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+        let (config, weights) = files::vae(model)?;
+        let construct = |params| Self::new(&config, params);
+        weights.build(dtype, device, |_| false, construct)
     }
 
-    /// Loads the VAE from one file of the model's authors, which may hold the transformer too.
-    /// [`native_config`](Self::native_config) tells the config of a published file.
-    pub fn load_file(
-        path: &Path,
-        config: &VaeConfig,
-        device: &Device,
-        dtype: DType,
-    ) -> Result<Self, ModelError> {
-        if let Some(reason) = config.fault() {
-            return Err(native::unusable(path, reason));
-        }
-        let weights = Weights::open_file(path)?.renamed(|name| VAE.ours(name));
-        weights.build(
-            dtype,
-            device,
-            |name| name.starts_with(UNUSED_STATISTICS),
-            |params| Self::new(config, params),
-        )
-    }
-
-    /// The config of the VAE in a file of the model's authors, told by the shapes in it.
-    pub fn native_config(path: &Path) -> Result<VaeConfig, ModelError> {
-        native::vae_config(path)
-    }
-
-    /// Reads and checks `<dir>/vae/config.json` alone.
-    pub fn read_config(dir: &Path) -> Result<VaeConfig, ModelError> {
-        let config: VaeConfig = loader::read_config(dir, "vae")?;
-        match config.fault() {
-            None => Ok(config),
-            Some(reason) => Err(ModelError::Config {
-                path: dir.join("vae").join("config.json"),
-                reason,
-                hint: "use the VAE of LTX-Video 0.9.5, 0.9.6 or 0.9.7 in diffusers' layout".into(),
-            }),
-        }
+    /// Reads and checks the VAE's config alone; of a file without one, its header.
+    pub fn read_config(model: &Path) -> Result<VaeConfig, ModelError> {
+        files::vae_config(model)
     }
 
     /// Builds the network from tensors named as in diffusers.

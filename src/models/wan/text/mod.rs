@@ -2,15 +2,14 @@
 
 mod prompt;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::TextConfig;
+use super::{TextConfig, files};
 use crate::models::ModelError;
-use crate::models::loader::{self, TRANSFORMERS_STEM};
 use crate::models::text::{PromptTokenizer, T5};
-use crate::models::weights::Weights;
+use crate::models::weights::Params;
 
 /// UMT5 and its tokenizer, used as WanPipeline in diffusers does.
 #[derive(Debug)]
@@ -22,19 +21,19 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// Loads `<dir>/text_encoder` and `<dir>/tokenizer/tokenizer.json` of a model folder in
-    /// diffusers' layout. Prompts are cut to `text_tokens` tokens.
+    /// Loads the text encoder and the tokenizer of a model: of a folder in diffusers' layout, or
+    /// of the authors' files. Prompts are cut to `text_tokens` tokens.
     pub fn load(
-        dir: &Path,
+        model: &Path,
         text_tokens: usize,
         device: &Device,
         dtype: DType,
     ) -> Result<Self, ModelError> {
-        let config = Self::read_config(dir)?;
-        let folder = loader::component(dir, "tokenizer")?;
-        let tokenizer = PromptTokenizer::read(&folder, text_tokens, config.vocab_size)?;
-        let weights = Weights::open(&loader::component(dir, "text_encoder")?, TRANSFORMERS_STEM)?;
-        let model = weights.build(dtype, device, T5::spare, |vb| T5::new(&config, vb))?;
+        let (config, weights) = files::text(model)?;
+        let path = files::tokenizer(model);
+        let tokenizer = PromptTokenizer::read(&path, text_tokens, config.vocab_size)?;
+        let construct = |params| T5::new(&config, params);
+        let model = weights.build(dtype, device, Self::is_spare, construct)?;
         Ok(Self {
             model,
             tokenizer,
@@ -43,17 +42,25 @@ impl TextEncoder {
         })
     }
 
-    /// Reads and checks `<dir>/text_encoder/config.json` alone.
-    pub fn read_config(dir: &Path) -> Result<TextConfig, ModelError> {
-        let config: TextConfig = loader::read_config(dir, "text_encoder")?;
-        match config.fault("umt5") {
-            None => Ok(config),
-            Some(reason) => Err(ModelError::Config {
-                path: dir.join("text_encoder").join("config.json"),
-                reason,
-                hint: "use the UMT5 text encoder of a WAN 2.1 model".into(),
-            }),
-        }
+    /// Whether the files may hold `name` though the encoder does not ask for it.
+    pub(super) fn is_spare(name: &str) -> bool {
+        T5::spare(name)
+    }
+
+    /// Asks `params` for all that the network needs.
+    pub(super) fn construct(config: &TextConfig, params: Params) -> candle_core::Result<()> {
+        T5::new(config, params).map(drop)
+    }
+
+    /// The file of the model's tokenizer, if it can be read.
+    pub(super) fn check_tokenizer(model: &Path) -> Result<PathBuf, ModelError> {
+        let path = files::tokenizer(model);
+        PromptTokenizer::read(&path, 1, usize::MAX).map(|_| path)
+    }
+
+    /// Reads and checks the text encoder's config alone; of a file without one, its header.
+    pub fn read_config(model: &Path) -> Result<TextConfig, ModelError> {
+        files::text_config(model)
     }
 
     /// The encoder's config.

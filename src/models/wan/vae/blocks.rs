@@ -1,8 +1,8 @@
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::cache::{Cache, continued};
 use crate::models::nn::{Activation, ChannelRmsNorm, Conv3d, Conv3dConfig, attention};
+use crate::models::weights::Params;
 
 /// Two convolutions around a shortcut (`WanResidualBlock` in diffusers).
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Residual {
 }
 
 impl Residual {
-    pub(super) fn new(inputs: usize, outputs: usize, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(inputs: usize, outputs: usize, params: Params) -> Result<Self> {
         let shortcut = if inputs == outputs {
             None
         } else {
@@ -23,14 +23,14 @@ impl Residual {
                 inputs,
                 outputs,
                 Conv3dConfig::POINT,
-                vb.pp("conv_shortcut"),
+                params.pp("conv_shortcut"),
             )?)
         };
         Ok(Self {
-            norm1: ChannelRmsNorm::new(inputs, 3, vb.pp("norm1"))?,
-            conv1: Conv3d::new(inputs, outputs, Conv3dConfig::CAUSAL_3, vb.pp("conv1"))?,
-            norm2: ChannelRmsNorm::new(outputs, 3, vb.pp("norm2"))?,
-            conv2: Conv3d::new(outputs, outputs, Conv3dConfig::CAUSAL_3, vb.pp("conv2"))?,
+            norm1: ChannelRmsNorm::new(inputs, 3, params.pp("norm1"))?,
+            conv1: Conv3d::new(inputs, outputs, Conv3dConfig::CAUSAL_3, params.pp("conv1"))?,
+            norm2: ChannelRmsNorm::new(outputs, 3, params.pp("norm2"))?,
+            conv2: Conv3d::new(outputs, outputs, Conv3dConfig::CAUSAL_3, params.pp("conv2"))?,
             shortcut,
         })
     }
@@ -56,11 +56,11 @@ pub(super) struct FrameAttention {
 }
 
 impl FrameAttention {
-    pub(super) fn new(dim: usize, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(dim: usize, params: Params) -> Result<Self> {
         Ok(Self {
-            norm: ChannelRmsNorm::new(dim, 2, vb.pp("norm"))?,
-            to_qkv: Conv3d::new_2d(dim, 3 * dim, Conv3dConfig::POINT, vb.pp("to_qkv"))?,
-            proj: Conv3d::new_2d(dim, dim, Conv3dConfig::POINT, vb.pp("proj"))?,
+            norm: ChannelRmsNorm::new(dim, 2, params.pp("norm"))?,
+            to_qkv: Conv3d::new_2d(dim, 3 * dim, Conv3dConfig::POINT, params.pp("to_qkv"))?,
+            proj: Conv3d::new_2d(dim, dim, Conv3dConfig::POINT, params.pp("proj"))?,
         })
     }
 
@@ -90,11 +90,11 @@ pub(super) struct Middle {
 }
 
 impl Middle {
-    pub(super) fn new(dim: usize, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(dim: usize, params: Params) -> Result<Self> {
         Ok(Self {
-            before: Residual::new(dim, dim, vb.pp("resnets").pp("0"))?,
-            attention: FrameAttention::new(dim, vb.pp("attentions").pp("0"))?,
-            after: Residual::new(dim, dim, vb.pp("resnets").pp("1"))?,
+            before: Residual::new(dim, dim, params.pp("resnets").pp("0"))?,
+            attention: FrameAttention::new(dim, params.pp("attentions").pp("0"))?,
+            after: Residual::new(dim, dim, params.pp("resnets").pp("1"))?,
         })
     }
 
@@ -121,9 +121,9 @@ const TIME_3: Conv3dConfig = Conv3dConfig {
 };
 
 impl Upsample {
-    pub(super) fn new(dim: usize, time: bool, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(dim: usize, time: bool, params: Params) -> Result<Self> {
         let time_conv = if time {
-            Some(Conv3d::new(dim, 2 * dim, TIME_3, vb.pp("time_conv"))?)
+            Some(Conv3d::new(dim, 2 * dim, TIME_3, params.pp("time_conv"))?)
         } else {
             None
         };
@@ -131,7 +131,7 @@ impl Upsample {
             dim,
             dim / 2,
             Conv3dConfig::FRAME_3,
-            vb.pp("resample").pp("1"),
+            params.pp("resample").pp("1"),
         )?;
         Ok(Self { conv, time_conv })
     }
@@ -181,7 +181,7 @@ pub(super) struct Downsample {
 }
 
 impl Downsample {
-    pub(super) fn new(dim: usize, time: bool, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(dim: usize, time: bool, params: Params) -> Result<Self> {
         let frame = Conv3dConfig {
             kernel: [1, 3, 3],
             stride: [1, 2, 2],
@@ -195,11 +195,11 @@ impl Downsample {
             border: [0, 0],
         };
         let time_conv = if time {
-            Some(Conv3d::new(dim, dim, pace, vb.pp("time_conv"))?)
+            Some(Conv3d::new(dim, dim, pace, params.pp("time_conv"))?)
         } else {
             None
         };
-        let conv = Conv3d::new_2d(dim, dim, frame, vb.pp("resample").pp("1"))?;
+        let conv = Conv3d::new_2d(dim, dim, frame, params.pp("resample").pp("1"))?;
         Ok(Self { conv, time_conv })
     }
 

@@ -1,10 +1,10 @@
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::blocks::{Middle, Residual, Upsample};
 use super::cache::Cache;
 use crate::models::nn::{Activation, ChannelRmsNorm, Conv3d, Conv3dConfig};
 use crate::models::wan::VaeConfig;
+use crate::models::weights::Params;
 
 /// One level on the way up (`WanUpBlock` in diffusers).
 #[derive(Clone, Debug)]
@@ -24,23 +24,27 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(config: &VaeConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(config: &VaeConfig, params: Params) -> Result<Self> {
         let base = config.decoder_base_dim.unwrap_or(config.base_dim);
         let top = config.dim_mult.last().map_or(base, |mult| base * mult);
         let mut dim = top;
         let mut levels = Vec::with_capacity(config.dim_mult.len());
         for (index, mult) in config.dim_mult.iter().rev().enumerate() {
-            let vb = vb.pp("up_blocks").pp(index);
+            let params = params.pp("up_blocks").pp(index);
             let outputs = base * mult;
             let mut residuals = Vec::with_capacity(config.num_res_blocks + 1);
             for block in 0..=config.num_res_blocks {
-                residuals.push(Residual::new(dim, outputs, vb.pp("resnets").pp(block))?);
+                residuals.push(Residual::new(dim, outputs, params.pp("resnets").pp(block))?);
                 dim = outputs;
             }
             // The steps up mirror the encoder's steps down.
             let time = config.temperal_downsample.iter().rev().nth(index);
             let upsample = match time {
-                Some(&time) => Some(Upsample::new(outputs, time, vb.pp("upsamplers").pp("0"))?),
+                Some(&time) => Some(Upsample::new(
+                    outputs,
+                    time,
+                    params.pp("upsamplers").pp("0"),
+                )?),
                 None => None,
             };
             if upsample.is_some() {
@@ -52,15 +56,20 @@ impl Decoder {
             });
         }
         Ok(Self {
-            conv_in: Conv3d::new(config.z_dim, top, Conv3dConfig::CAUSAL_3, vb.pp("conv_in"))?,
-            middle: Middle::new(top, vb.pp("mid_block"))?,
+            conv_in: Conv3d::new(
+                config.z_dim,
+                top,
+                Conv3dConfig::CAUSAL_3,
+                params.pp("conv_in"),
+            )?,
+            middle: Middle::new(top, params.pp("mid_block"))?,
             levels,
-            norm_out: ChannelRmsNorm::new(dim, 3, vb.pp("norm_out"))?,
+            norm_out: ChannelRmsNorm::new(dim, 3, params.pp("norm_out"))?,
             conv_out: Conv3d::new(
                 dim,
                 config.out_channels,
                 Conv3dConfig::CAUSAL_3,
-                vb.pp("conv_out"),
+                params.pp("conv_out"),
             )?,
         })
     }

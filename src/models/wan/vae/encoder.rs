@@ -1,10 +1,10 @@
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::blocks::{Downsample, FrameAttention, Middle, Residual};
 use super::cache::Cache;
 use crate::models::nn::{Activation, ChannelRmsNorm, Conv3d, Conv3dConfig};
 use crate::models::wan::VaeConfig;
+use crate::models::weights::Params;
 
 /// One layer on the way down.
 #[derive(Clone, Debug)]
@@ -25,15 +25,15 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(config: &VaeConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(config: &VaeConfig, params: Params) -> Result<Self> {
         let mut dim = config.base_dim;
         let conv_in = Conv3d::new(
             config.in_channels,
             dim,
             Conv3dConfig::CAUSAL_3,
-            vb.pp("conv_in"),
+            params.pp("conv_in"),
         )?;
-        let down = vb.pp("down_blocks");
+        let down = params.pp("down_blocks");
         let mut layers: Vec<Layer> = Vec::new();
         let mut scale = 1.0;
         for (level, mult) in config.dim_mult.iter().enumerate() {
@@ -64,13 +64,13 @@ impl Encoder {
         Ok(Self {
             conv_in,
             layers,
-            middle: Middle::new(dim, vb.pp("mid_block"))?,
-            norm_out: ChannelRmsNorm::new(dim, 3, vb.pp("norm_out"))?,
+            middle: Middle::new(dim, params.pp("mid_block"))?,
+            norm_out: ChannelRmsNorm::new(dim, 3, params.pp("norm_out"))?,
             conv_out: Conv3d::new(
                 dim,
                 2 * config.z_dim,
                 Conv3dConfig::CAUSAL_3,
-                vb.pp("conv_out"),
+                params.pp("conv_out"),
             )?,
         })
     }

@@ -9,16 +9,14 @@ mod encoder;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 
 use self::cache::Cache;
 use self::decoder::Decoder;
 use self::encoder::Encoder;
-use super::VaeConfig;
+use super::{VaeConfig, files};
 use crate::models::ModelError;
-use crate::models::loader::{self, DIFFUSERS_STEM};
 use crate::models::nn::{Conv3d, Conv3dConfig};
-use crate::models::weights::Weights;
+use crate::models::weights::Params;
 use crate::sampler::Cancel;
 
 /// Latent frames that [`WanVae::decode`] decodes at a time.
@@ -40,44 +38,36 @@ pub struct WanVae {
 }
 
 impl WanVae {
-    /// Loads `<dir>/vae` of a model folder in diffusers' layout.
-    pub fn load(dir: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
-        let config = Self::read_config(dir)?;
-        let weights = Weights::open(&loader::component(dir, "vae")?, DIFFUSERS_STEM)?;
-        weights.build(dtype, device, |_| false, |vb| Self::new(&config, vb))
+    /// Loads the VAE of a model: of a folder in diffusers' layout, or of the authors' file.
+    pub fn load(model: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+        let (config, weights) = files::vae(model)?;
+        let construct = |params| Self::new(&config, params);
+        weights.build(dtype, device, |_| false, construct)
     }
 
-    /// Reads and checks `<dir>/vae/config.json` alone.
-    pub fn read_config(dir: &Path) -> Result<VaeConfig, ModelError> {
-        let config: VaeConfig = loader::read_config(dir, "vae")?;
-        match config.fault() {
-            None => Ok(config),
-            Some(reason) => Err(ModelError::Config {
-                path: dir.join("vae").join("config.json"),
-                reason,
-                hint: "use the VAE of a WAN 2.1 model in diffusers' layout".into(),
-            }),
-        }
+    /// Reads and checks the VAE's config alone; of a file without one, its header.
+    pub fn read_config(model: &Path) -> Result<VaeConfig, ModelError> {
+        files::vae_config(model)
     }
 
     /// Builds the network from tensors named as in diffusers.
-    pub fn new(config: &VaeConfig, vb: VarBuilder<'_>) -> candle_core::Result<Self> {
+    pub fn new(config: &VaeConfig, params: Params) -> candle_core::Result<Self> {
         let z = config.z_dim;
         let per_channel = |values: &[f64]| {
-            Tensor::new(values, vb.device())?
+            Tensor::new(values, params.device())?
                 .to_dtype(DType::F32)?
                 .reshape((1, z, 1, 1, 1))
         };
         Ok(Self {
             config: config.clone(),
-            encoder: Encoder::new(config, vb.pp("encoder"))?,
-            quant_conv: Conv3d::new(2 * z, 2 * z, Conv3dConfig::POINT, vb.pp("quant_conv"))?,
-            post_quant_conv: Conv3d::new(z, z, Conv3dConfig::POINT, vb.pp("post_quant_conv"))?,
-            decoder: Decoder::new(config, vb.pp("decoder"))?,
+            encoder: Encoder::new(config, params.pp("encoder"))?,
+            quant_conv: Conv3d::new(2 * z, 2 * z, Conv3dConfig::POINT, params.pp("quant_conv"))?,
+            post_quant_conv: Conv3d::new(z, z, Conv3dConfig::POINT, params.pp("post_quant_conv"))?,
+            decoder: Decoder::new(config, params.pp("decoder"))?,
             mean: per_channel(&config.latents_mean)?,
             std: per_channel(&config.latents_std)?,
-            device: vb.device().clone(),
-            dtype: vb.dtype(),
+            device: params.device().clone(),
+            dtype: params.dtype(),
         })
     }
 

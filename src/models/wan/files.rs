@@ -1,0 +1,318 @@
+//! The parts of a WAN model on disk: how they are found, and what their files say of their shape
+//! where no config does.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::native;
+use super::{TextConfig, TransformerConfig, VaeConfig};
+use crate::models::ModelError;
+use crate::models::layout::{self, Part, Place};
+use crate::models::loader::{self, read_json};
+use crate::models::weights::Weights;
+
+const TRANSFORMER: Part = Part {
+    folder: "transformer",
+    stem: "diffusion_pytorch_model",
+    files: &[],
+    names: &native::TRANSFORMER,
+};
+
+const VAE: Part = Part {
+    folder: "vae",
+    stem: "diffusion_pytorch_model",
+    files: &[
+        "Wan2.1_VAE",
+        "wan_2.1_vae",
+        "Wan2_1_VAE_bf16",
+        "Wan2_1_VAE_fp32",
+    ],
+    names: &native::VAE,
+};
+
+const TEXT: Part = Part {
+    folder: "text_encoder",
+    stem: "model",
+    files: &[
+        "models_t5_umt5-xxl-enc-bf16",
+        "umt5_xxl_fp16",
+        "umt5-xxl-enc-bf16",
+        "umt5_xxl",
+    ],
+    names: &native::TEXT,
+};
+
+/// Where a tokenizer may lie beside the parts of a model.
+const TOKENIZERS: [&str; 5] = [
+    "tokenizer/tokenizer.json",
+    "google/umt5-xxl/tokenizer.json",
+    "umt5-xxl/tokenizer.json",
+    "tokenizer.json",
+    "../text_encoders/tokenizer.json",
+];
+
+/// The config of a model's transformer; of its weights no more than the headers are read.
+pub(super) fn transformer_config(model: &Path) -> Result<TransformerConfig, ModelError> {
+    let place = layout::find(model, &TRANSFORMER)?;
+    read_transformer_config(model, &place)
+}
+
+/// A model's transformer: its config and its weights.
+pub(super) fn transformer(model: &Path) -> Result<(TransformerConfig, Weights), ModelError> {
+    let place = layout::find(model, &TRANSFORMER)?;
+    let config = read_transformer_config(model, &place)?;
+    Ok((config, layout::open(&place, &TRANSFORMER)?))
+}
+
+/// The config of a model's VAE.
+pub(super) fn vae_config(model: &Path) -> Result<VaeConfig, ModelError> {
+    read_vae_config(&layout::find(model, &VAE)?)
+}
+
+/// A model's VAE: its config and its weights.
+pub(super) fn vae(model: &Path) -> Result<(VaeConfig, Weights), ModelError> {
+    let place = layout::find(model, &VAE)?;
+    Ok((read_vae_config(&place)?, layout::open(&place, &VAE)?))
+}
+
+/// The config of a model's text encoder.
+pub(super) fn text_config(model: &Path) -> Result<TextConfig, ModelError> {
+    read_text_config(&layout::find(model, &TEXT)?)
+}
+
+/// A model's text encoder: its config and its weights.
+pub(super) fn text(model: &Path) -> Result<(TextConfig, Weights), ModelError> {
+    let place = layout::find(model, &TEXT)?;
+    Ok((read_text_config(&place)?, layout::open(&place, &TEXT)?))
+}
+
+/// The weights of a model's VAE.
+pub(in crate::models) fn vae_weights(model: &Path) -> Result<Weights, ModelError> {
+    layout::open(&layout::find(model, &VAE)?, &VAE)
+}
+
+/// The parameters of a model's transformer, read off the headers of its weight files.
+pub fn transformer_parameters(model: &Path) -> Result<usize, ModelError> {
+    Ok(transformer(model)?.1.parameters())
+}
+
+/// The parameters of a model's VAE, read off the headers of its weight files.
+pub fn vae_parameters(model: &Path) -> Result<usize, ModelError> {
+    Ok(vae(model)?.1.parameters())
+}
+
+/// The SHA-256 of a model's transformer weights, in hexadecimal: of one file, or of the shards one
+/// after the other in the order of their names.
+pub fn transformer_hash(model: &Path) -> Result<String, ModelError> {
+    loader::hash(transformer(model)?.1.files())
+}
+
+/// Whether a model has a VAE of its own.
+pub(in crate::models) fn has_vae(model: &Path) -> bool {
+    layout::find(model, &VAE).is_ok()
+}
+
+/// Whether a model has a text encoder of its own.
+pub(in crate::models) fn has_text(model: &Path) -> bool {
+    layout::find(model, &TEXT).is_ok()
+}
+
+/// The file of a model's tokenizer; where there is none, the place it should be in.
+pub(in crate::models) fn tokenizer(model: &Path) -> PathBuf {
+    let home = layout::home(model);
+    let beside = match layout::find(model, &TEXT) {
+        Ok(Place::Native(file, _)) => file.parent().map(|folder| folder.join("tokenizer.json")),
+        _ => None,
+    };
+    let found = TOKENIZERS.iter().map(|path| home.join(path)).chain(beside);
+    found
+        .into_iter()
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| home.join(TOKENIZERS[0]))
+}
+
+/// The config.json that WAN's authors publish beside their weights.
+#[derive(Deserialize)]
+struct NativeConfig {
+    num_heads: Option<usize>,
+    eps: Option<f64>,
+}
+
+fn read_transformer_config(model: &Path, place: &Place) -> Result<TransformerConfig, ModelError> {
+    let (config, path) = match place {
+        Place::Folder(folder) => {
+            let path = folder.join("config.json");
+            (read_json(&path)?, path)
+        }
+        Place::Native(path, _) => {
+            let weights = layout::open(place, &TRANSFORMER)?;
+            let beside = layout::home(model).join("config.json");
+            let beside: Option<NativeConfig> = match beside.is_file() {
+                true => Some(read_json(&beside)?),
+                false => None,
+            };
+            let config =
+                transformer_of(&weights, beside.as_ref()).map_err(|reason| ModelError::Config {
+                    path: path.clone(),
+                    reason,
+                    hint: TRANSFORMER_HINT.into(),
+                })?;
+            (config, path.clone())
+        }
+    };
+    match config.fault() {
+        None => Ok(config),
+        Some(reason) => Err(ModelError::Config {
+            path,
+            reason,
+            hint: TRANSFORMER_HINT.into(),
+        }),
+    }
+}
+
+const TRANSFORMER_HINT: &str =
+    "use a WAN 2.1 text-to-video model, in diffusers' layout or as its authors publish it";
+
+fn read_vae_config(place: &Place) -> Result<VaeConfig, ModelError> {
+    let (config, path) = match place {
+        Place::Folder(folder) => {
+            let path = folder.join("config.json");
+            (read_json(&path)?, path)
+        }
+        Place::Native(path, _) => (vae_of(&layout::open(place, &VAE)?), path.clone()),
+    };
+    match config.fault() {
+        None => Ok(config),
+        Some(reason) => Err(ModelError::Config {
+            path,
+            reason,
+            hint:
+                "use the VAE of a WAN 2.1 model, in diffusers' layout or as its authors publish it"
+                    .into(),
+        }),
+    }
+}
+
+fn read_text_config(place: &Place) -> Result<TextConfig, ModelError> {
+    let (config, path) = match place {
+        Place::Folder(folder) => {
+            let path = folder.join("config.json");
+            (Ok(read_json::<TextConfig>(&path)?), path)
+        }
+        Place::Native(path, _) => (text_of(&layout::open(place, &TEXT)?), path.clone()),
+    };
+    let fault = match config {
+        Ok(config) => match config.fault("umt5") {
+            None => return Ok(config),
+            Some(reason) => reason,
+        },
+        Err(reason) => reason,
+    };
+    Err(ModelError::Config {
+        path,
+        reason: fault,
+        hint: "use the UMT5 text encoder of a WAN 2.1 model".into(),
+    })
+}
+
+/// The shape `[outputs, inputs, ...]` of a tensor that tells a size, or which one is missing.
+fn sizes(weights: &Weights, name: &str) -> Result<(usize, usize), String> {
+    match weights.shape(name) {
+        Some([outputs, inputs, ..]) => Ok((*outputs, *inputs)),
+        Some(shape) => Err(format!("its tensor for `{name}` has the shape {shape:?}")),
+        None => Err(format!("it holds no tensor for `{name}`")),
+    }
+}
+
+/// How many there are of what is numbered after `prefix`.
+fn count(weights: &Weights, prefix: &str) -> usize {
+    let numbers = weights
+        .names()
+        .filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse().ok());
+    numbers
+        .max()
+        .map_or(0, |last: usize| last.saturating_add(1))
+}
+
+fn transformer_of(
+    weights: &Weights,
+    beside: Option<&NativeConfig>,
+) -> Result<TransformerConfig, String> {
+    if let Some(name) = weights.names().find(|name| native::of_images(name)) {
+        return Err(format!("it is an image-to-video model (it holds `{name}`)"));
+    }
+    let (dim, in_channels) = sizes(weights, "patch_embedding.weight")?;
+    let (_, text_dim) = sizes(weights, "condition_embedder.text_embedder.linear_1.weight")?;
+    let (_, freq_dim) = sizes(weights, "condition_embedder.time_embedder.linear_1.weight")?;
+    let (ffn_dim, _) = sizes(weights, "blocks.0.ffn.net.0.proj.weight")?;
+    let (patches, _) = sizes(weights, "proj_out.weight")?;
+    let patch_size = match weights.shape("patch_embedding.weight") {
+        Some([_, _, t, h, w]) => [*t, *h, *w],
+        shape => return Err(format!("its patch embedding has the shape {shape:?}")),
+    };
+    let heads = beside
+        .and_then(|config| config.num_heads)
+        .unwrap_or(dim / native::HEAD_DIM);
+    if heads == 0 || !dim.is_multiple_of(heads) {
+        return Err(format!(
+            "its width {dim} does not divide into heads of {}, and no config.json beside it says \
+             how many there are",
+            native::HEAD_DIM
+        ));
+    }
+    Ok(TransformerConfig {
+        patch_size,
+        num_attention_heads: heads,
+        attention_head_dim: dim / heads,
+        in_channels,
+        out_channels: patches.checked_div(patch_size.iter().product()),
+        text_dim,
+        freq_dim,
+        ffn_dim,
+        num_layers: count(weights, "blocks."),
+        cross_attn_norm: weights.shape("blocks.0.norm2.weight").is_some(),
+        eps: beside.and_then(|config| config.eps).unwrap_or(1e-6),
+        ..TransformerConfig::default()
+    })
+}
+
+/// What the file cannot say (the mean and deviation of its latents, the levels) is that of WAN 2.1.
+fn vae_of(weights: &Weights) -> VaeConfig {
+    let size = |name: &str| sizes(weights, name).map_or(0, |(outputs, _)| outputs);
+    VaeConfig {
+        base_dim: size("encoder.conv_in.weight"),
+        z_dim: size("post_quant_conv.weight"),
+        ..VaeConfig::default()
+    }
+}
+
+fn text_of(weights: &Weights) -> Result<TextConfig, String> {
+    let attention = "encoder.block.0.layer.0.SelfAttention";
+    let bias = |layer: usize| {
+        format!("encoder.block.{layer}.layer.0.SelfAttention.relative_attention_bias.weight")
+    };
+    let (vocab_size, d_model) = sizes(weights, "shared.weight")?;
+    let (inner, _) = sizes(weights, &format!("{attention}.q.weight"))?;
+    let (buckets, heads) = sizes(weights, &bias(0))?;
+    let (d_ff, _) = sizes(
+        weights,
+        "encoder.block.0.layer.1.DenseReluDense.wi_0.weight",
+    )?;
+    let num_layers = count(weights, "encoder.block.");
+    if num_layers > 1 && weights.shape(&bias(1)).is_none() {
+        return Err(
+            "it is a T5 encoder, whose layers share one table of positions, not UMT5".into(),
+        );
+    }
+    Ok(TextConfig {
+        vocab_size,
+        d_model,
+        d_kv: inner.checked_div(heads).unwrap_or(0),
+        d_ff,
+        num_layers,
+        num_heads: heads,
+        relative_attention_num_buckets: buckets,
+        ..TextConfig::default()
+    })
+}

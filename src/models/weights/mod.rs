@@ -1,0 +1,160 @@
+//! Weight files of every format people have: headers read and checked before a single tensor is
+//! loaded, so that files that do not fit their config are refused at once and in one sentence.
+
+mod build;
+mod gguf;
+mod header;
+mod params;
+mod pickle;
+mod safetensors;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::quantized::ggml_file::qtensor_from_ggml;
+use candle_core::{DType, Device, Tensor};
+use memmap2::Mmap;
+
+pub use header::{Format, Stored, read_header};
+pub use params::{Matrix, Params};
+
+use super::ModelError;
+use super::names::Names;
+
+/// The tensors of one component (one file, or several shards), memory-mapped, under the names that
+/// diffusers and transformers have for them.
+pub(super) struct Weights {
+    /// The file, or the index of sharded weights; errors name it.
+    path: PathBuf,
+    files: Vec<PathBuf>,
+    maps: Vec<Mmap>,
+    entries: BTreeMap<String, Entry>,
+}
+
+/// One tensor and the file that holds it.
+struct Entry {
+    file: usize,
+    /// What the file calls it.
+    name: String,
+    stored: Stored,
+}
+
+impl Weights {
+    /// Opens weight files and checks that each is whole. Errors about all of them name `path`.
+    pub(super) fn open(path: PathBuf, files: Vec<PathBuf>) -> Result<Self, ModelError> {
+        let mut maps = Vec::with_capacity(files.len());
+        let mut entries = BTreeMap::new();
+        for (file, path) in files.iter().enumerate() {
+            let map = map(path)?;
+            let tensors = read_header(&map).map_err(|reason| ModelError::Weights {
+                path: path.clone(),
+                reason,
+            })?;
+            for (name, stored) in tensors {
+                let entry = Entry {
+                    file,
+                    name: name.clone(),
+                    stored,
+                };
+                entries.insert(name, entry);
+            }
+            maps.push(map);
+        }
+        Ok(Self {
+            path,
+            files,
+            maps,
+            entries,
+        })
+    }
+
+    /// The same tensors under our names, where the files use the model's authors'. Tensors that the
+    /// table does not know keep theirs, so that they can be named in an error.
+    pub(super) fn renamed(mut self, names: &Names) -> Self {
+        self.entries = self
+            .entries
+            .into_iter()
+            .filter_map(|(name, entry)| Some((names.ours(&name)?, entry)))
+            .collect();
+        self
+    }
+
+    /// The file, or the index of sharded weights.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The files that hold the tensors, in the order of their names.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The numbers in all tensors.
+    pub(super) fn parameters(&self) -> usize {
+        let numbers = |entry: &Entry| entry.stored.shape.iter().product::<usize>();
+        self.entries.values().map(numbers).sum()
+    }
+
+    /// The names of all tensors, in alphabetical order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor, where there is one of that name.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|e| e.stored.shape.as_slice())
+    }
+
+    /// The values of a tensor as f32 on the CPU; `None` where there is no such tensor.
+    pub(super) fn values(&self, name: &str) -> Result<Option<Vec<f32>>, ModelError> {
+        let Some(entry) = self.entries.get(name) else {
+            return Ok(None);
+        };
+        let tensor = self.tensor(entry, DType::F32, &Device::Cpu)?;
+        Ok(Some(tensor.flatten_all()?.to_vec1::<f32>()?))
+    }
+
+    fn bytes(&self, entry: &Entry) -> &[u8] {
+        // Headers are refused where a range leaves its file.
+        &self.maps[entry.file][entry.stored.range.clone()]
+    }
+
+    /// Loads a tensor as plain numbers.
+    fn tensor(&self, entry: &Entry, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        let Stored { format, shape, .. } = &entry.stored;
+        match format {
+            Format::Plain(stored) => {
+                Tensor::from_raw_buffer(self.bytes(entry), *stored, shape, device)?.to_dtype(dtype)
+            }
+            Format::Blocks(_) => match self.matrix(entry, dtype, device)? {
+                Matrix::Blocks(blocks) => blocks.dequantize(device)?.to_dtype(dtype),
+                Matrix::Plain(tensor) => Ok(tensor),
+            },
+            Format::Other(name) => candle_core::bail!("{name} cannot be read"),
+        }
+    }
+
+    /// Loads a tensor as it is stored, quantised or plain.
+    fn matrix(&self, entry: &Entry, dtype: DType, device: &Device) -> candle_core::Result<Matrix> {
+        match &entry.stored.format {
+            Format::Blocks(blocks) => {
+                let shape = entry.stored.shape.clone();
+                let loaded = qtensor_from_ggml(*blocks, self.bytes(entry), shape, device)?;
+                Ok(Matrix::Blocks(Arc::new(loaded)))
+            }
+            _ => self.tensor(entry, dtype, device).map(Matrix::Plain),
+        }
+    }
+}
+
+fn map(path: &Path) -> Result<Mmap, ModelError> {
+    let io = |source| ModelError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(io)?;
+    // SAFETY: as for every memory-mapped file, nobody may cut it short while it is mapped.
+    unsafe { Mmap::map(&file) }.map_err(io)
+}

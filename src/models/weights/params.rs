@@ -1,0 +1,124 @@
+use std::fmt::Display;
+use std::sync::Arc;
+
+use candle_core::quantized::QTensor;
+use candle_core::{DType, Device, Result, Shape, Tensor};
+
+/// Where networks get their weights from, by name. Much like candle's `VarBuilder`, but matrices can
+/// stay quantised.
+#[derive(Clone)]
+pub struct Params {
+    source: Arc<dyn Source>,
+    prefix: String,
+    dtype: DType,
+    device: Device,
+}
+
+/// The weight of a matrix product, `(outputs, inputs)`.
+#[derive(Clone, Debug)]
+pub enum Matrix {
+    /// In one of candle's number formats.
+    Plain(Tensor),
+    /// In blocks, turned into plain numbers anew for every product.
+    Blocks(Arc<QTensor>),
+}
+
+/// What answers for tensors by their full name.
+pub(super) trait Source: Send + Sync {
+    fn tensor(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor>;
+
+    /// As it is stored.
+    fn matrix(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Matrix>;
+
+    fn contains(&self, name: &str) -> bool;
+}
+
+impl Params {
+    pub(super) fn new(source: Arc<dyn Source>, dtype: DType, device: Device) -> Self {
+        Self {
+            source,
+            prefix: String::new(),
+            dtype,
+            device,
+        }
+    }
+
+    /// Standard-normal numbers times `scale` for whatever is asked for: a network of any size
+    /// without a file.
+    pub fn random(scale: f64, dtype: DType, device: &Device) -> Self {
+        Self::new(Arc::new(Random { scale }), dtype, device.clone())
+    }
+
+    /// The parameters below `name`.
+    #[must_use]
+    pub fn pp(&self, name: impl Display) -> Self {
+        Self {
+            prefix: self.full(name),
+            ..self.clone()
+        }
+    }
+
+    /// The same parameters in another number format.
+    #[must_use]
+    pub fn to_dtype(&self, dtype: DType) -> Self {
+        Self {
+            dtype,
+            ..self.clone()
+        }
+    }
+
+    /// The number format that tensors come in.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Where tensors come to lie.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.source.contains(&self.full(name))
+    }
+
+    /// The tensor `name`, which has to have this shape.
+    pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
+        let name = self.full(name);
+        self.source
+            .tensor(&name, &shape.into(), self.dtype, &self.device)
+    }
+
+    /// The matrix `name`, which has to have this shape, quantised if the file has it so.
+    pub fn matrix(&self, shape: impl Into<Shape>, name: &str) -> Result<Matrix> {
+        let name = self.full(name);
+        self.source
+            .matrix(&name, &shape.into(), self.dtype, &self.device)
+    }
+
+    fn full(&self, name: impl Display) -> String {
+        if self.prefix.is_empty() {
+            name.to_string()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
+    }
+}
+
+struct Random {
+    scale: f64,
+}
+
+impl Source for Random {
+    fn tensor(&self, _: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
+        (Tensor::randn(0f32, 1.0, shape, device)? * self.scale)?.to_dtype(dtype)
+    }
+
+    fn matrix(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Matrix> {
+        self.tensor(name, shape, dtype, device).map(Matrix::Plain)
+    }
+
+    fn contains(&self, _: &str) -> bool {
+        true
+    }
+}

@@ -1,0 +1,123 @@
+//! WAN in the files of its authors (safetensors, PyTorch checkpoints) and as GGUF, against what
+//! diffusers and the authors' own code make of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
+
+mod wan_fixtures;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use flowblend::models::wan::{TextEncoder, WanTransformer, WanVae};
+use flowblend::models::{PartCheck, check, check_compatible};
+use flowblend::sampler::{
+    Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
+};
+use flowblend::schedule::{ModelRole, Plan, SigmaGrid};
+use wan_fixtures::assert_close;
+
+/// Relative errors allowed, as in wan_parity.rs.
+const NETWORK: f64 = 2e-4;
+const RUN: f64 = 1e-3;
+
+const TEXT_TOKENS: usize = 32;
+const PROMPT: &str = "a red circle bouncing over a blue background";
+
+fn fixture(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wan_native");
+    path.join(name)
+}
+
+fn run() -> HashMap<String, Tensor> {
+    candle_core::safetensors::load(fixture("run.safetensors"), &Device::Cpu).unwrap()
+}
+
+fn transformer(name: &str) -> WanTransformer {
+    WanTransformer::load(&fixture(name), &Device::Cpu, DType::F32).unwrap()
+}
+
+#[test]
+fn the_parts_are_found_and_complete() {
+    let parts = check(&fixture("large"));
+    assert_eq!(parts.len(), 4);
+    assert!(parts.iter().all(PartCheck::is_complete), "{parts:?}");
+    // A lone file is a transformer; the other parts are missed by name.
+    let parts = check(&fixture("small.gguf"));
+    assert!(parts[0].is_complete(), "{parts:?}");
+    let missing = parts[1].outcome.as_ref().unwrap_err().to_string();
+    assert!(missing.contains("Wan2.1_VAE.safetensors"), "{missing}");
+    check_compatible(&fixture("large"), &fixture("small.gguf")).unwrap();
+}
+
+#[test]
+fn networks_agree_with_their_reference() {
+    let want = run();
+    for (role, name) in [("large", "large"), ("small", "small.gguf")] {
+        let model = transformer(name);
+        let text = want["embeddings"].narrow(0, 0, 1).unwrap();
+        let context = model.context(&text).unwrap();
+        let velocity = model
+            .velocity(&want["initial"], 700.0, &context, &Cancel::new())
+            .unwrap();
+        let name = format!("{role}.velocity");
+        assert_close(&name, &velocity, &want[&name], NETWORK);
+    }
+    let model = fixture("large");
+    let encoder = TextEncoder::load(&model, TEXT_TOKENS, &Device::Cpu, DType::F32).unwrap();
+    for (i, prompt) in [PROMPT, ""].into_iter().enumerate() {
+        let embedding = encoder.encode(prompt).unwrap();
+        let want = want["embeddings"].narrow(0, i, 1).unwrap();
+        assert_close(&format!("embedding {i}"), &embedding, &want, NETWORK);
+    }
+    let vae = WanVae::load(&model, &Device::Cpu, DType::F32).unwrap();
+    let encoded = vae.encode(&want["video"], &Cancel::new()).unwrap();
+    assert_close("encoded", &encoded, &want["encoded"], NETWORK);
+}
+
+struct Pair {
+    models: [WanTransformer; 2],
+    texts: [[Context; 2]; 2],
+}
+
+impl ModelSet for Pair {
+    fn guided(&self, role: ModelRole) -> Result<Guided<'_>, SampleError> {
+        let at = usize::from(role != ModelRole::Large);
+        let [prompt, negative] = &self.texts[at];
+        Ok(Guided {
+            model: &self.models[at],
+            prompt,
+            negative,
+        })
+    }
+}
+
+#[test]
+fn a_run_of_a_native_and_a_quantised_model_ends_in_the_same_frames() {
+    let want = run();
+    let model = fixture("large");
+    let encoder = TextEncoder::load(&model, TEXT_TOKENS, &Device::Cpu, DType::F32).unwrap();
+    let models = ["large", "small.gguf"].map(transformer);
+    let texts = models.each_ref().map(|model| {
+        [PROMPT, ""].map(|text| model.context(&encoder.encode(text).unwrap()).unwrap())
+    });
+    let grid = SigmaGrid::flow_euler(10, 3.0);
+    let plan = Plan::parse("LSL", &[0.4, 0.8]).unwrap().steps(10, 4.0);
+    let cancel = Cancel::new();
+    let end = denoise(
+        &want["initial"],
+        &grid,
+        &plan,
+        &Pair { models, texts },
+        &cancel,
+        &mut |view| {
+            let name = format!("{}.x", view.step);
+            assert_close(&name, view.after, &want[&name], RUN);
+            Ok(())
+        },
+    )
+    .unwrap();
+    let vae = WanVae::load(&model, &Device::Cpu, DType::F32).unwrap();
+    let frames = vae.decode(end.last(), &cancel, &mut |_, _| ()).unwrap();
+    assert_close("frames", &frames, &want["frames"], RUN);
+}
