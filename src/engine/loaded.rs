@@ -6,8 +6,9 @@ use candle_core::{DType, Tensor};
 use super::device::OpenDevice;
 use super::pipeline::RunError;
 use crate::media::Clip;
-use crate::models::wan::{self, TextEncoder, WanTransformer, WanVae};
-use crate::models::{ModelError, PairSpec, check_compatible};
+use crate::models::{
+    Family, ModelError, PairSpec, TextEncoder, Transformer, Vae, check_compatible,
+};
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
 use crate::schedule::ModelRole;
 
@@ -15,12 +16,14 @@ use crate::schedule::ModelRole;
 pub struct LoadedPair {
     spec: PairSpec,
     device: OpenDevice,
-    large: Option<WanTransformer>,
-    small: Option<WanTransformer>,
-    vae: Option<WanVae>,
+    large: Option<Transformer>,
+    small: Option<Transformer>,
+    vae: Option<Vae>,
     /// Text embeddings by prompt: the encoder is freed after use, and the same prompt is common.
     embeddings: HashMap<String, Tensor>,
     hashes: HashMap<ModelRole, String>,
+    /// Seed of the run, for VAEs that decode with noise.
+    seed: u64,
 }
 
 impl LoadedPair {
@@ -35,6 +38,7 @@ impl LoadedPair {
             vae: None,
             embeddings: HashMap::new(),
             hashes: HashMap::new(),
+            seed: 0,
         })
     }
 
@@ -56,8 +60,9 @@ impl LoadedPair {
             }
         };
         if slot.is_none() {
-            *slot = Some(WanTransformer::load(
+            *slot = Some(Transformer::load(
                 folder,
+                &self.spec.large,
                 &self.device.device,
                 self.device.dtype,
             )?);
@@ -69,11 +74,21 @@ impl LoadedPair {
     pub fn load_vae(&mut self) -> Result<(), RunError> {
         if self.vae.is_none() {
             // The decode is short and sees every value; f32 keeps it free of banding.
-            self.vae = Some(WanVae::load(
+            self.vae = Some(Vae::load(
                 &self.spec.large,
                 &self.device.device,
                 DType::F32,
             )?);
+        }
+        Ok(())
+    }
+
+    /// Sets what some families want to know of a clip: its frames a second, for the transformers that
+    /// are loaded, and the run's seed.
+    pub fn set_clip(&mut self, fps: f64, seed: u64) -> Result<(), RunError> {
+        self.seed = seed;
+        for transformer in [&mut self.large, &mut self.small].into_iter().flatten() {
+            transformer.set_frame_rate(fps)?;
         }
         Ok(())
     }
@@ -128,7 +143,7 @@ impl LoadedPair {
         Ok(GuidedPair { pair: self, texts })
     }
 
-    fn model(&self, role: ModelRole) -> Option<&WanTransformer> {
+    fn model(&self, role: ModelRole) -> Option<&Transformer> {
         match role {
             ModelRole::Large => self.large.as_ref(),
             ModelRole::Small => self.small.as_ref(),
@@ -158,7 +173,7 @@ impl ModelSet for GuidedPair<'_> {
 }
 
 impl LoadedPair {
-    fn vae(&self) -> Result<&WanVae, RunError> {
+    fn vae(&self) -> Result<&Vae, RunError> {
         self.vae
             .as_ref()
             .ok_or_else(|| RunError::Failed("the VAE is not loaded; please report this".to_owned()))
@@ -172,7 +187,7 @@ impl LoadedPair {
         cancel: &Cancel,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Clip, RunError> {
-        let video = self.vae()?.decode(latents, cancel, progress)?;
+        let video = self.vae()?.decode(latents, self.seed, cancel, progress)?;
         Ok(to_clip(&video, fps)?)
     }
 
@@ -192,7 +207,9 @@ impl LoadedPair {
             };
             let hash = match self.hashes.entry(role) {
                 Entry::Occupied(known) => known.get().clone(),
-                Entry::Vacant(new) => new.insert(wan::transformer_hash(folder)?).clone(),
+                Entry::Vacant(new) => new
+                    .insert(Family::of(folder).transformer_hash(folder)?)
+                    .clone(),
             };
             found.push((role, hash));
         }

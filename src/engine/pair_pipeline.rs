@@ -10,11 +10,10 @@ use super::event::{FinishedRun, PairSummary, Phase, RunReport, StepReport};
 use super::loaded::LoadedPair;
 use super::memory::available_bytes;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
-use super::rules::WanRules;
+use super::rules::Rules;
 use super::tensors;
 use super::timings::Timings;
-use crate::models::wan::latent_shape;
-use crate::models::{ModelError, PairSpec, registry};
+use crate::models::{Family, ModelError, PairSpec, registry};
 use crate::preview::{LatentFrames, RgbFactors};
 use crate::project::{PairRef, RunSettings, paths};
 use crate::sampler::{Cancel, SampleError, StepView, denoise, initial_noise};
@@ -60,20 +59,22 @@ impl PairPipeline {
     fn summary(&mut self, spec: &PairSpec, pair: &PairRef) -> Result<PairSummary, String> {
         let device = self.device()?;
         let rules =
-            WanRules::read(spec, device.dtype.size_in_bytes()).map_err(|why| why.to_string())?;
+            Rules::read(spec, device.dtype.size_in_bytes()).map_err(|why| why.to_string())?;
+        let (parameters, channels) = (rules.parameters(), rules.channels());
+        let rules = rules.shared();
         let defaults = default_settings(spec, pair)?;
         let key = |part: &str| timing_key(spec, &device, part);
         Ok(PairSummary {
             pair: pair.clone(),
             name: spec.name.clone(),
-            parameters: rules.parameters(),
+            parameters,
             rgb: spec
                 .defaults
                 .preview
                 .clone()
-                .filter(|rgb| rgb.factors.len() == rules.channels())
-                .unwrap_or_else(|| RgbFactors::first_channels(rules.channels())),
-            rules: Arc::new(rules),
+                .filter(|rgb| rgb.factors.len() == channels)
+                .unwrap_or_else(|| RgbFactors::first_channels(channels)),
+            rules,
             pass_secs: [
                 self.timings.get(&key(ModelRole::Large.name())),
                 self.timings.get(&key(ModelRole::Small.name())),
@@ -144,6 +145,7 @@ impl Pipeline for PairPipeline {
             loaded.load_transformer(*role, cancel)?;
         }
         loaded.load_vae()?;
+        loaded.set_clip(settings.fps, settings.seed)?;
         let load_secs = load_start.elapsed().as_secs_f64();
 
         progress(Progress::Phase(Phase::Encoding));
@@ -154,7 +156,9 @@ impl Pipeline for PairPipeline {
 
         progress(Progress::Phase(Phase::Denoising));
         let denoise_start = Instant::now();
-        let shape = latent_shape(settings.width, settings.height, settings.frames).into();
+        let shape = Family::of(&spec.large)
+            .latent_shape(settings.width, settings.height, settings.frames)
+            .into();
         let initial = match &request.init_latents {
             Some(file) => tensors::read_latents(file, shape, &device.device)?,
             None => initial_noise(settings.seed, shape, &device.device)?,
@@ -328,7 +332,7 @@ fn default_settings(spec: &PairSpec, pair: &PairRef) -> Result<RunSettings, Stri
             .map_err(|why| format!("the pair {} has unusable boundaries: {why}", spec.name))?,
         steps: defaults.steps,
         shift: defaults.shift,
-        solver: crate::schedule::Solver::default(),
+        solver: defaults.solver,
         cfg: defaults.cfg,
         width: defaults.width,
         height: defaults.height,

@@ -21,7 +21,7 @@ pub mod wan;
 pub use check::{PartCheck, PartState, check};
 pub use compat::check_compatible;
 pub use error::ModelError;
-pub use family::Family;
+pub use family::{Family, TextEncoder, Transformer, Vae};
 pub use pair::{PairDefaults, PairSpec};
 pub use text::T5Config;
 pub use weights::{Format, Params, Stored, read_header};

@@ -130,16 +130,20 @@ impl FlowSchedule {
         self.base_shift + slope * (tokens as f64 - base)
     }
 
+    /// The shift of a clip of `tokens` tokens. The ways in which mu bends the levels, such as
+    /// `e^mu / (e^mu + 1 / x - 1)`, are the static shift with another number.
+    pub fn shift_of(&self, tokens: usize) -> f64 {
+        match (self.use_dynamic_shifting, self.time_shift_type) {
+            (false, _) => self.shift,
+            (true, TimeShift::Exponential) => self.mu(tokens).exp(),
+            (true, TimeShift::Linear) => self.mu(tokens),
+        }
+    }
+
     /// The noise levels of a run of `steps` over a clip of `tokens` tokens as LTXPipeline asks for
     /// them: evenly from 1 to 1 / `steps`, shifted, stretched to the terminal level, then 0.
     pub fn linspace_grid(&self, steps: usize, tokens: usize) -> SigmaGrid {
-        let mu = self.mu(tokens);
-        let shift = match (self.use_dynamic_shifting, self.time_shift_type) {
-            (false, _) => self.shift,
-            // Both are the static shift with another number: e^mu / (e^mu + 1 / x - 1), and so on.
-            (true, TimeShift::Exponential) => mu.exp(),
-            (true, TimeShift::Linear) => mu,
-        };
+        let shift = self.shift_of(tokens);
         let spacing = (1.0 - 1.0 / steps as f64) / steps.saturating_sub(1).max(1) as f64;
         let mut levels: Vec<f64> = (0..steps)
             .map(|i| shift_sigma(1.0 - spacing * i as f64, shift))
@@ -178,6 +182,13 @@ impl SigmaGrid {
             })
             .collect();
         Self::falling_to_zero(levels)
+    }
+
+    /// The same grid with every level shifted; see [`shift_sigma`].
+    #[must_use]
+    pub fn shifted(&self, shift: f64) -> Self {
+        let levels = self.sigmas()[..self.steps()].iter();
+        Self::falling_to_zero(levels.map(|sigma| shift_sigma(*sigma, shift)).collect())
     }
 }
 

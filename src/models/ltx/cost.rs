@@ -32,6 +32,19 @@ mod tests {
     use super::TransformerConfig;
     use crate::models::ltx;
 
+    /// What other implementations count for a pass over 768x512, 121 frames.
+    #[test]
+    fn figures_of_others_come_out() {
+        let tokens = TransformerConfig::ltx_2b().tokens(ltx::latent_shape(768, 512, 121));
+        for (config, counted) in [
+            (TransformerConfig::ltx_2b(), 29.3e12),
+            (TransformerConfig::ltx_13b(), 170.3e12),
+        ] {
+            let flops = config.flops(tokens, 128).full();
+            assert!((flops / counted - 1.0).abs() < 0.01, "{flops:e}");
+        }
+    }
+
     #[test]
     fn a_token_costs_about_two_operations_a_parameter() {
         let tokens = TransformerConfig::ltx_13b().tokens(ltx::latent_shape(768, 512, 161));

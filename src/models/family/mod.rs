@@ -1,10 +1,20 @@
+//! The families of models behind one face each for what the engine loads of them.
+
+mod text;
+mod transformer;
+mod vae;
+
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::layout::{self, Place};
 use super::loader::read_json;
-use super::ltx;
+use super::{ModelError, ltx, wan};
+
+pub use text::TextEncoder;
+pub use transformer::Transformer;
+pub use vae::Vae;
 
 /// The families of models that can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +49,22 @@ impl Family {
         match self {
             Self::Wan => "WAN 2.1",
             Self::Ltx => "LTX-Video",
+        }
+    }
+
+    /// The latents `[1, channels, frames, height, width]` of a clip.
+    pub fn latent_shape(self, width: usize, height: usize, frames: usize) -> [usize; 5] {
+        match self {
+            Self::Wan => wan::latent_shape(width, height, frames),
+            Self::Ltx => ltx::latent_shape(width, height, frames),
+        }
+    }
+
+    /// The SHA-256 of a model's transformer weights, in hexadecimal.
+    pub fn transformer_hash(self, model: &Path) -> Result<String, ModelError> {
+        match self {
+            Self::Wan => wan::transformer_hash(model),
+            Self::Ltx => ltx::transformer_hash(model),
         }
     }
 }
