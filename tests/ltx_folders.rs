@@ -188,6 +188,33 @@ fn a_text_encoder_lies_beside_a_single_file() {
     assert!(encode(&path) == encode(&source));
 }
 
+/// T5 was published with a SentencePiece model only, and so are most folders.
+#[test]
+fn a_sentencepiece_model_serves_as_tokenizer() {
+    let folder = changed("vae/config.json", "3", "3");
+    let tokenizer = folder.path().join("tokenizer");
+    std::fs::remove_file(tokenizer.join("tokenizer.json")).unwrap();
+    let cpu = Device::Cpu;
+    let load = || TextEncoder::load(folder.path(), 48, &cpu, DType::F32);
+    assert!(said(load()).contains("tokenizer.json"));
+    let spiece = model("large").join("../../spiece.model");
+    std::fs::copy(spiece, tokenizer.join("spiece.model")).unwrap();
+    let encoder = load().unwrap();
+    let cases = json("spiece.json");
+    for case in cases.as_array().unwrap() {
+        let ids = encoder.tokens(case[0].as_str().unwrap()).unwrap();
+        let want: Vec<u32> = serde_json::from_value(case[1].clone()).unwrap();
+        // Cut to 48 tokens, the end mark included.
+        let kept = want.len().min(48) - 1;
+        assert_eq!(ids[..kept], want[..kept]);
+        assert_eq!(ids[kept..], [1]);
+    }
+    put(&tokenizer.join("spiece.model"), "not a model");
+    let text = said(load());
+    assert!(text.contains("not a whole SentencePiece model"), "{text}");
+    check_compatible(&model("large"), folder.path()).unwrap();
+}
+
 #[test]
 fn what_is_wrong_with_a_single_file_is_named_as_in_the_file() {
     let name = "model.diffusion_model.transformer_blocks.1.attn2.q_norm.weight";

@@ -10,10 +10,12 @@ the steps.
 """
 
 import copy
+import io
 import json
 import shutil
 from pathlib import Path
 
+import sentencepiece
 import torch
 from diffusers import (
     AutoencoderKLLTXVideo,
@@ -33,7 +35,7 @@ from diffusers.utils import logging
 from safetensors.torch import save_file
 from transformers import T5Config, T5EncoderModel
 
-from wan import PROMPTS, TEXT_TOKENS, randn, randomise, save_weights, tokenizer
+from wan import CORPUS, PROMPTS, TEXT_TOKENS, randn, randomise, save_weights, tokenizer
 
 OUT = Path(__file__).resolve().parent.parent / "fixtures" / "ltx"
 PACE, SIDE = 8, 32
@@ -390,6 +392,28 @@ def name_cases(model, decoder):
     (OUT / "names.json").write_text(json.dumps(pairs, indent=0) + "\n")
 
 
+def spiece_cases():
+    """A tokenizer in the form that T5 was published with, and SentencePiece's own tokens."""
+    rules = OUT / "rules.tsv"
+    # From one character, or two, to none, one or two: fullwidth and accented letters, a ligature.
+    lines = [("FF21", "41"), ("E9", "65"), ("65 301", "65"), ("FB01", "66 69"), ("200B", ""), ("9", "20"), ("A", "20")]
+    rules.write_text("".join(f"{one}\t{other}\n" for one, other in lines))
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS), model_writer=written, vocab_size=60, pad_id=0, eos_id=1,
+        unk_id=2, bos_id=-1, normalization_rule_tsv=str(rules), num_threads=1, minloglevel=2,
+    )
+    rules.unlink()
+    (OUT / "spiece.model").write_bytes(written.getvalue())
+    reader = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
+    texts = PROMPTS + [
+        "  a  red\tcircle ", "caf\u00e9 caf\u0065\u0301", "\uff21 \ufb01sh", "ring\u200bring",
+        "\U0001f600\U0001f600 star", "a.b,c!", "line\nbreak", "unknown \u0436\u0436 letters",
+    ]
+    cases = [(text, reader.encode(text) + [1]) for text in texts]
+    (OUT / "spiece.json").write_text(json.dumps(cases) + "\n")
+
+
 def main():
     torch.set_num_threads(1)
     shutil.rmtree(OUT, ignore_errors=True)
@@ -419,6 +443,7 @@ def main():
     bf16 |= vae_cases("vae", decoder, [(1, 64, 32), (9, 32, 32), (17, 32, 32)])
     vae_cases("old_vae", old, [(9, 32, 32)])
     (OUT / "bf16.json").write_text(json.dumps(bf16, indent=1) + "\n")
+    spiece_cases()
     sigma_cases()
     rope_cases()
     name_cases(large, decoder)

@@ -42,9 +42,11 @@ const TEXT: Part = Part {
 };
 
 /// Where a tokenizer may lie beside the parts of a model.
-const TOKENIZERS: [&str; 3] = [
+const TOKENIZERS: [&str; 5] = [
     "tokenizer/tokenizer.json",
+    "tokenizer/spiece.model",
     "tokenizer.json",
+    "spiece.model",
     "../text_encoders/tokenizer.json",
 ];
 

@@ -1,6 +1,7 @@
 //! What the families' text encoders share: the T5 network in its two kinds, and tokenizers.
 
 mod config;
+mod spiece;
 mod t5;
 mod tokenizer;
 

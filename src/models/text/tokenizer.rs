@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::{Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
 
+use super::spiece;
 use crate::models::ModelError;
 
 /// Turns prompts into the ids of their tokens, cut to a length. Padding is left to the encoders.
@@ -13,7 +14,7 @@ pub(in crate::models) struct PromptTokenizer {
 }
 
 impl PromptTokenizer {
-    /// Reads a tokenizer.json. Prompts are cut to `text_tokens` tokens, the end mark included; tokens
+    /// Reads a tokenizer.json or a SentencePiece model (`*.model`). Prompts are cut to `text_tokens` tokens, the end mark included; tokens
     /// from `vocabulary` on are refused.
     pub(in crate::models) fn read(
         path: &Path,
@@ -35,7 +36,12 @@ impl PromptTokenizer {
             path: path.to_owned(),
             source,
         })?;
-        let mut inner = Tokenizer::from_bytes(bytes).map_err(|e| fault(e.to_string()))?;
+        let read = if path.extension().is_some_and(|ending| ending == "model") {
+            spiece::tokenizer(&bytes)
+        } else {
+            Tokenizer::from_bytes(bytes).map_err(|e| e.to_string())
+        };
+        let mut inner = read.map_err(fault)?;
         inner
             .with_truncation(Some(TruncationParams {
                 direction: TruncationDirection::Right,
