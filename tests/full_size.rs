@@ -19,7 +19,12 @@ fn rows(name: &str) -> Vec<Row> {
     let row = |line: &str| {
         let words: Vec<_> = line.split(' ').collect();
         let dtype = if words[1] == "F32" { "F32" } else { "BF16" };
-        let sizes = words[2].split('x').map(|n| n.parse().unwrap()).collect();
+        // A single number has no sizes.
+        let sizes = words.get(2).into_iter().flat_map(|sizes| sizes.split('x'));
+        let sizes = sizes
+            .filter(|n| !n.is_empty())
+            .map(|n| n.parse().unwrap())
+            .collect();
         (words[0].to_owned(), dtype, sizes)
     };
     text.lines().map(row).collect()
@@ -49,6 +54,11 @@ fn sparse(path: &Path, rows: &[Row]) {
     file.set_len(8 + header.len() as u64 + at).unwrap();
 }
 
+fn put(path: &Path, text: &str) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
 /// A tokenizer, from the small fixture: the check asks only that it can be read.
 fn tokenizer(path: &Path) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -58,6 +68,31 @@ fn tokenizer(path: &Path) {
 }
 
 fn assert_complete(model: &Path, transformer: usize, parameters: usize) {
+    assert_parts(
+        model,
+        [
+            (transformer, parameters),
+            (194, 126_892_531),
+            (242, 5_680_910_336),
+            (0, 0),
+        ],
+    );
+}
+
+/// As [`assert_complete`] for LTX-Video.
+fn assert_ltx_complete(model: &Path, transformer: usize, parameters: usize) {
+    assert_parts(
+        model,
+        [
+            (transformer, parameters),
+            (226, 1_246_913_778),
+            (219, 4_762_310_656),
+            (0, 0),
+        ],
+    );
+}
+
+fn assert_parts(model: &Path, wanted: [(usize, usize); 4]) {
     let parts = check(model);
     for part in &parts {
         let state = part.outcome.as_ref().unwrap();
@@ -68,15 +103,7 @@ fn assert_complete(model: &Path, transformer: usize, parameters: usize) {
         .map(|part| part.outcome.as_ref().unwrap())
         .map(|state| (state.tensors, state.parameters))
         .collect();
-    assert_eq!(
-        counts,
-        [
-            (transformer, parameters),
-            (194, 126_892_531),
-            (242, 5_680_910_336),
-            (0, 0)
-        ]
-    );
+    assert_eq!(counts, wanted);
 }
 
 /// A WAN model as its authors publish it.
@@ -129,19 +156,83 @@ fn wan_in_the_layout_of_diffusers_is_complete() {
             r#"{{"_class_name":"WanTransformer3DModel","num_attention_heads":{heads},
                 "attention_head_dim":128,"num_layers":{layers},"ffn_dim":{ffn},"text_dim":4096}}"#
         );
-        fs::write(at("transformer/config.json"), config).unwrap();
-        fs::write(
-            at("vae/config.json"),
+        put(&at("transformer/config.json"), &config);
+        put(
+            &at("vae/config.json"),
             r#"{"_class_name":"AutoencoderKLWan"}"#,
-        )
-        .unwrap();
-        fs::write(
-            at("text_encoder/config.json"),
+        );
+        put(
+            &at("text_encoder/config.json"),
             r#"{"model_type":"umt5","vocab_size":256384,"d_model":4096,"d_kv":64,"d_ff":10240,
                 "num_layers":24,"num_heads":64}"#,
-        )
-        .unwrap();
+        );
         assert_complete(model.path(), tensors.len(), parameters);
+    }
+}
+
+#[test]
+fn ltx_as_its_authors_publish_it_is_complete() {
+    for (name, tensors, parameters) in [
+        ("ltx-2b", 715, 1_923_385_472),
+        ("ltx-13b", 1215, 13_042_569_344),
+    ] {
+        let model = tempfile::tempdir().unwrap();
+        let at = |path: &str| model.path().join(path);
+        let mut both = rows(&format!("{name}.native"));
+        both.extend(rows("ltx-vae.native"));
+        let unused = "vae.per_channel_statistics.mean-of-stds";
+        both.push((unused.into(), "BF16", vec![128]));
+        let file = at("ltxv.safetensors");
+        sparse(&file, &both);
+        sparse(&at("t5xxl_fp16.safetensors"), &rows("t5-xxl"));
+        tokenizer(&at("tokenizer.json"));
+        assert_ltx_complete(&file, tensors, parameters);
+        assert_ltx_complete(model.path(), tensors, parameters);
+    }
+}
+
+#[test]
+fn ltx_in_the_layout_of_diffusers_is_complete() {
+    for (name, config, parameters) in [
+        ("ltx-2b", "", 1_923_385_472),
+        (
+            "ltx-13b",
+            r#","attention_head_dim":128,"cross_attention_dim":4096,"num_layers":48"#,
+            13_042_569_344,
+        ),
+    ] {
+        let model = tempfile::tempdir().unwrap();
+        let at = |path: &str| model.path().join(path);
+        let tensors = rows(name);
+        let stem = "diffusion_pytorch_model.safetensors";
+        sparse(&at("transformer").join(stem), &tensors);
+        sparse(&at("vae").join(stem), &rows("ltx-vae"));
+        sparse(&at("text_encoder/model.safetensors"), &rows("t5-xxl"));
+        tokenizer(&at("tokenizer/tokenizer.json"));
+        let class = r#""_class_name":"LTXVideoTransformer3DModel""#;
+        put(
+            &at("transformer/config.json"),
+            &format!("{{{class}{config}}}"),
+        );
+        put(
+            &at("vae/config.json"),
+            r#"{"_class_name":"AutoencoderKLLTXVideo","block_out_channels":[128,256,512,1024,2048],
+                "down_block_types":["LTXVideo095DownBlock3D","LTXVideo095DownBlock3D",
+                "LTXVideo095DownBlock3D","LTXVideo095DownBlock3D"],
+                "decoder_block_out_channels":[256,512,1024],"layers_per_block":[4,6,6,2,2],
+                "decoder_layers_per_block":[5,5,5,5],"timestep_conditioning":true,
+                "spatio_temporal_scaling":[true,true,true,true],"upsample_factor":[2,2,2],
+                "decoder_spatio_temporal_scaling":[true,true,true],
+                "downsample_type":["spatial","temporal","spatiotemporal","spatiotemporal"],
+                "upsample_residual":[true,true,true],"spatial_compression_ratio":32,
+                "temporal_compression_ratio":8}"#,
+        );
+        put(
+            &at("text_encoder/config.json"),
+            r#"{"model_type":"t5","vocab_size":32128,"d_model":4096,"d_kv":64,"d_ff":10240,
+                "num_layers":24,"num_heads":64}"#,
+        );
+        assert_ltx_complete(model.path(), tensors.len(), parameters);
     }
 }
 

@@ -15,8 +15,15 @@ import types
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
-from transformers import UMT5Config, UMT5EncoderModel
+from diffusers import (
+    AutoencoderKLLTXVideo,
+    AutoencoderKLWan,
+    LTXVideoTransformer3DModel,
+    WanTransformer3DModel,
+)
+from transformers import T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
+
+from ltx import native_transformer_name, native_vae_name
 
 OUT = Path(__file__).resolve().parent.parent / "fixtures" / "full_size"
 NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
@@ -24,6 +31,23 @@ WAN = {  # the transformers' config.json, where they differ from the class's def
     "wan-1.3b": dict(num_attention_heads=12, num_layers=30, ffn_dim=8960, text_dim=4096),
     "wan-14b": dict(num_attention_heads=40, num_layers=40, ffn_dim=13824, text_dim=4096),
 }
+LTX = {
+    "ltx-2b": {},
+    "ltx-13b": dict(attention_head_dim=128, cross_attention_dim=4096, num_layers=48),
+}
+LTX_VAE = dict(  # of 0.9.5 and later
+    block_out_channels=(128, 256, 512, 1024, 2048), down_block_types=("LTXVideo095DownBlock3D",) * 4,
+    decoder_block_out_channels=(256, 512, 1024), layers_per_block=(4, 6, 6, 2, 2),
+    decoder_layers_per_block=(5, 5, 5, 5), spatio_temporal_scaling=(True,) * 4,
+    decoder_spatio_temporal_scaling=(True,) * 3, decoder_inject_noise=(False,) * 4,
+    downsample_type=("spatial", "temporal", "spatiotemporal", "spatiotemporal"),
+    upsample_residual=(True,) * 3, upsample_factor=(2,) * 3, timestep_conditioning=True,
+    spatial_compression_ratio=32, temporal_compression_ratio=8,
+)
+T5_XXL = dict(
+    vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64,
+    feed_forward_proj="gated-gelu",
+)
 UMT5_XXL = dict(
     vocab_size=256384, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64,
     relative_attention_num_buckets=32, relative_attention_max_distance=128, feed_forward_proj="gated-gelu",
@@ -72,6 +96,17 @@ def main():
         # The embedding table is shared, and saved once.
         tensors = {k: v for k, v in encoder.state_dict().items() if k != "encoder.embed_tokens.weight"}
         write("umt5-xxl", tensors)
+        # The names of LTX-Video's authors are proved in ltx.py, by diffusers' own conversion.
+        for name, config in LTX.items():
+            tensors = LTXVideoTransformer3DModel(**config).state_dict()
+            write(name, tensors)
+            write(f"{name}.native", {native_transformer_name(k): v for k, v in tensors.items()})
+        tensors = AutoencoderKLLTXVideo(**LTX_VAE).state_dict()
+        write("ltx-vae", tensors)
+        write("ltx-vae.native", {native_vae_name(k): v for k, v in tensors.items()})
+        encoder = T5EncoderModel(T5Config(**T5_XXL))
+        tensors = {k: v for k, v in encoder.state_dict().items() if k != "encoder.embed_tokens.weight"}
+        write("t5-xxl", tensors)
         if args.wan:
             # The code asks for a GPU where it only names a default device.
             torch.cuda.current_device = lambda: "cpu"

@@ -106,8 +106,10 @@ impl Conv3d {
         let shape = (t, outputs, inputs * h * w);
         // Views of one number that only stand in for a weight are not written out.
         let mut weight = if weight.stride().iter().all(|stride| *stride == 0) {
+            // To flatten it would be to write it out.
+            let number = weight.get(0)?.get(0)?.get(0)?.get(0)?.get(0)?;
             return Ok(Self {
-                weight: weight.flatten_all()?.get(0)?.broadcast_as(shape)?,
+                weight: number.broadcast_as(shape)?,
                 bias,
                 config,
                 channels: (inputs, outputs),
