@@ -89,7 +89,7 @@ pub(super) struct DenoiseOptions {
     /// Flow shift of the sigma grid.
     #[arg(long, allow_negative_numbers = true)]
     shift: Option<f64>,
-    /// How the velocity is integrated: euler.
+    /// How the velocity is integrated: euler, euler-linspace or euler-quadratic [default: the family's].
     #[arg(long)]
     solver: Option<Solver>,
     /// Guidance scale: one value, or one a stage.

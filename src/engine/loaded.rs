@@ -8,8 +8,9 @@ use super::device::OpenDevice;
 use super::embeddings::EmbeddingCache;
 use super::pipeline::RunError;
 use crate::media::Clip;
-use crate::models::wan::{self, TextEncoder, WanTransformer, WanVae};
-use crate::models::{ModelError, PairSpec, check_compatible};
+use crate::models::{
+    Family, ModelError, PairSpec, TextEncoder, Transformer, Vae, check_compatible,
+};
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
 use crate::schedule::ModelRole;
 
@@ -17,14 +18,16 @@ use crate::schedule::ModelRole;
 pub struct LoadedPair {
     spec: PairSpec,
     device: OpenDevice,
-    large: Option<WanTransformer>,
-    small: Option<WanTransformer>,
-    vae: Option<WanVae>,
+    large: Option<Transformer>,
+    small: Option<Transformer>,
+    vae: Option<Vae>,
     /// Text embeddings by prompt: the encoder is freed after use, and the same prompt is common.
     embeddings: HashMap<String, Tensor>,
     /// Those of earlier starts.
     kept: EmbeddingCache,
     hashes: HashMap<ModelRole, String>,
+    /// Seed of the run, for VAEs that decode with noise.
+    seed: u64,
 }
 
 impl LoadedPair {
@@ -40,6 +43,7 @@ impl LoadedPair {
             embeddings: HashMap::new(),
             kept: EmbeddingCache::default(),
             hashes: HashMap::new(),
+            seed: 0,
         })
     }
 
@@ -68,8 +72,9 @@ impl LoadedPair {
             }
         };
         if slot.is_none() {
-            *slot = Some(WanTransformer::load(
+            *slot = Some(Transformer::load(
                 folder,
+                &self.spec.large,
                 &self.device.device,
                 self.device.dtype,
             )?);
@@ -102,11 +107,21 @@ impl LoadedPair {
     pub fn load_vae(&mut self) -> Result<(), RunError> {
         if self.vae.is_none() {
             // The decode is short and sees every value; f32 keeps it free of banding.
-            self.vae = Some(WanVae::load(
+            self.vae = Some(Vae::load(
                 &self.spec.large,
                 &self.device.device,
                 DType::F32,
             )?);
+        }
+        Ok(())
+    }
+
+    /// Sets what some families want to know of a clip: its frames a second, for the transformers that
+    /// are loaded, and the run's seed.
+    pub fn set_clip(&mut self, fps: f64, seed: u64) -> Result<(), RunError> {
+        self.seed = seed;
+        for transformer in [&mut self.large, &mut self.small].into_iter().flatten() {
+            transformer.set_frame_rate(fps)?;
         }
         Ok(())
     }
@@ -128,7 +143,7 @@ impl LoadedPair {
     }
 
     fn embedding_key(&self, text: &str) -> Result<String, RunError> {
-        let encoder = wan::text_identity(&self.spec.large)?;
+        let encoder = Family::of(&self.spec.large).text_identity(&self.spec.large)?;
         let tokens = self.spec.defaults.text_tokens;
         let dtype = self.device.dtype;
         Ok(EmbeddingCache::key(&encoder, tokens, dtype, text))
@@ -181,7 +196,7 @@ impl LoadedPair {
         Ok(GuidedPair { pair: self, texts })
     }
 
-    fn model(&self, role: ModelRole) -> Option<&WanTransformer> {
+    fn model(&self, role: ModelRole) -> Option<&Transformer> {
         match role {
             ModelRole::Large => self.large.as_ref(),
             ModelRole::Small => self.small.as_ref(),
@@ -211,7 +226,7 @@ impl ModelSet for GuidedPair<'_> {
 }
 
 impl LoadedPair {
-    fn vae(&self) -> Result<&WanVae, RunError> {
+    fn vae(&self) -> Result<&Vae, RunError> {
         self.vae
             .as_ref()
             .ok_or_else(|| RunError::Failed("the VAE is not loaded; please report this".to_owned()))
@@ -225,7 +240,7 @@ impl LoadedPair {
         cancel: &Cancel,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Clip, RunError> {
-        let video = self.vae()?.decode(latents, cancel, progress)?;
+        let video = self.vae()?.decode(latents, self.seed, cancel, progress)?;
         Ok(to_clip(&video, fps)?)
     }
 
@@ -245,7 +260,9 @@ impl LoadedPair {
             };
             let hash = match self.hashes.entry(role) {
                 Entry::Occupied(known) => known.get().clone(),
-                Entry::Vacant(new) => new.insert(wan::transformer_hash(folder)?).clone(),
+                Entry::Vacant(new) => new
+                    .insert(Family::of(folder).transformer_hash(folder)?)
+                    .clone(),
             };
             found.push((role, hash));
         }

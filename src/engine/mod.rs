@@ -6,6 +6,7 @@ mod eta;
 mod event;
 mod handle;
 mod loaded;
+mod ltx_rules;
 mod memory;
 mod pair_pipeline;
 mod pipeline;

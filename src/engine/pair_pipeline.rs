@@ -11,11 +11,10 @@ use super::loaded::LoadedPair;
 use super::memory::available_bytes;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
 use super::residency::{MemoryNeed, Residency, stretches};
-use super::rules::WanRules;
+use super::rules::Rules;
 use super::tensors;
 use super::timings::Timings;
-use crate::models::wan::latent_shape;
-use crate::models::{ModelError, PairSpec, registry};
+use crate::models::{Family, ModelError, PairSpec, registry};
 use crate::preview::{LatentFrames, RgbFactors};
 use crate::project::{PairRef, RunSettings, paths};
 use crate::sampler::{Cancel, SampleError, StepView, Trajectory, denoise_until, initial_noise};
@@ -63,20 +62,22 @@ impl PairPipeline {
     fn summary(&mut self, spec: &PairSpec, pair: &PairRef) -> Result<PairSummary, String> {
         let device = self.device()?;
         let rules =
-            WanRules::read(spec, device.dtype.size_in_bytes()).map_err(|why| why.to_string())?;
+            Rules::read(spec, device.dtype.size_in_bytes()).map_err(|why| why.to_string())?;
+        let (parameters, channels) = (rules.parameters(), rules.channels());
+        let rules = rules.shared();
         let defaults = default_settings(spec, pair)?;
         let key = |part: &str| timing_key(spec, &device, part);
         Ok(PairSummary {
             pair: pair.clone(),
             name: spec.name.clone(),
-            parameters: rules.parameters(),
+            parameters,
             rgb: spec
                 .defaults
                 .preview
                 .clone()
-                .filter(|rgb| rgb.factors.len() == rules.channels())
-                .unwrap_or_else(|| RgbFactors::first_channels(rules.channels())),
-            rules: Arc::new(rules),
+                .filter(|rgb| rgb.factors.len() == channels)
+                .unwrap_or_else(|| RgbFactors::first_channels(channels)),
+            rules,
             pass_secs: [
                 self.timings.get(&key(ModelRole::Large.name())),
                 self.timings.get(&key(ModelRole::Small.name())),
@@ -172,6 +173,7 @@ impl Pipeline for PairPipeline {
             for role in roles {
                 loaded.load_transformer(*role, cancel)?;
             }
+            loaded.set_clip(settings.fps, settings.seed)?;
             if residency == Residency::Together {
                 // Before the long work: a spoilt file is better known now.
                 loaded.load_vae()?;
@@ -186,7 +188,9 @@ impl Pipeline for PairPipeline {
 
         progress(Progress::Phase(Phase::Denoising));
         let denoise_start = Instant::now();
-        let shape = latent_shape(settings.width, settings.height, settings.frames).into();
+        let shape = Family::of(&spec.large)
+            .latent_shape(settings.width, settings.height, settings.frames)
+            .into();
         let initial = match &request.init_latents {
             Some(file) => tensors::read_latents(file, shape, &device.device)?,
             None => initial_noise(settings.seed, shape, &device.device)?,
@@ -379,7 +383,7 @@ fn default_settings(spec: &PairSpec, pair: &PairRef) -> Result<RunSettings, Stri
             .map_err(|why| format!("the pair {} has unusable boundaries: {why}", spec.name))?,
         steps: defaults.steps,
         shift: defaults.shift,
-        solver: crate::schedule::Solver::default(),
+        solver: defaults.solver,
         cfg: defaults.cfg,
         width: defaults.width,
         height: defaults.height,

@@ -1,8 +1,53 @@
+use std::sync::Arc;
+
+use super::ltx_rules::LtxRules;
 use super::residency::MemoryNeed;
 use crate::engine::PairRules;
 use crate::models::wan::{self, TransformerConfig, VaeConfig, WanTransformer, WanVae};
-use crate::models::{ModelError, PairSpec};
+use crate::models::{Family, ModelError, PairSpec};
 use crate::schedule::{Flops, ModelRole};
+
+/// The rules of a pair of any family.
+#[derive(Debug)]
+pub(super) enum Rules {
+    Wan(WanRules),
+    Ltx(LtxRules),
+}
+
+impl Rules {
+    /// Reads what is needed of a pair's folders; loads no weights. `weight_bytes` is what one value of
+    /// a transformer takes in memory.
+    pub(super) fn read(spec: &PairSpec, weight_bytes: usize) -> Result<Self, ModelError> {
+        Ok(match Family::of(&spec.large) {
+            Family::Wan => Self::Wan(WanRules::read(spec, weight_bytes)?),
+            Family::Ltx => Self::Ltx(LtxRules::read(spec, weight_bytes)?),
+        })
+    }
+
+    /// Parameters of the large and the small transformer.
+    pub(super) fn parameters(&self) -> [u64; 2] {
+        match self {
+            Self::Wan(rules) => rules.parameters(),
+            Self::Ltx(rules) => rules.parameters(),
+        }
+    }
+
+    /// Latent channels.
+    pub(super) fn channels(&self) -> usize {
+        match self {
+            Self::Wan(rules) => rules.channels(),
+            Self::Ltx(rules) => rules.channels(),
+        }
+    }
+
+    /// The rules for whoever plans a run.
+    pub(super) fn shared(self) -> Arc<dyn PairRules> {
+        match self {
+            Self::Wan(rules) => Arc::new(rules),
+            Self::Ltx(rules) => Arc::new(rules),
+        }
+    }
+}
 
 /// What a WAN pair allows and costs, read from its configs and the headers of its weight files.
 #[derive(Debug)]
@@ -87,4 +132,4 @@ impl PairRules for WanRules {
 }
 
 /// What the program itself takes before any model is loaded.
-const BASE_BYTES: u64 = 64 << 20;
+pub(super) const BASE_BYTES: u64 = 64 << 20;

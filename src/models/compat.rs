@@ -5,9 +5,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::ModelError;
 use super::loader::read_json;
+use super::ltx::{self, LtxTransformer, LtxVae};
 use super::wan::{self, TextEncoder, VaeConfig, WanTransformer, WanVae};
+use super::weights::Weights;
+use super::{Family, ModelError, T5Config};
 
 /// Checks that two models can take turns in one run: same latent channels, patches
 /// and text width, and, as far as the small folder has them too, the same VAE (compression,
@@ -15,6 +17,85 @@ use super::wan::{self, TextEncoder, VaeConfig, WanTransformer, WanVae};
 ///
 /// The error names the first difference with both values.
 pub fn check_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
+    let (a, b) = (Family::of(large), Family::of(small));
+    same("the models' families", &a.name(), &b.name())?;
+    match a {
+        Family::Wan => wan_compatible(large, small)?,
+        Family::Ltx => ltx_compatible(large, small)?,
+    }
+    if let (Some(a), Some(b)) = (Scheduler::read(large)?, Scheduler::read(small)?) {
+        same(
+            "the schedulers' prediction types",
+            &a.prediction(),
+            &b.prediction(),
+        )?;
+    }
+    Ok(())
+}
+
+fn ltx_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
+    let (a, b) = (
+        LtxTransformer::read_config(large)?,
+        LtxTransformer::read_config(small)?,
+    );
+    same(
+        "the transformers' latent channels (in_channels)",
+        &a.in_channels,
+        &b.in_channels,
+    )?;
+    same(
+        "the transformers' text widths (caption_channels)",
+        &a.caption_channels,
+        &b.caption_channels,
+    )?;
+    if ltx::has_vae(large) && ltx::has_vae(small) {
+        same_ltx_vae(large, small)?;
+    }
+    if ltx::has_text(large) && ltx::has_text(small) {
+        same_text(
+            &ltx::TextEncoder::read_config(large)?,
+            &ltx::TextEncoder::read_config(small)?,
+        )?;
+        same_tokenizer(&ltx::tokenizer(large), &ltx::tokenizer(small))?;
+    }
+    let channels = LtxVae::read_config(large)?.latent_channels;
+    fits_vae(large, channels, a.in_channels)?;
+    let width = ltx::TextEncoder::read_config(large)?.d_model;
+    fits_text(large, width, a.caption_channels)
+}
+
+/// The statistics of the latents are tensors in this family; like the weights at the latents' door
+/// they tell one training from another.
+fn same_ltx_vae(large: &Path, small: &Path) -> Result<(), ModelError> {
+    let (a, b) = (LtxVae::read_config(large)?, LtxVae::read_config(small)?);
+    same(
+        "the VAEs' latent channels (latent_channels)",
+        &a.latent_channels,
+        &b.latent_channels,
+    )?;
+    same(
+        "the VAEs' spatial compressions",
+        &a.pixels_per_latent(),
+        &b.pixels_per_latent(),
+    )?;
+    same(
+        "the VAEs' temporal compressions",
+        &a.frames_per_latent(),
+        &b.frames_per_latent(),
+    )?;
+    same(
+        "the VAEs' scaling_factor",
+        &a.scaling_factor,
+        &b.scaling_factor,
+    )?;
+    same_values(
+        &ltx::vae_weights(large)?,
+        &ltx::vae_weights(small)?,
+        &["latents_mean", "latents_std", "decoder.conv_in.conv.bias"],
+    )
+}
+
+fn wan_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
     let (a, b) = (
         WanTransformer::read_config(large)?,
         WanTransformer::read_config(small)?,
@@ -38,34 +119,34 @@ pub fn check_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
         same_vae(large, small)?;
     }
     if wan::has_text(large) && wan::has_text(small) {
-        same_text(large, small)?;
-    }
-    if let (Some(a), Some(b)) = (Scheduler::read(large)?, Scheduler::read(small)?) {
-        same(
-            "the schedulers' prediction types",
-            &a.prediction(),
-            &b.prediction(),
+        same_text(
+            &TextEncoder::read_config(large)?,
+            &TextEncoder::read_config(small)?,
         )?;
+        same_tokenizer(&wan::tokenizer(large), &wan::tokenizer(small))?;
     }
-    let vae = WanVae::read_config(large)?;
-    if vae.z_dim != a.in_channels {
-        return Err(ModelError::Incompatible(format!(
-            "the VAE in {} has {} latent channels, but the transformers have {}",
-            large.display(),
-            vae.z_dim,
-            a.in_channels
-        )));
+    fits_vae(large, WanVae::read_config(large)?.z_dim, a.in_channels)?;
+    fits_text(large, TextEncoder::read_config(large)?.d_model, a.text_dim)
+}
+
+fn fits_vae(model: &Path, vae: usize, transformer: usize) -> Result<(), ModelError> {
+    if vae == transformer {
+        return Ok(());
     }
-    let text = TextEncoder::read_config(large)?;
-    if text.d_model != a.text_dim {
-        return Err(ModelError::Incompatible(format!(
-            "the text encoder in {} has width {}, but the transformers take {}",
-            large.display(),
-            text.d_model,
-            a.text_dim
-        )));
+    Err(ModelError::Incompatible(format!(
+        "the VAE in {} has {vae} latent channels, but the transformers have {transformer}",
+        model.display()
+    )))
+}
+
+fn fits_text(model: &Path, encoder: usize, transformer: usize) -> Result<(), ModelError> {
+    if encoder == transformer {
+        return Ok(());
     }
-    Ok(())
+    Err(ModelError::Incompatible(format!(
+        "the text encoder in {} has width {encoder}, but the transformers take {transformer}",
+        model.display()
+    )))
 }
 
 /// An error unless both values are equal.
@@ -100,14 +181,22 @@ fn same_vae(large: &Path, small: &Path) -> Result<(), ModelError> {
             same(&format!("the VAEs' {what} of channel {channel}"), a, b)?;
         }
     }
-    // Equal configs say nothing of the training: two small tensors at the latents' door do. The
-    // tolerance lets the same weights pass in another number format.
-    let (a, b) = (wan::vae_weights(large)?, wan::vae_weights(small)?);
-    for name in [
-        "post_quant_conv.bias",
-        "quant_conv.bias",
-        "decoder.conv_in.bias",
-    ] {
+    // Equal configs say nothing of the training: small tensors at the latents' door do.
+    same_values(
+        &wan::vae_weights(large)?,
+        &wan::vae_weights(small)?,
+        &[
+            "post_quant_conv.bias",
+            "quant_conv.bias",
+            "decoder.conv_in.bias",
+        ],
+    )
+}
+
+/// An error unless the tensors `names` of two VAEs are equal, as far as both have them. The tolerance
+/// lets the same weights pass in another number format.
+fn same_values(a: &Weights, b: &Weights, names: &[&str]) -> Result<(), ModelError> {
+    for name in names {
         let (Some(a), Some(b)) = (a.values(name)?, b.values(name)?) else {
             continue;
         };
@@ -123,11 +212,7 @@ fn same_vae(large: &Path, small: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn same_text(large: &Path, small: &Path) -> Result<(), ModelError> {
-    let (a, b) = (
-        TextEncoder::read_config(large)?,
-        TextEncoder::read_config(small)?,
-    );
+fn same_text(a: &T5Config, b: &T5Config) -> Result<(), ModelError> {
     same(
         "the text encoders' widths (d_model)",
         &a.d_model,
@@ -142,10 +227,17 @@ fn same_text(large: &Path, small: &Path) -> Result<(), ModelError> {
         "the text encoders' vocabularies (vocab_size)",
         &a.vocab_size,
         &b.vocab_size,
-    )?;
-    let (a, b) = (wan::tokenizer(large), wan::tokenizer(small));
-    if a.is_file() && b.is_file() {
-        let (a, b): (serde_json::Value, serde_json::Value) = (read_json(&a)?, read_json(&b)?);
+    )
+}
+
+fn same_tokenizer(large: &Path, small: &Path) -> Result<(), ModelError> {
+    let spiece = |path: &Path| path.extension().is_some_and(|ending| ending == "model");
+    if spiece(large) || spiece(small) {
+        // A model saved in both forms cannot be told from two models.
+        return Ok(());
+    }
+    if large.is_file() && small.is_file() {
+        let (a, b): (serde_json::Value, serde_json::Value) = (read_json(large)?, read_json(small)?);
         // Cutting and padding are set by the program.
         for part in [
             "model",

@@ -3,13 +3,17 @@
 
 mod check;
 mod compat;
+mod dit;
 mod error;
+mod family;
 mod layout;
 mod loader;
 mod names;
 mod pair;
+mod text;
 mod weights;
 
+pub mod ltx;
 pub mod nn;
 pub mod registry;
 pub mod wan;
@@ -17,5 +21,7 @@ pub mod wan;
 pub use check::{PartCheck, PartState, check};
 pub use compat::check_compatible;
 pub use error::ModelError;
+pub use family::{Family, TextEncoder, Transformer, Vae};
 pub use pair::{PairDefaults, PairSpec};
+pub use text::T5Config;
 pub use weights::{Format, Params, Stored, read_header};

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::ModelError;
 use super::loader::read_json;
+use super::ltx::Pipeline;
+use super::{Family, ModelError};
 use crate::preview::RgbFactors;
 use crate::project::Preset;
+use crate::schedule::{FlowSchedule, Solver};
 
 /// Two models of one family that can share a denoising run, and how they are best used.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +46,8 @@ pub struct PairDefaults {
     pub boundaries: Vec<f64>,
     /// Tokens that prompts are cut and padded to.
     pub text_tokens: usize,
+    /// How a run integrates.
+    pub solver: Solver,
     /// Seed a fresh window starts with.
     pub seed: u64,
     /// A prompt to start from.
@@ -82,6 +86,7 @@ impl Default for PairDefaults {
             fps: 16.0,
             boundaries: vec![0.4, 0.8],
             text_tokens: 512,
+            solver: Solver::Euler,
             seed: 0,
             prompt: String::new(),
             negative: String::new(),
@@ -103,8 +108,8 @@ struct PairFile {
 }
 
 impl PairSpec {
-    /// A pair from two model folders, with the defaults of WAN 2.1. Its name is made of theirs; prompts
-    /// are as long as the large model's tokenizer says, 512 tokens at most.
+    /// A pair from two model folders, with the defaults of their family. Its name is made of theirs;
+    /// prompts are as long as the large model's tokenizer says, but no longer than the family's.
     pub fn from_folders(large: impl Into<PathBuf>, small: impl Into<PathBuf>) -> Self {
         let (large, small) = (large.into(), small.into());
         let name = |path: &Path| {
@@ -114,9 +119,12 @@ impl PairSpec {
         let name = format!("{} + {}", name(&large), name(&small));
         Self {
             name,
-            defaults: PairDefaults {
-                text_tokens: text_tokens(&large),
-                ..PairDefaults::default()
+            defaults: match Family::of(&large) {
+                Family::Wan => PairDefaults {
+                    text_tokens: text_tokens(&large, PairDefaults::default().text_tokens),
+                    ..PairDefaults::default()
+                },
+                Family::Ltx => PairDefaults::ltx(&large),
             },
             large,
             small,
@@ -149,8 +157,7 @@ impl PairSpec {
 
 /// The prompt's length in tokens. Tokenizers without a limit of their own state an enormous one, and
 /// a missing or unreadable file is met, and named, when the text encoder is loaded.
-fn text_tokens(model: &Path) -> usize {
-    let longest = PairDefaults::default().text_tokens;
+fn text_tokens(model: &Path, longest: usize) -> usize {
     read_json::<serde_json::Value>(&model.join("tokenizer").join("tokenizer_config.json"))
         .ok()
         .and_then(|config| config["model_max_length"].as_f64())
@@ -159,6 +166,36 @@ fn text_tokens(model: &Path) -> usize {
 }
 
 impl PairDefaults {
+    /// LTX-Video as diffusers samples the version of the large model, with the boundaries published for
+    /// WAN: none were for LTX-Video. What is wrong with the folder is met, and named, when it is loaded.
+    fn ltx(large: &Path) -> Self {
+        let pipeline = Pipeline::read(large).unwrap_or_default();
+        let mut defaults = Self {
+            steps: 40,
+            shift: 1.0,
+            cfg: 3.0,
+            width: 768,
+            height: 512,
+            frames: 121,
+            fps: 25.0,
+            text_tokens: text_tokens(large, pipeline.text_tokens()),
+            solver: match pipeline {
+                Pipeline::Text => Solver::EulerLinspace,
+                Pipeline::Condition => Solver::EulerQuadratic,
+            },
+            ..Self::default()
+        };
+        let path = large.join("scheduler").join("scheduler_config.json");
+        if let Ok(schedule) = read_json::<FlowSchedule>(&path)
+            && schedule.fault().is_none()
+        {
+            let [_, _, frames, height, width] =
+                Family::Ltx.latent_shape(defaults.width, defaults.height, defaults.frames);
+            defaults.shift = schedule.shift_of(frames * height * width);
+        }
+        defaults
+    }
+
     /// What no run could use, in words; `None` where all is well.
     fn fault(&self) -> Option<String> {
         if self.steps == 0 || self.text_tokens == 0 {

@@ -34,17 +34,21 @@ impl SigmaGrid {
         Self::evenly(steps, 1.0, 1.0 / TRAIN_TIMESTEPS, steps, shift)
     }
 
+    /// `levels`, which fall, and then 0.
+    pub(super) fn falling_to_zero(levels: Vec<f64>) -> Self {
+        let mut sigmas = levels;
+        sigmas.push(0.0);
+        Self { sigmas }
+    }
+
     fn evenly(steps: usize, high: f64, low: f64, intervals: usize, shift: f64) -> Self {
         let spacing = if intervals == 0 {
             0.0
         } else {
             (high - low) / intervals as f64
         };
-        let mut sigmas: Vec<f64> = (0..steps)
-            .map(|i| shift_sigma(high - spacing * i as f64, shift))
-            .collect();
-        sigmas.push(0.0);
-        Self { sigmas }
+        let levels = (0..steps).map(|i| shift_sigma(high - spacing * i as f64, shift));
+        Self::falling_to_zero(levels.collect())
     }
 
     /// The number of steps.

@@ -56,7 +56,10 @@ impl LayerNorm {
 /// result has the format of `x`. `weight` and `bias` are f32, `(dim,)`.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     if on_cpu_f32(x) {
-        let op = FusedLayerNorm { eps: eps as f32 };
+        let op = FusedNorm {
+            eps: eps as f32,
+            centred: true,
+        };
         return x.contiguous()?.apply_op3_no_bwd(weight, bias, &op);
     }
     let wide = x.to_dtype(DType::F32)?.contiguous()?;
@@ -68,6 +71,22 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
 /// `(dim,)`; the result has the format of `x`.
 pub fn modulated(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64) -> Result<Tensor> {
     layer_norm(x, &(scale + 1.0)?, shift, eps)
+}
+
+/// As [`modulated`], with an RMS norm in the place of the layer norm.
+pub fn rms_modulated(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64) -> Result<Tensor> {
+    let weight = (scale + 1.0)?;
+    if on_cpu_f32(x) {
+        let op = FusedNorm {
+            eps: eps as f32,
+            centred: false,
+        };
+        return x.contiguous()?.apply_op3_no_bwd(&weight, shift, &op);
+    }
+    let wide = x.to_dtype(DType::F32)?.contiguous()?;
+    candle_nn::ops::rms_norm(&wide, &weight, eps as f32)?
+        .broadcast_add(shift)?
+        .to_dtype(x.dtype())
 }
 
 /// `x + y * gate` with the sum and product in f32: the gated residual of the same paper. `x` and
@@ -118,13 +137,15 @@ impl CustomOp3 for GatedAdd {
     }
 }
 
-struct FusedLayerNorm {
+struct FusedNorm {
     eps: f32,
+    /// Whether the mean is taken away first: a layer norm, else an RMS norm.
+    centred: bool,
 }
 
-impl CustomOp3 for FusedLayerNorm {
+impl CustomOp3 for FusedNorm {
     fn name(&self) -> &'static str {
-        "layer-norm"
+        "norm"
     }
 
     fn cpu_fwd(
@@ -141,23 +162,30 @@ impl CustomOp3 for FusedLayerNorm {
         let bias = cpu::slice(bias, bias_layout)?;
         let dim = weight.len();
         if x_layout.dims().last() != Some(&dim) || bias.len() != dim {
-            bail!("layer norm over {dim} was given {:?}", x_layout.shape());
+            bail!("norm over {dim} was given {:?}", x_layout.shape());
         }
         let mut out = vec![0f32; x.len()];
         out.par_chunks_mut(dim)
             .zip(x.par_chunks(dim))
             .with_min_len(8)
-            .for_each(|(out, x)| normalise(out, x, weight, bias, self.eps));
+            .for_each(|(out, x)| normalise(out, x, weight, bias, self.eps, self.centred));
         cpu::output(out, x_layout.shape())
     }
 }
 
 cpu::vectorised! {
-    /// One row of a layer norm.
-    fn normalise(out: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
+    /// One row of a layer norm or, where it is not `centred`, of an RMS norm.
+    fn normalise(
+        out: &mut [f32],
+        x: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+        eps: f32,
+        centred: bool
+    ) {
         let dim = x.len() as f32;
         // Two passes: the difference of squares would lose digits where |mean| >> deviation.
-        let mean = sum(x, |v| v) / dim;
+        let mean = if centred { sum(x, |v| v) / dim } else { 0.0 };
         let variance = sum(x, |v| (v - mean) * (v - mean)) / dim;
         let inverse = (variance + eps).sqrt().recip();
         for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
@@ -320,6 +348,28 @@ mod tests {
             .unwrap();
         let got = layer_norm(&x, &w, &b, 1e-6).unwrap();
         assert!(max_error(&got, &want) < 5e-4);
+    }
+
+    #[test]
+    fn modulated_norms_agree_with_their_composed_forms() {
+        let dev = Device::Cpu;
+        let x = (Tensor::randn(0f32, 1.0, (1, 9, 37), &dev).unwrap() + 0.5).unwrap();
+        let scale = Tensor::randn(0f32, 1.0, 37, &dev).unwrap();
+        let shift = Tensor::randn(0f32, 1.0, 37, &dev).unwrap();
+        let x64 = x.to_dtype(DType::F64).unwrap();
+        let root = (mean(&x64.sqr().unwrap()).unwrap() + 1e-6).unwrap();
+        let want = x64
+            .broadcast_div(&root.sqrt().unwrap())
+            .unwrap()
+            .broadcast_mul(&(scale.to_dtype(DType::F64).unwrap() + 1.0).unwrap())
+            .unwrap()
+            .broadcast_add(&shift.to_dtype(DType::F64).unwrap())
+            .unwrap();
+        let got = rms_modulated(&x, &scale, &shift, 1e-6).unwrap();
+        assert!(max_error(&got, &want) < 1e-5);
+        let half = rms_modulated(&x.to_dtype(DType::BF16).unwrap(), &scale, &shift, 1e-6).unwrap();
+        assert_eq!(half.dtype(), DType::BF16);
+        assert!(max_error(&half, &want) < 0.05);
     }
 
     #[test]

@@ -53,8 +53,32 @@ impl Rope3d {
         })
     }
 
-    /// Rotates `(B, tokens, heads, head_dim)`; worked out in f32, returned in the format of `x`.
+    /// The rotation by given angles, token after token: as many for each token as its width, or
+    /// one head's, has pairs of channels.
+    pub fn from_angles(angles: &[f32], tokens: usize, device: &Device) -> Result<Self> {
+        if tokens == 0 || !angles.len().is_multiple_of(tokens) {
+            bail!("{} angles cannot turn {tokens} tokens", angles.len());
+        }
+        let table = |f: fn(f64) -> f64| {
+            let values: Vec<f32> = angles.iter().map(|a| f(f64::from(*a)) as f32).collect();
+            Tensor::from_vec(values, (tokens, angles.len() / tokens), device)
+        };
+        Ok(Self {
+            cos: table(f64::cos)?,
+            sin: table(f64::sin)?,
+        })
+    }
+
+    /// Rotates `(B, tokens, heads, head_dim)`. Where there are angles for a token's whole width,
+    /// its heads are turned as one; worked out in f32, returned in the format of `x`.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, tokens, heads, head_dim) = x.dims4()?;
+        if heads > 1 && 2 * self.cos.dim(1)? == heads * head_dim {
+            let whole = x.reshape((batch, tokens, 1, heads * head_dim))?;
+            return self
+                .apply(&whole)?
+                .reshape((batch, tokens, heads, head_dim));
+        }
         if on_cpu_f32(x) {
             return x
                 .contiguous()?
@@ -157,6 +181,22 @@ mod tests {
                 .unwrap()
                 < 1e-6
         );
+    }
+
+    #[test]
+    fn angles_of_the_whole_width_turn_the_heads_as_one() {
+        let dev = Device::Cpu;
+        let angles: Vec<f32> = (0..12).map(|i| i as f32).collect();
+        let rope = Rope3d::from_angles(&angles, 3, &dev).unwrap();
+        let x = Tensor::ones((1, 3, 2, 4), DType::F32, &dev).unwrap();
+        let y = rope.apply(&x).unwrap();
+        assert_eq!(y.dims(), [1, 3, 2, 4]);
+        let y = y.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (pair, angle) in y.chunks(2).zip(&angles) {
+            assert!((pair[0] - (angle.cos() - angle.sin())).abs() < 1e-6);
+            assert!((pair[1] - (angle.sin() + angle.cos())).abs() < 1e-6);
+        }
+        assert!(Rope3d::from_angles(&angles, 5, &dev).is_err());
     }
 
     #[test]

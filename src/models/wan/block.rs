@@ -1,67 +1,9 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::TransformerConfig;
-use crate::models::nn::{
-    Activation, LayerNorm, Linear, RmsNorm, Rope3d, attention, gated_add, linear, modulated,
-};
+use crate::models::dit::Attention;
+use crate::models::nn::{Activation, LayerNorm, Linear, Rope3d, gated_add, linear, modulated};
 use crate::models::weights::Params;
-
-/// One attention of a block (`WanAttention` in diffusers): queries and keys are RMS-normalised
-/// over all heads together.
-#[derive(Clone, Debug)]
-struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    norm_query: RmsNorm,
-    norm_key: RmsNorm,
-    heads: usize,
-}
-
-impl Attention {
-    fn new(config: &TransformerConfig, params: Params) -> Result<Self> {
-        let dim = config.inner_dim();
-        Ok(Self {
-            query: linear(dim, dim, params.pp("to_q"))?,
-            key: linear(dim, dim, params.pp("to_k"))?,
-            value: linear(dim, dim, params.pp("to_v"))?,
-            output: linear(dim, dim, params.pp("to_out").pp("0"))?,
-            norm_query: RmsNorm::new(dim, config.eps, params.pp("norm_q"))?,
-            norm_key: RmsNorm::new(dim, config.eps, params.pp("norm_k"))?,
-            heads: config.num_attention_heads,
-        })
-    }
-
-    /// `(1, tokens, dim)` to `(1, tokens, heads, head_dim)`.
-    fn split(&self, x: &Tensor) -> Result<Tensor> {
-        let (batch, tokens, dim) = x.dims3()?;
-        x.reshape((batch, tokens, self.heads, dim / self.heads))
-    }
-
-    /// Keys and values of `x`, split into heads.
-    fn keys_values(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
-        let key = self.norm_key.forward(&self.key.forward(x)?)?;
-        Ok((self.split(&key)?, self.split(&self.value.forward(x)?)?))
-    }
-
-    /// Attends from `x` to `key` and `value`; queries are turned by `rope` where it is given.
-    fn attend(
-        &self,
-        x: &Tensor,
-        key: &Tensor,
-        value: &Tensor,
-        rope: Option<&Rope3d>,
-    ) -> Result<Tensor> {
-        let mut query = self.split(&self.norm_query.forward(&self.query.forward(x)?)?)?;
-        if let Some(rope) = rope {
-            query = rope.apply(&query)?;
-        }
-        let scale = (query.dim(3)? as f64).powf(-0.5);
-        let mixed = attention(&query, key, value, scale)?.flatten_from(2)?;
-        self.output.forward(&mixed)
-    }
-}
 
 /// One transformer block (`WanTransformerBlock` in diffusers): self-attention, cross-attention to
 /// the text and a feed-forward layer, the first and the last gated by the timestep.
@@ -84,10 +26,12 @@ impl Block {
         } else {
             None
         };
+        let heads = config.num_attention_heads;
+        let attention = |name: &str| Attention::new(dim, heads, config.eps, params.pp(name));
         let ffn = params.pp("ffn").pp("net");
         Ok(Self {
-            self_attention: Attention::new(config, params.pp("attn1"))?,
-            cross_attention: Attention::new(config, params.pp("attn2"))?,
+            self_attention: attention("attn1")?,
+            cross_attention: attention("attn2")?,
             cross_norm,
             widen: linear(dim, config.ffn_dim, ffn.pp("0").pp("proj"))?,
             narrow: linear(config.ffn_dim, dim, ffn.pp("2"))?,

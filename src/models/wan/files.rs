@@ -107,26 +107,10 @@ pub fn text_parameters(model: &Path) -> Result<usize, ModelError> {
     Ok(text(model)?.1.parameters())
 }
 
-/// What tells a model's text encoder from every other without reading it whole: where its files and
-/// its tokenizer lie, how long they are and when they were written.
-pub fn text_identity(model: &Path) -> Result<String, ModelError> {
+/// What tells a model's text encoder from every other; see [`loader::identity`].
+pub(in crate::models) fn text_identity(model: &Path) -> Result<String, ModelError> {
     let (_, weights) = text(model)?;
-    let mut identity = String::new();
-    for path in weights.files().iter().chain([&tokenizer(model)]) {
-        let io = |source| ModelError::Io {
-            path: path.clone(),
-            source,
-        };
-        let whole = path.canonicalize().map_err(io)?;
-        let about = whole.metadata().map_err(io)?;
-        identity += &format!(
-            "{} {} {:?};",
-            whole.display(),
-            about.len(),
-            about.modified().ok()
-        );
-    }
-    Ok(identity)
+    loader::identity(weights.files().iter().chain([&tokenizer(model)]))
 }
 
 /// The SHA-256 of a model's transformer weights, in hexadecimal: of one file, or of the shards one
@@ -232,7 +216,7 @@ fn read_text_config(place: &Place) -> Result<TextConfig, ModelError> {
         Place::Native(path, _) => (text_of(&layout::open(place, &TEXT)?), path.clone()),
     };
     let fault = match config {
-        Ok(config) => match config.fault() {
+        Ok(config) => match config.fault("umt5") {
             None => return Ok(config),
             Some(reason) => reason,
         },

@@ -1,25 +1,26 @@
-use candle_core::{D, DType, Device, Module as _, Result, Tensor};
+use candle_core::{D, DType, Device, Module as _, Result, Tensor, bail};
 use candle_nn::Embedding;
 
+use super::T5Config;
 use crate::models::nn::{Activation, Linear, RmsNorm, linear_no_bias};
-use crate::models::wan::TextConfig;
 use crate::models::weights::Params;
 
-/// Self-attention with a learned bias for relative positions, the layer's own, and without
-/// scaling of the scores (`UMT5Attention` in transformers; Chung et al., arXiv 2304.09151).
+/// Self-attention with a learned bias for relative positions and without scaling of the scores
+/// (`T5Attention` and `UMT5Attention` in transformers; Raffel et al., arXiv 1910.10683; Chung et
+/// al., arXiv 2304.09151).
 #[derive(Clone, Debug)]
 struct SelfAttention {
     query: Linear,
     key: Linear,
     value: Linear,
     output: Linear,
-    /// `(buckets, heads)`.
-    bias: Tensor,
+    /// `(buckets, heads)`; `None` where an earlier layer's serves.
+    bias: Option<Tensor>,
     heads: usize,
 }
 
 impl SelfAttention {
-    fn new(config: &TextConfig, params: Params) -> Result<Self> {
+    fn new(config: &T5Config, positions: bool, params: Params) -> Result<Self> {
         let (dim, inner) = (config.d_model, config.num_heads * config.d_kv);
         let buckets = config.relative_attention_num_buckets;
         Ok(Self {
@@ -27,15 +28,33 @@ impl SelfAttention {
             key: linear_no_bias(dim, inner, params.pp("k"))?,
             value: linear_no_bias(dim, inner, params.pp("v"))?,
             output: linear_no_bias(inner, dim, params.pp("o"))?,
-            bias: params
-                .pp("relative_attention_bias")
-                .get((buckets, config.num_heads), "weight")?,
+            bias: if positions {
+                let table = params.pp("relative_attention_bias");
+                Some(table.get((buckets, config.num_heads), "weight")?)
+            } else {
+                None
+            },
             heads: config.num_heads,
         })
     }
 
-    /// `x` is `(1, tokens, dim)`, `buckets` `(tokens * tokens,)` with the queries as rows.
-    fn forward(&self, x: &Tensor, buckets: &Tensor) -> Result<Tensor> {
+    /// What is added to the scores, `(1, heads, tokens, tokens)`, with the queries as rows, for
+    /// `buckets` `(tokens, tokens)`; `None` where an earlier layer's serves.
+    fn positions(&self, buckets: &Tensor) -> Result<Option<Tensor>> {
+        let Some(table) = &self.bias else {
+            return Ok(None);
+        };
+        let tokens = buckets.dim(0)?;
+        let bias = table
+            .index_select(&buckets.flatten_all()?, 0)?
+            .reshape((tokens, tokens, self.heads))?
+            .permute((2, 0, 1))?
+            .unsqueeze(0)?;
+        Ok(Some(bias))
+    }
+
+    /// `x` is `(1, tokens, dim)`, `bias` what [`positions`](Self::positions) returned.
+    fn forward(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let (batch, tokens, _) = x.dims3()?;
         let split = |y: Tensor| {
             y.reshape((batch, tokens, self.heads, ()))?
@@ -45,15 +64,9 @@ impl SelfAttention {
         let query = split(self.query.forward(x)?)?;
         let key = split(self.key.forward(x)?)?;
         let value = split(self.value.forward(x)?)?;
-        let bias = self
-            .bias
-            .index_select(buckets, 0)?
-            .reshape((tokens, tokens, self.heads))?
-            .permute((2, 0, 1))?
-            .unsqueeze(0)?;
         let scores = query
             .matmul(&key.transpose(2, 3)?.contiguous()?)?
-            .broadcast_add(&bias)?;
+            .broadcast_add(bias)?;
         let weights =
             candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)?;
         let mixed = weights.to_dtype(value.dtype())?.matmul(&value)?;
@@ -78,7 +91,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(config: &TextConfig, params: Params) -> Result<Self> {
+    fn new(config: &T5Config, positions: bool, params: Params) -> Result<Self> {
         let (attend, feed) = (params.pp("layer").pp("0"), params.pp("layer").pp("1"));
         let norm = |params: Params| RmsNorm::new(config.d_model, config.layer_norm_epsilon, params);
         let dense = feed.pp("DenseReluDense");
@@ -90,7 +103,7 @@ impl Layer {
         };
         Ok(Self {
             attention_norm: norm(attend.pp("layer_norm"))?,
-            attention: SelfAttention::new(config, attend.pp("SelfAttention"))?,
+            attention: SelfAttention::new(config, positions, attend.pp("SelfAttention"))?,
             feed_norm: norm(feed.pp("layer_norm"))?,
             gate: linear_no_bias(config.d_model, config.d_ff, dense.pp("wi_0"))?,
             widen: linear_no_bias(config.d_model, config.d_ff, dense.pp("wi_1"))?,
@@ -98,10 +111,10 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, buckets: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let x = (x + self
             .attention
-            .forward(&self.attention_norm.forward(x)?, buckets)?)?;
+            .forward(&self.attention_norm.forward(x)?, bias)?)?;
         let normed = self.feed_norm.forward(&x)?;
         let gate = self.gate.forward_activated(&normed, Activation::GeluTanh)?;
         let inner = (gate * self.widen.forward(&normed)?)?;
@@ -120,9 +133,9 @@ fn limited(x: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// The encoder of UMT5 (`UMT5EncoderModel` in transformers).
+/// The encoder of T5 v1.1 and of UMT5 (`T5EncoderModel` and `UMT5EncoderModel` in transformers).
 #[derive(Clone, Debug)]
-pub(super) struct Umt5 {
+pub(in crate::models) struct T5 {
     embedding: Embedding,
     layers: Vec<Layer>,
     norm: RmsNorm,
@@ -131,8 +144,15 @@ pub(super) struct Umt5 {
     device: Device,
 }
 
-impl Umt5 {
-    pub(super) fn new(config: &TextConfig, params: Params) -> Result<Self> {
+impl T5 {
+    /// Whether a weight file may hold `name` though the encoder does not ask for it: a whole T5
+    /// also has a decoder, and some files hold the embedding table twice.
+    pub(in crate::models) fn spare(name: &str) -> bool {
+        name.starts_with("decoder.")
+            || ["lm_head.weight", "encoder.embed_tokens.weight"].contains(&name)
+    }
+
+    pub(in crate::models) fn new(config: &T5Config, params: Params) -> Result<Self> {
         let encoder = params.pp("encoder");
         let table = if params.contains("shared.weight") {
             params.pp("shared")
@@ -144,7 +164,10 @@ impl Umt5 {
         Ok(Self {
             embedding: Embedding::new(table, config.d_model),
             layers: (0..config.num_layers)
-                .map(|layer| Layer::new(config, blocks.pp(layer)))
+                .map(|layer| {
+                    let positions = layer == 0 || config.own_positions();
+                    Layer::new(config, positions, blocks.pp(layer))
+                })
                 .collect::<Result<_>>()?,
             norm: RmsNorm::new(
                 config.d_model,
@@ -158,18 +181,26 @@ impl Umt5 {
     }
 
     /// Encodes token ids to `(1, tokens, dim)` in the format of the weights.
-    pub(super) fn forward(&self, ids: &[u32]) -> Result<Tensor> {
+    pub(in crate::models) fn forward(&self, ids: &[u32]) -> Result<Tensor> {
         let mut x = self
             .embedding
             .forward(&Tensor::new(ids, &self.device)?.unsqueeze(0)?)?;
-        let count = ids.len() as i64;
+        let tokens = ids.len();
+        let count = tokens as i64;
         let buckets: Vec<u32> = (0..count)
             .flat_map(|query| (0..count).map(move |key| key - query))
             .map(|offset| bucket(offset, self.buckets, self.max_distance))
             .collect();
-        let buckets = Tensor::new(buckets, &self.device)?;
+        let buckets = Tensor::from_vec(buckets, (tokens, tokens), &self.device)?;
+        let mut bias: Option<Tensor> = None;
         for layer in &self.layers {
-            x = layer.forward(&x, &buckets)?;
+            if let Some(own) = layer.attention.positions(&buckets)? {
+                bias = Some(own);
+            }
+            let Some(bias) = &bias else {
+                bail!("the first layer has no table of relative positions");
+            };
+            x = layer.forward(&x, bias)?;
         }
         self.norm.forward(&x)
     }

@@ -1,0 +1,78 @@
+//! The families of models behind one face each for what the engine loads of them.
+
+mod text;
+mod transformer;
+mod vae;
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::layout::{self, Place};
+use super::loader::read_json;
+use super::{ModelError, ltx, wan};
+
+pub use text::TextEncoder;
+pub use transformer::Transformer;
+pub use vae::Vae;
+
+/// The families of models that can be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// WAN 2.1.
+    Wan,
+    /// LTX-Video.
+    Ltx,
+}
+
+impl Family {
+    /// The family of a model, told by its transformer's config or the names of its tensors. What
+    /// cannot be told, or read, is taken for WAN, whose loader says what is wrong.
+    pub fn of(model: &Path) -> Self {
+        #[derive(Deserialize)]
+        struct Config {
+            #[serde(rename = "_class_name", default)]
+            class_name: String,
+        }
+        let is_ltx = match layout::find(model, &ltx::TRANSFORMER) {
+            Err(_) => false,
+            Ok(Place::Folder(folder)) => read_json::<Config>(&folder.join("config.json"))
+                .is_ok_and(|config| config.class_name.starts_with("LTX")),
+            Ok(place) => layout::open(&place, &ltx::TRANSFORMER)
+                .is_ok_and(|weights| weights.shape("proj_in.weight").is_some()),
+        };
+        if is_ltx { Self::Ltx } else { Self::Wan }
+    }
+
+    /// The name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wan => "WAN 2.1",
+            Self::Ltx => "LTX-Video",
+        }
+    }
+
+    /// The latents `[1, channels, frames, height, width]` of a clip.
+    pub fn latent_shape(self, width: usize, height: usize, frames: usize) -> [usize; 5] {
+        match self {
+            Self::Wan => wan::latent_shape(width, height, frames),
+            Self::Ltx => ltx::latent_shape(width, height, frames),
+        }
+    }
+
+    /// What tells a model's text encoder from every other without reading it whole.
+    pub fn text_identity(self, model: &Path) -> Result<String, ModelError> {
+        match self {
+            Self::Wan => wan::text_identity(model),
+            Self::Ltx => ltx::text_identity(model),
+        }
+    }
+
+    /// The SHA-256 of a model's transformer weights, in hexadecimal.
+    pub fn transformer_hash(self, model: &Path) -> Result<String, ModelError> {
+        match self {
+            Self::Wan => wan::transformer_hash(model),
+            Self::Ltx => ltx::transformer_hash(model),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! LTX-Video 0.9.0, 0.9.5, 0.9.6 and 0.9.7 text-to-video: transformer, VAE and text encoder, where
+//! their files are and what they are called, and what the family can do.
+
+mod block;
+mod check;
+mod config;
+mod cost;
+mod files;
+mod names;
+mod pipeline;
+mod rope;
+mod size;
+mod text;
+mod time;
+mod transformer;
+mod vae;
+
+pub(super) use check::check;
+pub use config::TransformerConfig;
+pub(super) use files::{TRANSFORMER, has_text, has_vae, text_identity, tokenizer, vae_weights};
+pub use files::{text_parameters, transformer_hash, transformer_parameters, vae_parameters};
+pub use pipeline::Pipeline;
+pub use size::{check_size, latent_shape};
+pub use text::TextEncoder;
+pub use transformer::LtxTransformer;
+pub use vae::{DecodeOptions, LtxVae, VaeConfig};
+
+/// Frames of video for each latent frame after the first.
+const PACE: usize = 8;
+/// Pixels along a side for each latent position.
+const SIDE: usize = 32;
