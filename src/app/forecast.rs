@@ -42,7 +42,7 @@ impl Forecast {
             decode_secs: pair.and_then(|pair| pair.decode_secs_at(settings)),
             memory_bytes: pair
                 .filter(|_| costs.is_some())
-                .map(|pair| pair.rules.memory_bytes(size)),
+                .map(|pair| pair.memory_bytes(settings)),
             problem: problem(settings, pair),
             grid: settings.grid(),
             steps,

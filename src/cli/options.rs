@@ -1,11 +1,12 @@
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
 use super::CliError;
 use crate::engine::{DeviceChoice, EngineOptions, PairPipeline, PairSummary, PipelineFactory};
 use crate::project::{PairRef, RunSettings};
-use crate::schedule::{Plan, Solver};
+use crate::schedule::{Plan, SigmaGrid, Solver};
 
 /// Number formats that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,10 +50,14 @@ impl GlobalOptions {
                 DtypeOption::Bf16 => candle_core::DType::BF16,
                 DtypeOption::F16 => candle_core::DType::F16,
             }),
+            memory_bytes: None,
         };
         Box::new(move || Box::new(PairPipeline::new(options)))
     }
 }
+
+/// More steps than any run may have.
+const MOST_STEPS: usize = 10_000;
 
 /// Options of everything that runs or plans a denoise. What is left out, the pair decides.
 #[derive(Debug, Args)]
@@ -69,14 +74,15 @@ pub(super) struct DenoiseOptions {
     /// Stage letters, any number: L (large), S (small), D (distilled), or names split by commas.
     #[arg(long, default_value = "LSL")]
     plan: String,
-    /// Where each next stage starts, as fractions of the steps.
+    /// Where each next stage starts, as fractions of the steps; `sigma:0.875` is the first step below
+    /// that noise level.
     #[arg(
         long,
         value_name = "F,F",
         value_delimiter = ',',
         allow_hyphen_values = true
     )]
-    boundaries: Option<Vec<f64>>,
+    boundaries: Option<Vec<BoundaryAt>>,
     /// Denoising steps.
     #[arg(long)]
     steps: Option<usize>,
@@ -106,6 +112,44 @@ pub(super) struct DenoiseOptions {
     fps: Option<f64>,
 }
 
+/// Where a stage starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum BoundaryAt {
+    /// A fraction of the steps.
+    Fraction(f64),
+    /// A noise level.
+    Sigma(f64),
+}
+
+impl FromStr for BoundaryAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            text.trim().parse::<f64>().map_err(|_| {
+                format!("'{text}' is not a number; write for example 0.4 or sigma:0.875")
+            })
+        };
+        match text.trim().strip_prefix("sigma:") {
+            None => number(text).map(Self::Fraction),
+            Some(sigma) => match number(sigma)? {
+                sigma if (0.0..=1.0).contains(&sigma) => Ok(Self::Sigma(sigma)),
+                sigma => Err(format!("the noise level {sigma} is not between 0 and 1")),
+            },
+        }
+    }
+}
+
+impl BoundaryAt {
+    /// As a fraction of the grid's steps.
+    fn fraction(self, grid: &SigmaGrid) -> f64 {
+        match self {
+            Self::Fraction(fraction) => fraction,
+            Self::Sigma(sigma) => grid.first_step_below(sigma) as f64 / grid.steps().max(1) as f64,
+        }
+    }
+}
+
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
     let wrong = || format!("'{text}' is not a size; write for example 64x64");
     let (width, height) = text.split_once(['x', 'X', '×']).ok_or_else(wrong)?;
@@ -132,7 +176,15 @@ impl DenoiseOptions {
     pub(super) fn check(&self) -> Result<(), CliError> {
         let stages = Plan::count_stages(&self.plan).map_err(usage)?;
         if let Some(boundaries) = &self.boundaries {
-            Plan::parse(&self.plan, boundaries).map_err(usage)?;
+            // Where a noise level lies is known once the pair's steps and shift are.
+            let fraction = |at: &BoundaryAt| match at {
+                BoundaryAt::Fraction(fraction) => Some(*fraction),
+                BoundaryAt::Sigma(_) => None,
+            };
+            let fractions: Option<Vec<_>> = boundaries.iter().map(fraction).collect();
+            if let Some(fractions) = fractions {
+                Plan::parse(&self.plan, &fractions).map_err(usage)?;
+            }
         }
         if let Some(cfgs) = &self.cfg
             && cfgs.len() != 1
@@ -154,8 +206,15 @@ impl DenoiseOptions {
     ) -> Result<RunSettings, CliError> {
         let defaults = &pair.defaults;
         let cfgs = self.cfg.clone().unwrap_or_else(|| vec![defaults.cfg]);
+        let steps = self.steps.unwrap_or(defaults.steps);
+        let shift = self.shift.unwrap_or(defaults.shift);
         let boundaries = match &self.boundaries {
-            Some(given) => given.clone(),
+            Some(given) => {
+                // An absurd number of steps is refused below; until then it must not be believed.
+                let solver = self.solver.unwrap_or(defaults.solver);
+                let grid = solver.grid(steps.min(MOST_STEPS), shift);
+                given.iter().map(|at| at.fraction(&grid)).collect()
+            }
             None => default_boundaries(
                 Plan::count_stages(&self.plan).map_err(usage)?,
                 &defaults.plan,
@@ -174,8 +233,8 @@ impl DenoiseOptions {
                 .unwrap_or_else(|| defaults.negative.clone()),
             seed: self.seed.unwrap_or_else(random_seed),
             plan,
-            steps: self.steps.unwrap_or(defaults.steps),
-            shift: self.shift.unwrap_or(defaults.shift),
+            steps,
+            shift,
             solver: self.solver.unwrap_or(defaults.solver),
             cfg: cfgs.first().copied().unwrap_or(defaults.cfg),
             width,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::residency::{MemoryNeed, Residency};
 use crate::media::Clip;
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, Preset, RunSettings};
@@ -124,8 +125,8 @@ pub trait PairRules: fmt::Debug + Send + Sync {
     /// Refuses a size the family cannot do, with the reason and the nearest one it can.
     fn check_size(&self, size: (usize, usize, usize)) -> Result<(), String>;
 
-    /// Bytes a run is expected to hold at its peak: weights and the largest activations.
-    fn memory_bytes(&self, size: (usize, usize, usize)) -> u64;
+    /// What the parts of a run at `(width, height, frames)` are expected to hold.
+    fn memory(&self, size: (usize, usize, usize)) -> MemoryNeed;
 }
 
 impl PairSummary {
@@ -148,6 +149,13 @@ impl PairSummary {
     pub fn cost(&self, settings: &RunSettings) -> PlanCost {
         let size = settings.size();
         plan_cost(&settings.step_plans(), |role| self.model_cost(role, size))
+    }
+
+    /// Bytes that a run with these settings is expected to hold at its peak, all its models side by side.
+    pub fn memory_bytes(&self, settings: &RunSettings) -> u64 {
+        let roles: Vec<_> = settings.step_plans().iter().map(|s| s.model).collect();
+        let need = self.rules.memory(settings.size());
+        need.peak(&roles, Residency::Together)
     }
 
     /// Seconds of the decode at a run's size, once measured.

@@ -1,9 +1,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::path::PathBuf;
 
 use candle_core::{DType, Tensor};
 
 use super::device::OpenDevice;
+use super::embeddings::EmbeddingCache;
 use super::pipeline::RunError;
 use crate::media::Clip;
 use crate::models::{
@@ -21,6 +23,8 @@ pub struct LoadedPair {
     vae: Option<Vae>,
     /// Text embeddings by prompt: the encoder is freed after use, and the same prompt is common.
     embeddings: HashMap<String, Tensor>,
+    /// Those of earlier starts.
+    kept: EmbeddingCache,
     hashes: HashMap<ModelRole, String>,
     /// Seed of the run, for VAEs that decode with noise.
     seed: u64,
@@ -37,9 +41,17 @@ impl LoadedPair {
             small: None,
             vae: None,
             embeddings: HashMap::new(),
+            kept: EmbeddingCache::default(),
             hashes: HashMap::new(),
             seed: 0,
         })
+    }
+
+    /// The same pair with embeddings kept on disk in `folder`.
+    #[must_use]
+    pub fn with_embeddings_in(mut self, folder: Option<PathBuf>) -> Self {
+        self.kept = EmbeddingCache::new(folder);
+        self
     }
 
     pub(super) fn is(&self, spec: &PairSpec) -> bool {
@@ -70,6 +82,27 @@ impl LoadedPair {
         Ok(())
     }
 
+    /// The transformers that are in memory.
+    pub fn resident(&self) -> Vec<ModelRole> {
+        let roles = ModelRole::ALL.into_iter();
+        roles.filter(|role| self.model(*role).is_some()).collect()
+    }
+
+    /// Frees every transformer but those of `roles`.
+    pub fn keep_transformers(&mut self, roles: &[ModelRole]) {
+        if !roles.contains(&ModelRole::Large) {
+            self.large = None;
+        }
+        if !roles.contains(&ModelRole::Small) {
+            self.small = None;
+        }
+    }
+
+    /// Frees the VAE.
+    pub fn drop_vae(&mut self) {
+        self.vae = None;
+    }
+
     /// Loads the VAE, unless it is there already.
     pub fn load_vae(&mut self) -> Result<(), RunError> {
         if self.vae.is_none() {
@@ -93,13 +126,32 @@ impl LoadedPair {
         Ok(())
     }
 
-    /// Sends texts through the text encoder, unless they have been before.
+    /// Those of `texts` whose embeddings are neither in memory nor on disk: for them the text encoder
+    /// has to be loaded.
+    pub fn unknown_texts<'a>(&mut self, texts: &[&'a str]) -> Result<Vec<&'a str>, RunError> {
+        let mut unknown = Vec::new();
+        for text in texts.iter().copied() {
+            if self.embeddings.contains_key(text) || unknown.contains(&text) {
+                continue;
+            }
+            match self.kept.get(&self.embedding_key(text)?) {
+                Some(embedding) => drop(self.embeddings.insert(text.to_owned(), embedding)),
+                None => unknown.push(text),
+            }
+        }
+        Ok(unknown)
+    }
+
+    fn embedding_key(&self, text: &str) -> Result<String, RunError> {
+        let encoder = Family::of(&self.spec.large).text_identity(&self.spec.large)?;
+        let tokens = self.spec.defaults.text_tokens;
+        let dtype = self.device.dtype;
+        Ok(EmbeddingCache::key(&encoder, tokens, dtype, text))
+    }
+
+    /// Sends texts through the text encoder, unless their embeddings are known.
     pub fn encode_texts(&mut self, texts: &[&str], cancel: &Cancel) -> Result<(), RunError> {
-        let missing: Vec<&str> = texts
-            .iter()
-            .copied()
-            .filter(|text| !self.embeddings.contains_key(*text))
-            .collect();
+        let missing = self.unknown_texts(texts)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -113,6 +165,7 @@ impl LoadedPair {
         for text in missing {
             cancel.check()?;
             let embedding = encoder.encode(text)?;
+            self.kept.put(&self.embedding_key(text)?, &embedding);
             self.embeddings.insert(text.to_owned(), embedding);
         }
         Ok(())

@@ -1,3 +1,4 @@
+use super::residency::MemoryNeed;
 use crate::engine::PairRules;
 use crate::models::ltx::{self, LtxTransformer, LtxVae, TransformerConfig, VaeConfig};
 use crate::models::{ModelError, PairSpec};
@@ -12,6 +13,7 @@ pub(super) struct LtxRules {
     vae: VaeConfig,
     parameters: [u64; 2],
     vae_parameters: u64,
+    text_parameters: u64,
     text_tokens: usize,
     weight_bytes: u64,
 }
@@ -28,6 +30,7 @@ impl LtxRules {
                 ltx::transformer_parameters(&spec.small)? as u64,
             ],
             vae_parameters: ltx::vae_parameters(&spec.large)? as u64,
+            text_parameters: ltx::text_parameters(&spec.large)? as u64,
             text_tokens: spec.defaults.text_tokens,
             weight_bytes: weight_bytes as u64,
         })
@@ -58,7 +61,7 @@ impl PairRules for LtxRules {
         ltx::check_size(width, height, frames).map_err(|why| why.to_string())
     }
 
-    fn memory_bytes(&self, (width, height, frames): (usize, usize, usize)) -> u64 {
+    fn memory(&self, (width, height, frames): (usize, usize, usize)) -> MemoryNeed {
         let tokens = self.large.tokens(ltx::latent_shape(width, height, frames)) as u64;
         let dim = self.large.inner_dim() as u64;
         // A block holds its input, the modulated copy, q, k, v, the attention's result and the
@@ -81,8 +84,13 @@ impl PairRules for LtxRules {
         let decode = voxels / patch * channels * 5 * 4;
         // The clip as f32 in patches, in pixels, and as bytes.
         let video = voxels * 3 * (4 + 4 + 1);
-        let weights =
-            (self.parameters[0] + self.parameters[1]) * self.weight_bytes + self.vae_parameters * 4;
-        weights + block.max(decode + video) + super::rules::BASE_BYTES
+        MemoryNeed {
+            base: super::rules::BASE_BYTES,
+            text: self.text_parameters * self.weight_bytes,
+            transformers: self.parameters.map(|count| count * self.weight_bytes),
+            denoise: block,
+            vae: self.vae_parameters * 4,
+            decode: decode + video,
+        }
     }
 }

@@ -5,7 +5,7 @@ pub fn peak_rss_bytes() -> Option<u64> {
 
 /// Memory this process can have without pushing others out, what it holds already included, in bytes;
 /// `None` where the system does not say.
-pub(super) fn available_bytes() -> Option<u64> {
+pub fn available_bytes() -> Option<u64> {
     let free = kib_field("/proc/meminfo", "MemAvailable:")?;
     Some(free + kib_field("/proc/self/status", "VmRSS:")?)
 }

@@ -1,6 +1,7 @@
 //! The one thread that owns the device: commands in, events out.
 
 mod device;
+mod embeddings;
 mod eta;
 mod event;
 mod handle;
@@ -9,6 +10,7 @@ mod ltx_rules;
 mod memory;
 mod pair_pipeline;
 mod pipeline;
+mod residency;
 mod rules;
 mod tensors;
 mod threads;
@@ -21,7 +23,8 @@ pub use event::{
 };
 pub use handle::{EngineHandle, Wake};
 pub use loaded::{GuidedPair, LoadedPair};
-pub use memory::peak_rss_bytes;
+pub use memory::{available_bytes, peak_rss_bytes};
 pub use pair_pipeline::{EngineOptions, PairPipeline};
 pub use pipeline::{Pipeline, PipelineFactory, Progress, RunError, RunRequest};
+pub use residency::{MemoryNeed, Residency, stretches};
 pub use threads::set_threads;

@@ -10,13 +10,14 @@ use super::event::{FinishedRun, PairSummary, Phase, RunReport, StepReport};
 use super::loaded::LoadedPair;
 use super::memory::available_bytes;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
+use super::residency::{MemoryNeed, Residency, stretches};
 use super::rules::Rules;
 use super::tensors;
 use super::timings::Timings;
 use crate::models::{Family, ModelError, PairSpec, registry};
 use crate::preview::{LatentFrames, RgbFactors};
 use crate::project::{PairRef, RunSettings, paths};
-use crate::sampler::{Cancel, SampleError, StepView, denoise, initial_noise};
+use crate::sampler::{Cancel, SampleError, StepView, Trajectory, denoise_until, initial_noise};
 use crate::schedule::{ModelRole, Plan};
 
 /// How the engine is set up at start.
@@ -26,6 +27,8 @@ pub struct EngineOptions {
     pub device: DeviceChoice,
     /// Number format of weights and activations; `None` takes the device's best.
     pub dtype: Option<candle_core::DType>,
+    /// Bytes of memory that runs may plan with; `None` takes what the system says is available.
+    pub memory_bytes: Option<u64>,
 }
 
 /// The real thing: models from disk, on the device this thread owns.
@@ -97,7 +100,9 @@ impl PairPipeline {
         if self.loaded.as_ref().is_none_or(|loaded| !loaded.is(spec)) {
             // The old pair goes first: two pairs need not fit side by side.
             self.loaded = None;
-            self.loaded = Some(LoadedPair::open(spec.clone(), device)?);
+            let embeddings = paths::cache_dir().map(|dir| dir.join("embeddings"));
+            let pair = LoadedPair::open(spec.clone(), device)?.with_embeddings_in(embeddings);
+            self.loaded = Some(pair);
         }
         self.loaded
             .as_mut()
@@ -131,28 +136,55 @@ impl Pipeline for PairPipeline {
             .map_err(RunError::Failed)?;
         tensors::check_targets(request)?;
         let device = self.device().map_err(RunError::Failed)?;
-        if device.device.is_cpu() {
-            check_memory(summary.rules.memory_bytes(settings.size()), settings)?;
-        }
-
-        progress(Progress::Phase(Phase::Loading));
-        let load_start = Instant::now();
         let plans = settings.step_plans();
+        let roles: Vec<ModelRole> = plans.iter().map(|step| step.model).collect();
+        let need = summary.rules.memory(settings.size());
+        // What a GPU has free candle does not say.
+        let measured = available_bytes().filter(|_| device.device.is_cpu());
+        let available = self.options.memory_bytes.or(measured);
+        let residency = need
+            .residency(&roles, available)
+            .ok_or_else(|| too_large(&need, &roles, available, settings))?;
+        let stretches = stretches(&plans, residency);
         let loaded = self.loaded(&spec)?;
-        let mut roles: Vec<ModelRole> = plans.iter().map(|step| step.model).collect();
-        roles.dedup();
-        for role in &roles {
-            loaded.load_transformer(*role, cancel)?;
-        }
-        loaded.load_vae()?;
-        loaded.set_clip(settings.fps, settings.seed)?;
-        let load_secs = load_start.elapsed().as_secs_f64();
 
         progress(Progress::Phase(Phase::Encoding));
         let encode_start = Instant::now();
-        loaded.encode_texts(&[&settings.prompt, &settings.negative], cancel)?;
-        let texts = loaded.guide(&roles, &settings.prompt, &settings.negative)?;
+        let texts = [settings.prompt.as_str(), settings.negative.as_str()];
+        if !loaded.unknown_texts(&texts)?.is_empty() {
+            // What an earlier run left in memory must not stand in the text encoder's way.
+            let kept = need.of_transformers(&loaded.resident()) + need.vae;
+            if available.is_some_and(|bytes| need.base + need.text + kept > bytes) {
+                loaded.keep_transformers(&[]);
+                loaded.drop_vae();
+            }
+            loaded.encode_texts(&texts, cancel)?;
+        }
         let encode_secs = encode_start.elapsed().as_secs_f64();
+
+        progress(Progress::Phase(Phase::Loading));
+        let mut load_secs = 0.0;
+        let mut load = |loaded: &mut LoadedPair, roles: &[ModelRole]| {
+            let started = Instant::now();
+            if residency == Residency::Swapped {
+                loaded.keep_transformers(roles);
+                loaded.drop_vae();
+            }
+            for role in roles {
+                loaded.load_transformer(*role, cancel)?;
+            }
+            loaded.set_clip(settings.fps, settings.seed)?;
+            if residency == Residency::Together {
+                // Before the long work: a spoilt file is better known now.
+                loaded.load_vae()?;
+            }
+            load_secs += started.elapsed().as_secs_f64();
+            Ok::<_, RunError>(())
+        };
+        let mut stretches = stretches.into_iter().peekable();
+        if let Some((_, roles)) = stretches.peek() {
+            load(loaded, roles)?;
+        }
 
         progress(Progress::Phase(Phase::Denoising));
         let denoise_start = Instant::now();
@@ -165,24 +197,36 @@ impl Pipeline for PairPipeline {
         };
         let size = settings.size();
         let mut clock = StepClock::new(&summary, settings);
-        let trajectory = denoise(
-            &initial,
-            &settings.grid(),
-            &plans,
-            &texts,
-            cancel,
-            &mut |view| {
-                // The picture first: whoever hears of the step finds it there.
-                progress(Progress::Preview(preview(&view)?));
-                progress(Progress::Step(clock.step(&view, &plans)));
-                Ok(())
-            },
-        )?;
+        let mut trajectory = Trajectory::starting_at(initial);
+        for (end, roles) in stretches {
+            load(loaded, &roles)?;
+            clock.resume();
+            trajectory = denoise_until(
+                end,
+                trajectory,
+                &settings.grid(),
+                &plans,
+                &loaded.guide(&roles, &settings.prompt, &settings.negative)?,
+                cancel,
+                &mut |view| {
+                    // The picture first: whoever hears of the step finds it there.
+                    progress(Progress::Preview(preview(&view)?));
+                    progress(Progress::Step(clock.step(&view, &plans)));
+                    Ok(())
+                },
+            )?;
+        }
         let denoise_secs = denoise_start.elapsed().as_secs_f64();
         // Nothing finished is lost: the latents reach disk before the decode may fail.
         let files = tensors::write_by_products(request, &trajectory, &plans)?;
 
         progress(Progress::Phase(Phase::Decoding));
+        if residency == Residency::Swapped {
+            let load_start = Instant::now();
+            loaded.keep_transformers(&[]);
+            loaded.load_vae()?;
+            load_secs += load_start.elapsed().as_secs_f64();
+        }
         let decode_start = Instant::now();
         let clip = loaded.decode(
             trajectory.last(),
@@ -257,6 +301,11 @@ impl StepClock {
         }
     }
 
+    /// The next step starts now: what came before was no part of one.
+    fn resume(&mut self) {
+        self.started = Instant::now();
+    }
+
     fn step(&mut self, view: &StepView<'_>, plans: &[crate::schedule::StepPlan]) -> StepReport {
         let secs = self.started.elapsed().as_secs_f64();
         self.started = Instant::now();
@@ -275,19 +324,21 @@ impl StepClock {
     }
 }
 
-/// Refuses a run that this machine cannot hold, instead of being ended by the system half way.
-fn check_memory(need: u64, settings: &RunSettings) -> Result<(), RunError> {
-    match available_bytes() {
-        Some(available) if need > available => Err(RunError::Failed(format!(
-            "{}x{} with {} frames needs about {:.1} GB of memory, but {:.1} GB are available; choose a smaller size or fewer frames",
-            settings.width,
-            settings.height,
-            settings.frames,
-            need as f64 / 1e9,
-            available as f64 / 1e9
-        ))),
-        _ => Ok(()),
-    }
+/// What is said of a run that this machine cannot hold, instead of being ended by the system half way.
+fn too_large(
+    need: &MemoryNeed,
+    roles: &[ModelRole],
+    available: Option<u64>,
+    settings: &RunSettings,
+) -> RunError {
+    RunError::Failed(format!(
+        "{}x{} with {} frames needs about {:.1} GB of memory, but {:.1} GB are available; choose a smaller size or fewer frames",
+        settings.width,
+        settings.height,
+        settings.frames,
+        need.peak(roles, Residency::Swapped) as f64 / 1e9,
+        available.unwrap_or(0) as f64 / 1e9
+    ))
 }
 
 fn preview(view: &StepView<'_>) -> Result<LatentFrames, SampleError> {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::ltx_rules::LtxRules;
+use super::residency::MemoryNeed;
 use crate::engine::PairRules;
 use crate::models::wan::{self, TransformerConfig, VaeConfig, WanTransformer, WanVae};
 use crate::models::{Family, ModelError, PairSpec};
@@ -56,6 +57,7 @@ pub(super) struct WanRules {
     vae: VaeConfig,
     parameters: [u64; 2],
     vae_parameters: u64,
+    text_parameters: u64,
     text_tokens: usize,
     weight_bytes: u64,
 }
@@ -73,6 +75,7 @@ impl WanRules {
                 wan::transformer_parameters(&spec.small)? as u64,
             ],
             vae_parameters: wan::vae_parameters(&spec.large)? as u64,
+            text_parameters: wan::text_parameters(&spec.large)? as u64,
             text_tokens: spec.defaults.text_tokens,
             weight_bytes: weight_bytes as u64,
         })
@@ -103,7 +106,7 @@ impl PairRules for WanRules {
         wan::check_size(width, height, frames).map_err(|why| why.to_string())
     }
 
-    fn memory_bytes(&self, (width, height, frames): (usize, usize, usize)) -> u64 {
+    fn memory(&self, (width, height, frames): (usize, usize, usize)) -> MemoryNeed {
         let latents = wan::latent_shape(width, height, frames);
         let tokens = self.large.tokens(latents) as u64;
         let dim = self.large.inner_dim() as u64;
@@ -117,9 +120,14 @@ impl PairRules for WanRules {
         let decode = pixels * base * 2 * (4 * 4 + 2 * 6) * 4;
         // The clip as f32 in parts, then whole, then as bytes.
         let video = pixels * frames as u64 * 3 * (4 + 4 + 1);
-        let weights =
-            (self.parameters[0] + self.parameters[1]) * self.weight_bytes + self.vae_parameters * 4;
-        weights + block.max(decode + video) + BASE_BYTES
+        MemoryNeed {
+            base: BASE_BYTES,
+            text: self.text_parameters * self.weight_bytes,
+            transformers: self.parameters.map(|count| count * self.weight_bytes),
+            denoise: block,
+            vae: self.vae_parameters * 4,
+            decode: decode + video,
+        }
     }
 }
 

@@ -127,3 +127,22 @@ pub(super) fn hash(files: &[PathBuf]) -> Result<String, ModelError> {
         .map(|byte| format!("{byte:02x}"))
         .collect())
 }
+
+/// What tells files apart from all others without reading them: where they lie, how long they are and
+/// when they were written.
+pub(super) fn identity<'a>(
+    files: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<String, ModelError> {
+    let mut identity = String::new();
+    for path in files {
+        let io = |source| ModelError::Io {
+            path: path.clone(),
+            source,
+        };
+        let whole = path.canonicalize().map_err(io)?;
+        let about = whole.metadata().map_err(io)?;
+        let written = about.modified().ok();
+        identity += &format!("{} {} {written:?};", whole.display(), about.len());
+    }
+    Ok(identity)
+}

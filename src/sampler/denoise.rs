@@ -64,6 +64,20 @@ pub fn denoise_from(
     cancel: &Cancel,
     on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
 ) -> Result<Trajectory, SampleError> {
+    denoise_until(steps.len(), begun, grid, steps, models, cancel, on_step)
+}
+
+/// As [`denoise_from`], but takes no more than the first `end` of the plan's `steps`. What it returns
+/// can be gone on from, with other models in memory.
+pub fn denoise_until(
+    end: usize,
+    begun: Trajectory,
+    grid: &SigmaGrid,
+    steps: &[StepPlan],
+    models: &dyn ModelSet,
+    cancel: &Cancel,
+    on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
+) -> Result<Trajectory, SampleError> {
     let misfit = |what: &str, found: usize, expected: usize| SampleError::Shape {
         what: what.to_owned(),
         found: vec![found],
@@ -77,7 +91,7 @@ pub fn denoise_from(
         return Err(misfit(what, begun.steps(), steps.len()));
     }
     let mut trajectory = begun;
-    for (i, plan) in steps.iter().enumerate().skip(trajectory.steps()) {
+    for (i, plan) in steps.iter().enumerate().take(end).skip(trajectory.steps()) {
         cancel.check()?;
         let before = trajectory.last().clone();
         let sigma = grid.sigma(i);

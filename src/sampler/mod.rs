@@ -10,7 +10,7 @@ mod trajectory;
 
 pub use cancel::Cancel;
 pub(crate) use denoise::is_finite;
-pub use denoise::{ModelSet, StepView, denoise, denoise_from};
+pub use denoise::{ModelSet, StepView, denoise, denoise_from, denoise_until};
 pub use error::SampleError;
 pub use guidance::Guided;
 pub use model::{Context, VelocityModel};

@@ -8,7 +8,8 @@ pub struct Trajectory {
 }
 
 impl Trajectory {
-    pub(super) fn starting_at(initial: Tensor) -> Self {
+    /// A run that is about to start from `initial`, `(1, C, T, H, W)`, f32.
+    pub fn starting_at(initial: Tensor) -> Self {
         Self {
             states: vec![initial],
             velocities: Vec::new(),

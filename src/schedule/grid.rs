@@ -88,6 +88,12 @@ impl SigmaGrid {
         (after - 1) as f64 + (high - sigma) / (high - low)
     }
 
+    /// The first step that starts below the noise level `sigma`; the number of steps where none does.
+    /// That is where a model trained for lower noise takes over, as WAN 2.2's second one does at 0.875.
+    pub fn first_step_below(&self, sigma: f64) -> usize {
+        self.sigmas[..self.steps()].partition_point(|&s| s >= sigma)
+    }
+
     /// All `steps + 1` levels.
     pub fn sigmas(&self) -> &[f64] {
         &self.sigmas

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowblend::engine::{
-    FinishedRun, PairRules, PairSummary, Phase, Pipeline, PipelineFactory, Progress, RunError,
-    RunReport, RunRequest, StepReport,
+    FinishedRun, MemoryNeed, PairRules, PairSummary, Phase, Pipeline, PipelineFactory, Progress,
+    RunError, RunReport, RunRequest, StepReport,
 };
 use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
@@ -151,8 +151,11 @@ impl PairRules for Rules {
         Ok(())
     }
 
-    fn memory_bytes(&self, _: (usize, usize, usize)) -> u64 {
-        912_000_000
+    fn memory(&self, _: (usize, usize, usize)) -> MemoryNeed {
+        MemoryNeed {
+            base: 912_000_000,
+            ..MemoryNeed::default()
+        }
     }
 }
 

@@ -65,7 +65,7 @@ fn evaluate(options: &Options) -> Result<bool> {
 
     let mut pipeline = PairPipeline::new(EngineOptions {
         device: DeviceChoice::Cpu,
-        dtype: None,
+        ..EngineOptions::default()
     });
     let pair = pipeline
         .describe(&setup.settings.pair)

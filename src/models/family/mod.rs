@@ -60,6 +60,14 @@ impl Family {
         }
     }
 
+    /// What tells a model's text encoder from every other without reading it whole.
+    pub fn text_identity(self, model: &Path) -> Result<String, ModelError> {
+        match self {
+            Self::Wan => wan::text_identity(model),
+            Self::Ltx => ltx::text_identity(model),
+        }
+    }
+
     /// The SHA-256 of a model's transformer weights, in hexadecimal.
     pub fn transformer_hash(self, model: &Path) -> Result<String, ModelError> {
         match self {

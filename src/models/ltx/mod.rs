@@ -17,8 +17,8 @@ mod vae;
 
 pub(super) use check::check;
 pub use config::TransformerConfig;
-pub(super) use files::{TRANSFORMER, has_text, has_vae, tokenizer, vae_weights};
-pub use files::{transformer_hash, transformer_parameters, vae_parameters};
+pub(super) use files::{TRANSFORMER, has_text, has_vae, text_identity, tokenizer, vae_weights};
+pub use files::{text_parameters, transformer_hash, transformer_parameters, vae_parameters};
 pub use pipeline::Pipeline;
 pub use size::{check_size, latent_shape};
 pub use text::TextEncoder;

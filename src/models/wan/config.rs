@@ -117,7 +117,9 @@ impl TransformerConfig {
             ("text_dim", self.text_dim),
             ("ffn_dim", self.ffn_dim),
             ("num_layers", self.num_layers),
-            ("patch_size", self.patch_size.iter().product()),
+            ("patch_size[0]", self.patch_size[0]),
+            ("patch_size[1]", self.patch_size[1]),
+            ("patch_size[2]", self.patch_size[2]),
         ];
         if self.class_name != "WanTransformer3DModel" {
             return Some(format!(
@@ -137,6 +139,9 @@ impl TransformerConfig {
         }
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Some(format!("{key} is 0"));
+        }
+        if let Some(fault) = absurd(&positive).or_else(|| absurd(&[("freq_dim", self.freq_dim)])) {
+            return Some(fault);
         }
         if !self.attention_head_dim.is_multiple_of(2) || !self.freq_dim.is_multiple_of(2) {
             return Some("attention_head_dim and freq_dim must be even".into());
@@ -273,6 +278,32 @@ impl VaeConfig {
         if dims.contains(&0) || self.dim_mult.contains(&0) {
             return Some("base_dim, z_dim and dim_mult must be above 0".into());
         }
-        None
+        absurd(&[
+            ("base_dim", self.base_dim),
+            ("decoder_base_dim", self.decoder_base_dim.unwrap_or(0)),
+            ("z_dim", self.z_dim),
+            ("num_res_blocks", self.num_res_blocks),
+            ("dim_mult", self.dim_mult.iter().copied().max().unwrap_or(0)),
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+            ("the number of levels in dim_mult", self.dim_mult.len()),
+        ])
     }
+}
+
+/// Far above what any published model has, and far below where sizes overflow or a constructor that
+/// walks through layers does not come back.
+fn absurd(sizes: &[(&str, usize)]) -> Option<String> {
+    let most = |key: &str| match key {
+        "vocab_size" => 1 << 22,
+        "num_layers" | "num_res_blocks" | "dim_mult" => 1024,
+        "patch_size[0]" | "patch_size[1]" | "patch_size[2]" => 64,
+        "the number of levels in dim_mult" => 10,
+        _ => 1 << 17,
+    };
+    let (key, value) = sizes.iter().find(|(key, value)| *value > most(key))?;
+    Some(format!(
+        "{key} is {value}, more than the {} that any model here may have",
+        most(key)
+    ))
 }

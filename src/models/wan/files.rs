@@ -102,6 +102,17 @@ pub fn vae_parameters(model: &Path) -> Result<usize, ModelError> {
     Ok(vae(model)?.1.parameters())
 }
 
+/// The parameters of a model's text encoder, read off the headers of its weight files.
+pub fn text_parameters(model: &Path) -> Result<usize, ModelError> {
+    Ok(text(model)?.1.parameters())
+}
+
+/// What tells a model's text encoder from every other; see [`loader::identity`].
+pub(in crate::models) fn text_identity(model: &Path) -> Result<String, ModelError> {
+    let (_, weights) = text(model)?;
+    loader::identity(weights.files().iter().chain([&tokenizer(model)]))
+}
+
 /// The SHA-256 of a model's transformer weights, in hexadecimal: of one file, or of the shards one
 /// after the other in the order of their names.
 pub fn transformer_hash(model: &Path) -> Result<String, ModelError> {
@@ -132,9 +143,11 @@ pub(in crate::models) fn tokenizer(model: &Path) -> PathBuf {
         .unwrap_or_else(|| home.join(TOKENIZERS[0]))
 }
 
-/// The config.json that WAN's authors publish beside their weights.
+/// The config.json that WAN's authors publish beside their weights, or diffusers' one of the same
+/// transformer.
 #[derive(Deserialize)]
 struct NativeConfig {
+    #[serde(alias = "num_attention_heads")]
     num_heads: Option<usize>,
     eps: Option<f64>,
 }

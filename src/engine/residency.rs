@@ -1,0 +1,133 @@
+use crate::schedule::{ModelRole, StepPlan};
+
+/// What the parts of a run hold in memory at one size, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryNeed {
+    /// The program itself.
+    pub base: u64,
+    /// The text encoder.
+    pub text: u64,
+    /// The large and the small transformer.
+    pub transformers: [u64; 2],
+    /// What a transformer computes with beside its weights.
+    pub denoise: u64,
+    /// The VAE.
+    pub vae: u64,
+    /// What the VAE computes with beside its weights, and the clip.
+    pub decode: u64,
+}
+
+/// Which models lie in memory side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residency {
+    /// All that a run needs, from one run to the next.
+    Together,
+    /// One transformer at a time, and neither while the VAE decodes. Costs a load at every change of
+    /// model.
+    Swapped,
+}
+
+impl MemoryNeed {
+    fn transformer(&self, role: ModelRole) -> u64 {
+        match role {
+            ModelRole::Large => self.transformers[0],
+            ModelRole::Small | ModelRole::Distilled => self.transformers[1],
+        }
+    }
+
+    /// The weights of the transformers of `roles`.
+    pub fn of_transformers(&self, roles: &[ModelRole]) -> u64 {
+        let used = ModelRole::ALL.into_iter().filter(|r| roles.contains(r));
+        used.map(|role| self.transformer(role)).sum()
+    }
+
+    /// The most that a run of these models holds at once.
+    pub fn peak(&self, roles: &[ModelRole], residency: Residency) -> u64 {
+        let during = match residency {
+            Residency::Together => {
+                self.of_transformers(roles) + self.vae + self.denoise.max(self.decode)
+            }
+            Residency::Swapped => {
+                let largest = roles.iter().map(|role| self.transformer(*role)).max();
+                (largest.unwrap_or(0) + self.denoise).max(self.vae + self.decode)
+            }
+        };
+        self.base + during.max(self.text)
+    }
+
+    /// How a run of these models goes into `available` bytes; `None` where it does not, and where
+    /// nobody knows how many there are, all is kept.
+    pub fn residency(&self, roles: &[ModelRole], available: Option<u64>) -> Option<Residency> {
+        let Some(available) = available else {
+            return Some(Residency::Together);
+        };
+        [Residency::Together, Residency::Swapped]
+            .into_iter()
+            .find(|residency| self.peak(roles, *residency) <= available)
+    }
+}
+
+/// The stretches of a plan that one load of models serves: the end of each and its models.
+pub fn stretches(plans: &[StepPlan], residency: Residency) -> Vec<(usize, Vec<ModelRole>)> {
+    let mut stretches: Vec<(usize, Vec<ModelRole>)> = Vec::new();
+    for (i, step) in plans.iter().enumerate() {
+        match stretches.last_mut() {
+            Some((end, roles)) if residency == Residency::Together || roles[..] == [step.model] => {
+                *end = i + 1;
+                if !roles.contains(&step.model) {
+                    roles.push(step.model);
+                }
+            }
+            _ => stretches.push((i + 1, vec![step.model])),
+        }
+    }
+    stretches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Plan;
+
+    const NEED: MemoryNeed = MemoryNeed {
+        base: 1,
+        text: 11,
+        transformers: [28, 3],
+        denoise: 5,
+        vae: 1,
+        decode: 8,
+    };
+    const BOTH: [ModelRole; 2] = [ModelRole::Large, ModelRole::Small];
+
+    #[test]
+    fn models_are_swapped_only_where_both_do_not_fit() {
+        assert_eq!(NEED.peak(&BOTH, Residency::Together), 1 + 28 + 3 + 1 + 8);
+        assert_eq!(NEED.peak(&BOTH, Residency::Swapped), 1 + 28 + 5);
+        for (available, residency) in [
+            (None, Some(Residency::Together)),
+            (Some(41), Some(Residency::Together)),
+            (Some(40), Some(Residency::Swapped)),
+            (Some(34), Some(Residency::Swapped)),
+            (Some(33), None),
+        ] {
+            assert_eq!(NEED.residency(&BOTH, available), residency);
+        }
+        // A small model alone is held against the text encoder.
+        assert_eq!(NEED.peak(&[ModelRole::Small], Residency::Swapped), 1 + 11);
+    }
+
+    #[test]
+    fn stretches_end_where_a_model_has_to_be_loaded() {
+        use ModelRole::{Large, Small};
+        let plans = Plan::parse("LSL", &[0.4, 0.8]).unwrap().steps(10, 3.0);
+        assert_eq!(
+            stretches(&plans, Residency::Together),
+            [(10, vec![Large, Small])]
+        );
+        assert_eq!(
+            stretches(&plans, Residency::Swapped),
+            [(4, vec![Large]), (8, vec![Small]), (10, vec![Large])]
+        );
+        assert_eq!(stretches(&[], Residency::Swapped), []);
+    }
+}
