@@ -88,7 +88,7 @@ fn number(random: &mut ChaCha8Rng, below: usize) -> usize {
 #[test]
 fn files_cut_short_are_refused() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    for model in ["wan/pair/large", "wan_native/large"] {
+    for model in ["wan/pair/large", "wan_native/large", "ltx/pair/large"] {
         let spoilt = copy(&fixture(model));
         assert_eq!(faults(spoilt.path()), Vec::<String>::new());
         for path in files(spoilt.path()).into_iter().filter(|p| !is_idle(p)) {
@@ -108,7 +108,7 @@ fn files_cut_short_are_refused() {
 #[test]
 fn flipped_bytes_never_panic() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
-    for model in ["wan/pair/large", "wan_native/large"] {
+    for model in ["wan/pair/large", "wan_native/large", "ltx/pair/large"] {
         let spoilt = copy(&fixture(model));
         for path in files(spoilt.path()) {
             let whole = fs::read(&path).unwrap();

@@ -104,10 +104,12 @@ pub fn text_parameters(model: &Path) -> Result<usize, ModelError> {
     Ok(text(model)?.1.parameters())
 }
 
-/// What tells a model's text encoder from every other; see [`loader::identity`].
+/// What tells a model's text encoder, and how it is used, from every other; see
+/// [`loader::identity`].
 pub(in crate::models) fn text_identity(model: &Path) -> Result<String, ModelError> {
     let (_, weights) = text(model)?;
-    loader::identity(weights.files().iter().chain([&tokenizer(model)]))
+    let files = loader::identity(weights.files().iter().chain([&tokenizer(model)]))?;
+    Ok(format!("{:?} {files}", pipeline(model)?))
 }
 
 /// The SHA-256 of a model's transformer weights, in hexadecimal: of one file, or of the shards one

@@ -61,11 +61,53 @@ pub(super) fn tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
     });
     let mut tokenizer = Tokenizer::from_bytes(file.to_string()).map_err(|e| e.to_string())?;
     if !model.characters.is_empty() {
+        if !is_sound(model.characters) {
+            return Err("its rules for characters are spoilt".into());
+        }
         let rules = Precompiled::from(model.characters).map_err(|e| e.to_string())?;
         let outcome = tokenizer.with_normalizer(Some(rules)).map(drop);
         outcome.map_err(|e| e.to_string())?;
     }
     Ok(tokenizer)
+}
+
+/// Whether compiled rules for characters lead nowhere outside themselves; their reader takes that for
+/// granted. They are a length, that many bytes of a double-array trie (Aoe 1989, as laid out by
+/// darts-clone) in words of 32 bits, and the texts that its leaves point at, each ended by a zero.
+fn is_sound(characters: &[u8]) -> bool {
+    let Some((length, rest)) = characters.split_first_chunk::<4>() else {
+        return false;
+    };
+    let Some((trie, texts)) = rest.split_at_checked(u32::from_le_bytes(*length) as usize) else {
+        return false;
+    };
+    let Ok(texts) = str::from_utf8(texts) else {
+        return false;
+    };
+    let (units, []) = trie.as_chunks::<4>() else {
+        return false;
+    };
+    let unit = |at: usize| {
+        units
+            .get(at)
+            .map(|bytes| u32::from_le_bytes(*bytes) as usize)
+    };
+    let leads_inside = |at: usize, word: usize| {
+        let offset = (word >> 10) << ((word & (1 << 9)) >> 6);
+        let next = at ^ offset;
+        // A step goes anywhere in a block of 256.
+        if next | 0xff >= units.len() {
+            return false;
+        }
+        let has_leaf = word >> 8 & 1 == 1;
+        let text = unit(next).map_or(usize::MAX, |leaf| leaf & 0x7fff_ffff);
+        !has_leaf || texts.is_char_boundary(text)
+    };
+    // A leaf is not walked on from; the walk starts at the first unit, whatever that is.
+    let is_leaf = |at: usize, word: usize| at > 0 && word >> 31 == 1;
+    !units.is_empty()
+        && (0..units.len())
+            .all(|at| unit(at).is_some_and(|word| is_leaf(at, word) || leads_inside(at, word)))
 }
 
 struct Piece {
@@ -216,6 +258,26 @@ mod tests {
             let encoding = tokenizer.encode(text.as_str(), true).unwrap();
             assert_eq!(encoding.get_ids(), ids, "{text:?}");
         }
+    }
+
+    #[test]
+    fn flipped_bits_never_panic() {
+        let bytes = fixture("spiece.model");
+        let mut refused = 0;
+        for at in 0..bytes.len() {
+            for bit in [0, 3, 7] {
+                let mut spoilt = bytes.clone();
+                spoilt[at] ^= 1 << bit;
+                match tokenizer(&spoilt) {
+                    Ok(tokenizer) => {
+                        let text = "caf\u{e9} \u{fb01}sh \u{ff21} a red circle \u{1f600}";
+                        drop(tokenizer.encode(text, true));
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+        assert!(refused > 100);
     }
 
     #[test]

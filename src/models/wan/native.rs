@@ -156,7 +156,7 @@ mod tests {
     fn list(text: &'static str) -> BTreeMap<&'static str, &'static str> {
         let row = |line: &'static str| {
             let mut words = line.split(' ');
-            (words.next().unwrap(), words.last().unwrap())
+            (words.next().unwrap(), words.next_back().unwrap())
         };
         text.lines().map(row).collect()
     }
