@@ -2,6 +2,7 @@
 //! sentence, and nothing panics.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
+#![allow(clippy::disallowed_methods, reason = "tests spoil files on purpose")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //! the tensors of tests/fixtures/full_size pass the check, and spoilt ones are told apart.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
+#![allow(clippy::disallowed_methods, reason = "tests spoil files on purpose")]
 
 use std::fmt::Write as _;
 use std::fs::{self, File};

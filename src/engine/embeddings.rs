@@ -98,6 +98,7 @@ fn prune(folder: &Path, most: u64) {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests spoil files on purpose")]
 mod tests {
     use super::*;
 
