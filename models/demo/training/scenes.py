@@ -184,9 +184,9 @@ def _path(thing: Thing, lane: tuple[float, float, float, float], shrink: float, 
     elif thing.motion == "down":
         y = cy + room_y * swing
     elif thing.motion == "bouncing":
-        y = cy + room_y * (1 - 1.9 * np.abs(np.sin(np.pi * (1.5 * t + thing.phase))))
+        y = cy + room_y * (1 - 1.9 * np.abs(np.sin(np.pi * (t + thing.phase))))
     elif thing.motion == "orbiting":
-        turn = 2 * np.pi * (t + thing.phase)
+        turn = 2 * np.pi * (0.6 * t + thing.phase)
         reach = 0.9 * min(room_x, room_y)
         x, y = cx + reach * np.cos(turn), cy + reach * np.sin(turn)
     elif thing.motion == "spinning":
