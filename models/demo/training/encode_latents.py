@@ -21,7 +21,7 @@ from diffusers import AutoencoderKLWan
 
 import scenes
 import wan_vae
-from common import log, save_atomic
+from common import FRAMES, SIZE, log, save_atomic
 
 SHARD = 128
 STATS_SHARDS = 4
@@ -52,9 +52,9 @@ def main():
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=8000)
-    parser.add_argument("--frames", type=int, default=25)
-    parser.add_argument("--height", type=int, default=96)
-    parser.add_argument("--width", type=int, default=96)
+    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--height", type=int, default=SIZE)
+    parser.add_argument("--width", type=int, default=SIZE)
     parser.add_argument("--seed", type=int, default=2_000_000, help="seed of the first scene")
     args = parser.parse_args()
 
