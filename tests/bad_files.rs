@@ -193,7 +193,7 @@ fn a_claim_is_not_believed() {
         (
             "text_encoder/config.json",
             "\"num_layers\": 3",
-            "\"num_layers\": 3000000000",
+            "\"num_layers\": 16000000",
         ),
         (
             "text_encoder/config.json",

@@ -331,6 +331,11 @@ fn unusable_folders_are_named() {
         ("\"num_layers\": 3", "\"num_layers\": -3", "-3"),
         (
             "\"num_layers\": 3",
+            "\"num_layers\": 1000000",
+            "more than 1024",
+        ),
+        (
+            "\"num_layers\": 3",
             "\"num_layers\": 70000000000",
             "num_layers is 70000000000",
         ),

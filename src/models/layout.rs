@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+
 use super::ModelError;
-use super::loader::{component, weight_files};
+use super::loader::{component, read_json, weight_files};
 use super::names::Names;
 use super::weights::Weights;
 
@@ -105,6 +107,31 @@ pub(super) fn open(place: &Place, part: &Part) -> Result<Weights, ModelError> {
             Ok(Weights::open(path.clone(), files.clone())?.renamed(part.names))
         }
     }
+}
+
+/// The config in a folder, or what `told` makes of a file's tensors, unless `fault` finds one.
+pub(super) fn read_config<C: DeserializeOwned>(
+    place: &Place,
+    told: impl FnOnce() -> Result<Result<C, String>, ModelError>,
+    fault: impl FnOnce(&C) -> Option<String>,
+    hint: &str,
+) -> Result<C, ModelError> {
+    let (config, path) = match place {
+        Place::Folder(folder) => {
+            let path = folder.join("config.json");
+            (Ok(read_json::<C>(&path)?), path)
+        }
+        Place::Native(path, _) => (told()?, path.clone()),
+    };
+    let checked = config.and_then(|config| match fault(&config) {
+        None => Ok(config),
+        Some(fault) => Err(fault),
+    });
+    checked.map_err(|reason| ModelError::Config {
+        path,
+        reason,
+        hint: hint.into(),
+    })
 }
 
 /// Whether a folder holds a model as its authors publish it.

@@ -4,6 +4,9 @@ use serde::Deserialize;
 /// overflow.
 pub(super) const LARGEST: usize = 1 << 20;
 
+/// More layers than any network here has; the check of a model walks through all of them.
+pub(super) const MOST_LAYERS: usize = 1024;
+
 /// The keys of an `LTXVideoTransformer3DModel` config.json that decide the network's shape; absent
 /// keys take the defaults of diffusers.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -138,6 +141,12 @@ impl TransformerConfig {
             if !(1..=LARGEST).contains(&value) {
                 return Some(format!("{key} is {value}, but must be from 1 to {LARGEST}"));
             }
+        }
+        if self.num_layers > MOST_LAYERS {
+            return Some(format!(
+                "num_layers is {}, more than {MOST_LAYERS}",
+                self.num_layers
+            ));
         }
         if self.inner_dim() > LARGEST {
             return Some(format!(

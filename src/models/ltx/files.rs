@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::{Pipeline, TransformerConfig, VaeConfig, names};
 use crate::models::ModelError;
@@ -180,31 +179,6 @@ fn vae_place(model: &Path) -> Result<Place, ModelError> {
     own
 }
 
-/// The config in a folder, or what `told` makes of a file's tensors, unless `fault` finds one.
-fn read_config<C: DeserializeOwned>(
-    place: &Place,
-    told: impl FnOnce(&Path) -> Result<Result<C, String>, ModelError>,
-    fault: impl FnOnce(&C) -> Option<String>,
-    hint: &str,
-) -> Result<C, ModelError> {
-    let (config, path) = match place {
-        Place::Folder(folder) => {
-            let path = folder.join("config.json");
-            (Ok(read_json::<C>(&path)?), path)
-        }
-        Place::Native(path, _) => (told(path)?, path.clone()),
-    };
-    let checked = config.and_then(|config| match fault(&config) {
-        None => Ok(config),
-        Some(fault) => Err(fault),
-    });
-    checked.map_err(|reason| ModelError::Config {
-        path,
-        reason,
-        hint: hint.into(),
-    })
-}
-
 /// The part of a config.json beside a transformer's file that its tensors do not tell.
 #[derive(Default, Deserialize)]
 struct NativeConfig {
@@ -212,7 +186,7 @@ struct NativeConfig {
 }
 
 fn read_transformer_config(model: &Path, place: &Place) -> Result<TransformerConfig, ModelError> {
-    let told = |_: &Path| {
+    let told = || {
         let beside = layout::home(model).join("config.json");
         let beside: NativeConfig = if beside.is_file() {
             read_json(&beside)?
@@ -224,44 +198,25 @@ fn read_transformer_config(model: &Path, place: &Place) -> Result<TransformerCon
         Ok(transformer_of(&weights, heads))
     };
     let hint = "use a model of LTX-Video, in diffusers' layout or as its authors publish it";
-    read_config(place, told, TransformerConfig::fault, hint)
+    layout::read_config(place, told, TransformerConfig::fault, hint)
 }
 
 fn read_vae_config(place: &Place) -> Result<VaeConfig, ModelError> {
-    let told = |_: &Path| Ok(vae_of(&layout::open(place, &VAE)?));
+    let told = || Ok(vae_of(&layout::open(place, &VAE)?));
     let hint = "use the VAE of LTX-Video 0.9.5, 0.9.6 or 0.9.7";
-    read_config(place, told, VaeConfig::fault, hint)
+    layout::read_config(place, told, VaeConfig::fault, hint)
 }
 
 fn read_text_config(place: &Place) -> Result<T5Config, ModelError> {
-    let told = |_: &Path| Ok(text_of(&layout::open(place, &TEXT)?));
+    let told = || Ok(T5Config::told_by(&layout::open(place, &TEXT)?, "t5"));
     let fault = |config: &T5Config| config.fault("t5");
     let hint = "use the T5 v1.1 text encoder of an LTX-Video model";
-    read_config(place, told, fault, hint)
-}
-
-/// The shape `[outputs, inputs, ...]` of a tensor that tells a size, or which one is missing.
-fn sizes(weights: &Weights, name: &str) -> Result<(usize, usize), String> {
-    match weights.shape(name) {
-        Some([outputs, inputs, ..]) => Ok((*outputs, *inputs)),
-        Some(shape) => Err(format!("its tensor for `{name}` has the shape {shape:?}")),
-        None => Err(format!("it holds no tensor for `{name}`")),
-    }
-}
-
-/// How many there are of what is numbered after `prefix`.
-fn count(weights: &Weights, prefix: &str) -> usize {
-    let numbers = weights
-        .names()
-        .filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse().ok());
-    numbers
-        .max()
-        .map_or(0, |last: usize| last.saturating_add(1))
+    layout::read_config(place, told, fault, hint)
 }
 
 fn transformer_of(weights: &Weights, heads: usize) -> Result<TransformerConfig, String> {
-    let (dim, channels) = sizes(weights, "proj_in.weight")?;
-    let (_, captions) = sizes(weights, "caption_projection.linear_1.weight")?;
+    let (dim, channels) = weights.sizes("proj_in.weight")?;
+    let (_, captions) = weights.sizes("caption_projection.linear_1.weight")?;
     if heads == 0 || !dim.is_multiple_of(heads) {
         return Err(format!(
             "its width {dim} does not divide into {heads} heads, and no config.json beside it says \
@@ -270,11 +225,11 @@ fn transformer_of(weights: &Weights, heads: usize) -> Result<TransformerConfig, 
     }
     Ok(TransformerConfig {
         in_channels: channels,
-        out_channels: Some(sizes(weights, "proj_out.weight")?.0),
+        out_channels: Some(weights.sizes("proj_out.weight")?.0),
         num_attention_heads: heads,
         attention_head_dim: dim / heads,
         cross_attention_dim: dim,
-        num_layers: count(weights, "transformer_blocks."),
+        num_layers: weights.count("transformer_blocks."),
         caption_channels: captions,
         ..TransformerConfig::default()
     })
@@ -282,24 +237,27 @@ fn transformer_of(weights: &Weights, heads: usize) -> Result<TransformerConfig, 
 
 /// What the file cannot say (the kinds of its steps, what is causal) is that of 0.9.5 and later.
 fn vae_of(weights: &Weights) -> Result<VaeConfig, String> {
-    let inputs =
-        |name: &str| sizes(weights, &format!("{name}.conv.weight")).map(|(_, inputs)| inputs);
+    let inputs = |name: &str| {
+        weights
+            .sizes(&format!("{name}.conv.weight"))
+            .map(|(_, inputs)| inputs)
+    };
     let known = VaeConfig::ltx_095();
     let mut channels = Vec::new();
     let mut layers = Vec::new();
     for level in 0..known.down_block_types.len() {
         let name = format!("encoder.down_blocks.{level}");
         channels.push(inputs(&format!("{name}.downsamplers.0.conv"))?);
-        layers.push(count(weights, &format!("{name}.resnets.")));
+        layers.push(weights.count(&format!("{name}.resnets.")));
     }
     channels.push(inputs("encoder.conv_out")?);
-    layers.push(count(weights, "encoder.mid_block.resnets."));
+    layers.push(weights.count("encoder.mid_block.resnets."));
     let mut decoder_channels = Vec::new();
-    let mut decoder_layers = vec![count(weights, "decoder.mid_block.resnets.")];
+    let mut decoder_layers = vec![weights.count("decoder.mid_block.resnets.")];
     for level in 0..known.upsample_factor.len() {
         let name = format!("decoder.up_blocks.{level}");
         decoder_channels.push(inputs(&format!("{name}.upsamplers.0.conv"))?);
-        decoder_layers.push(count(weights, &format!("{name}.resnets.")));
+        decoder_layers.push(weights.count(&format!("{name}.resnets.")));
     }
     // Configs list the decoder's levels from its end.
     decoder_channels.reverse();
@@ -312,23 +270,5 @@ fn vae_of(weights: &Weights) -> Result<VaeConfig, String> {
         decoder_layers_per_block: decoder_layers,
         timestep_conditioning: weights.shape("decoder.scale_shift_table").is_some(),
         ..known
-    })
-}
-
-fn text_of(weights: &Weights) -> Result<T5Config, String> {
-    let layer = |part: &str| format!("encoder.block.0.layer.{part}.weight");
-    let (vocab_size, d_model) = sizes(weights, "shared.weight")?;
-    let (inner, _) = sizes(weights, &layer("0.SelfAttention.q"))?;
-    let (buckets, heads) = sizes(weights, &layer("0.SelfAttention.relative_attention_bias"))?;
-    let (d_ff, _) = sizes(weights, &layer("1.DenseReluDense.wi_0"))?;
-    Ok(T5Config {
-        vocab_size,
-        d_model,
-        d_kv: inner.checked_div(heads).unwrap_or(0),
-        d_ff,
-        num_layers: count(weights, "encoder.block."),
-        num_heads: heads,
-        relative_attention_num_buckets: buckets,
-        ..T5Config::t5_v1_1_xxl()
     })
 }

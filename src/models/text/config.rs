@@ -1,8 +1,13 @@
 use serde::Deserialize;
 
+use crate::models::weights::Weights;
+
 /// Far above the sizes of any encoder there is, and small enough that products of two cannot
 /// overflow.
 const LARGEST: usize = 1 << 24;
+
+/// More layers than any encoder has; the check of a model walks through all of them.
+const MOST_LAYERS: usize = 1024;
 
 /// The keys of a `T5EncoderModel` or `UMT5EncoderModel` config.json that decide the encoder's shape.
 /// transformers writes all of them; where one is absent it takes UMT5's default.
@@ -81,6 +86,35 @@ impl T5Config {
         }
     }
 
+    /// What the tensors of an encoder without a config tell. Where there is one layer alone, they do not
+    /// tell T5 from UMT5, and `kind` is believed.
+    pub(in crate::models) fn told_by(weights: &Weights, kind: &str) -> Result<Self, String> {
+        let tensor =
+            |layer: usize, part: &str| format!("encoder.block.{layer}.layer.{part}.weight");
+        let positions = "0.SelfAttention.relative_attention_bias";
+        let (vocab_size, d_model) = weights.sizes("shared.weight")?;
+        let (inner, _) = weights.sizes(&tensor(0, "0.SelfAttention.q"))?;
+        let (buckets, heads) = weights.sizes(&tensor(0, positions))?;
+        let (d_ff, _) = weights.sizes(&tensor(0, "1.DenseReluDense.wi_0"))?;
+        let num_layers = weights.count("encoder.block.");
+        let kind = match weights.shape(&tensor(1, positions)) {
+            _ if num_layers < 2 => kind,
+            Some(_) => "umt5",
+            None => "t5",
+        };
+        Ok(Self {
+            model_type: kind.into(),
+            vocab_size,
+            d_model,
+            d_kv: inner.checked_div(heads).unwrap_or(0),
+            d_ff,
+            num_layers,
+            num_heads: heads,
+            relative_attention_num_buckets: buckets,
+            ..Self::default()
+        })
+    }
+
     /// Whether every layer owns its table of relative positions (UMT5), or the first layer's
     /// serves all of them (T5).
     pub fn own_positions(&self) -> bool {
@@ -114,6 +148,12 @@ impl T5Config {
             return Some(format!(
                 "vocab_size, d_model, d_kv, d_ff, num_layers and num_heads must be from 1 to \
                  {LARGEST}"
+            ));
+        }
+        if self.num_layers > MOST_LAYERS {
+            return Some(format!(
+                "num_layers is {}, more than {MOST_LAYERS}",
+                self.num_layers
             ));
         }
         if !(4..=LARGEST).contains(&self.relative_attention_num_buckets)

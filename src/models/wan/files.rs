@@ -145,7 +145,7 @@ pub(in crate::models) fn tokenizer(model: &Path) -> PathBuf {
 
 /// The config.json that WAN's authors publish beside their weights, or diffusers' one of the same
 /// transformer.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct NativeConfig {
     #[serde(alias = "num_attention_heads")]
     num_heads: Option<usize>,
@@ -153,120 +153,48 @@ struct NativeConfig {
 }
 
 fn read_transformer_config(model: &Path, place: &Place) -> Result<TransformerConfig, ModelError> {
-    let (config, path) = match place {
-        Place::Folder(folder) => {
-            let path = folder.join("config.json");
-            (read_json(&path)?, path)
-        }
-        Place::Native(path, _) => {
-            let weights = layout::open(place, &TRANSFORMER)?;
-            let beside = layout::home(model).join("config.json");
-            let beside: Option<NativeConfig> = match beside.is_file() {
-                true => Some(read_json(&beside)?),
-                false => None,
-            };
-            let config =
-                transformer_of(&weights, beside.as_ref()).map_err(|reason| ModelError::Config {
-                    path: path.clone(),
-                    reason,
-                    hint: TRANSFORMER_HINT.into(),
-                })?;
-            (config, path.clone())
-        }
+    let told = || {
+        let beside = layout::home(model).join("config.json");
+        let beside: NativeConfig = if beside.is_file() {
+            read_json(&beside)?
+        } else {
+            NativeConfig::default()
+        };
+        let weights = layout::open(place, &TRANSFORMER)?;
+        Ok(transformer_of(&weights, &beside))
     };
-    match config.fault() {
-        None => Ok(config),
-        Some(reason) => Err(ModelError::Config {
-            path,
-            reason,
-            hint: TRANSFORMER_HINT.into(),
-        }),
-    }
+    let hint =
+        "use a WAN 2.1 text-to-video model, in diffusers' layout or as its authors publish it";
+    layout::read_config(place, told, TransformerConfig::fault, hint)
 }
 
-const TRANSFORMER_HINT: &str =
-    "use a WAN 2.1 text-to-video model, in diffusers' layout or as its authors publish it";
-
 fn read_vae_config(place: &Place) -> Result<VaeConfig, ModelError> {
-    let (config, path) = match place {
-        Place::Folder(folder) => {
-            let path = folder.join("config.json");
-            (read_json(&path)?, path)
-        }
-        Place::Native(path, _) => (vae_of(&layout::open(place, &VAE)?), path.clone()),
-    };
-    match config.fault() {
-        None => Ok(config),
-        Some(reason) => Err(ModelError::Config {
-            path,
-            reason,
-            hint:
-                "use the VAE of a WAN 2.1 model, in diffusers' layout or as its authors publish it"
-                    .into(),
-        }),
-    }
+    let told = || Ok(Ok(vae_of(&layout::open(place, &VAE)?)));
+    let hint = "use the VAE of a WAN 2.1 model, in diffusers' layout or as its authors publish it";
+    layout::read_config(place, told, VaeConfig::fault, hint)
 }
 
 fn read_text_config(place: &Place) -> Result<TextConfig, ModelError> {
-    let (config, path) = match place {
-        Place::Folder(folder) => {
-            let path = folder.join("config.json");
-            (Ok(read_json::<TextConfig>(&path)?), path)
-        }
-        Place::Native(path, _) => (text_of(&layout::open(place, &TEXT)?), path.clone()),
-    };
-    let fault = match config {
-        Ok(config) => match config.fault("umt5") {
-            None => return Ok(config),
-            Some(reason) => reason,
-        },
-        Err(reason) => reason,
-    };
-    Err(ModelError::Config {
-        path,
-        reason: fault,
-        hint: "use the UMT5 text encoder of a WAN 2.1 model".into(),
-    })
+    let told = || Ok(TextConfig::told_by(&layout::open(place, &TEXT)?, "umt5"));
+    let fault = |config: &TextConfig| config.fault("umt5");
+    let hint = "use the UMT5 text encoder of a WAN 2.1 model";
+    layout::read_config(place, told, fault, hint)
 }
 
-/// The shape `[outputs, inputs, ...]` of a tensor that tells a size, or which one is missing.
-fn sizes(weights: &Weights, name: &str) -> Result<(usize, usize), String> {
-    match weights.shape(name) {
-        Some([outputs, inputs, ..]) => Ok((*outputs, *inputs)),
-        Some(shape) => Err(format!("its tensor for `{name}` has the shape {shape:?}")),
-        None => Err(format!("it holds no tensor for `{name}`")),
-    }
-}
-
-/// How many there are of what is numbered after `prefix`.
-fn count(weights: &Weights, prefix: &str) -> usize {
-    let numbers = weights
-        .names()
-        .filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse().ok());
-    numbers
-        .max()
-        .map_or(0, |last: usize| last.saturating_add(1))
-}
-
-fn transformer_of(
-    weights: &Weights,
-    beside: Option<&NativeConfig>,
-) -> Result<TransformerConfig, String> {
+fn transformer_of(weights: &Weights, beside: &NativeConfig) -> Result<TransformerConfig, String> {
     if let Some(name) = weights.names().find(|name| native::of_images(name)) {
         return Err(format!("it is an image-to-video model (it holds `{name}`)"));
     }
-    let (dim, in_channels) = sizes(weights, "patch_embedding.weight")?;
-    let (_, text_dim) = sizes(weights, "condition_embedder.text_embedder.linear_1.weight")?;
-    let (_, freq_dim) = sizes(weights, "condition_embedder.time_embedder.linear_1.weight")?;
-    let (ffn_dim, _) = sizes(weights, "blocks.0.ffn.net.0.proj.weight")?;
-    let (patches, _) = sizes(weights, "proj_out.weight")?;
+    let (dim, in_channels) = weights.sizes("patch_embedding.weight")?;
+    let (_, text_dim) = weights.sizes("condition_embedder.text_embedder.linear_1.weight")?;
+    let (_, freq_dim) = weights.sizes("condition_embedder.time_embedder.linear_1.weight")?;
+    let (ffn_dim, _) = weights.sizes("blocks.0.ffn.net.0.proj.weight")?;
+    let (patches, _) = weights.sizes("proj_out.weight")?;
     let patch_size = match weights.shape("patch_embedding.weight") {
         Some([_, _, t, h, w]) => [*t, *h, *w],
         shape => return Err(format!("its patch embedding has the shape {shape:?}")),
     };
-    let heads = beside
-        .and_then(|config| config.num_heads)
-        .unwrap_or(dim / native::HEAD_DIM);
+    let heads = beside.num_heads.unwrap_or(dim / native::HEAD_DIM);
     if heads == 0 || !dim.is_multiple_of(heads) {
         return Err(format!(
             "its width {dim} does not divide into heads of {}, and no config.json beside it says \
@@ -283,49 +211,19 @@ fn transformer_of(
         text_dim,
         freq_dim,
         ffn_dim,
-        num_layers: count(weights, "blocks."),
+        num_layers: weights.count("blocks."),
         cross_attn_norm: weights.shape("blocks.0.norm2.weight").is_some(),
-        eps: beside.and_then(|config| config.eps).unwrap_or(1e-6),
+        eps: beside.eps.unwrap_or(1e-6),
         ..TransformerConfig::default()
     })
 }
 
 /// What the file cannot say (the mean and deviation of its latents, the levels) is that of WAN 2.1.
 fn vae_of(weights: &Weights) -> VaeConfig {
-    let size = |name: &str| sizes(weights, name).map_or(0, |(outputs, _)| outputs);
+    let size = |name: &str| weights.sizes(name).map_or(0, |(outputs, _)| outputs);
     VaeConfig {
         base_dim: size("encoder.conv_in.weight"),
         z_dim: size("post_quant_conv.weight"),
         ..VaeConfig::default()
     }
-}
-
-fn text_of(weights: &Weights) -> Result<TextConfig, String> {
-    let attention = "encoder.block.0.layer.0.SelfAttention";
-    let bias = |layer: usize| {
-        format!("encoder.block.{layer}.layer.0.SelfAttention.relative_attention_bias.weight")
-    };
-    let (vocab_size, d_model) = sizes(weights, "shared.weight")?;
-    let (inner, _) = sizes(weights, &format!("{attention}.q.weight"))?;
-    let (buckets, heads) = sizes(weights, &bias(0))?;
-    let (d_ff, _) = sizes(
-        weights,
-        "encoder.block.0.layer.1.DenseReluDense.wi_0.weight",
-    )?;
-    let num_layers = count(weights, "encoder.block.");
-    if num_layers > 1 && weights.shape(&bias(1)).is_none() {
-        return Err(
-            "it is a T5 encoder, whose layers share one table of positions, not UMT5".into(),
-        );
-    }
-    Ok(TextConfig {
-        vocab_size,
-        d_model,
-        d_kv: inner.checked_div(heads).unwrap_or(0),
-        d_ff,
-        num_layers,
-        num_heads: heads,
-        relative_attention_num_buckets: buckets,
-        ..TextConfig::default()
-    })
 }

@@ -107,6 +107,26 @@ impl Weights {
         self.entries.get(name).map(|e| e.stored.shape.as_slice())
     }
 
+    /// The first two axes `(outputs, inputs)` of a tensor that tells a network's size, or in words which
+    /// one is missing.
+    pub(super) fn sizes(&self, name: &str) -> Result<(usize, usize), String> {
+        match self.shape(name) {
+            Some([outputs, inputs, ..]) => Ok((*outputs, *inputs)),
+            Some(shape) => Err(format!("its tensor for `{name}` has the shape {shape:?}")),
+            None => Err(format!("it holds no tensor for `{name}`")),
+        }
+    }
+
+    /// How many there are of what is numbered after `prefix`.
+    pub(super) fn count(&self, prefix: &str) -> usize {
+        let numbers = self
+            .names()
+            .filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse().ok());
+        numbers
+            .max()
+            .map_or(0, |last: usize| last.saturating_add(1))
+    }
+
     /// The values of a tensor as f32 on the CPU; `None` where there is no such tensor.
     pub(super) fn values(&self, name: &str) -> Result<Option<Vec<f32>>, ModelError> {
         let Some(entry) = self.entries.get(name) else {

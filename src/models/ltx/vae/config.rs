@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use super::topology::{Down, Up, down_blocks, up_blocks};
-use crate::models::ltx::config::LARGEST;
+use crate::models::ltx::config::{LARGEST, MOST_LAYERS};
 
 /// The keys of an `AutoencoderKLLTXVideo` config.json that decide the network's shape; absent keys
 /// take the defaults of diffusers, which are those of 0.9.0.
@@ -222,6 +222,15 @@ impl VaeConfig {
         }
         if let Some((key, values)) = lists.iter().find(|(_, values)| values.len() > 16) {
             return Some(format!("{key} has {} entries, more than 16", values.len()));
+        }
+        let layers = self
+            .layers_per_block
+            .iter()
+            .chain(&self.decoder_layers_per_block);
+        if let Some(layers) = layers.max().filter(|layers| **layers > MOST_LAYERS) {
+            return Some(format!(
+                "a level has {layers} layers, more than {MOST_LAYERS}"
+            ));
         }
         if self.patch_size > 64 {
             return Some(format!("patch_size is {}, more than 64", self.patch_size));
