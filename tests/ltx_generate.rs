@@ -153,3 +153,24 @@ fn a_seed_is_enough() {
     assert!(draw("a.gif", "5") == draw("b.gif", "5"));
     assert!(draw("c.gif", "5") != draw("d.gif", "6"));
 }
+
+#[test]
+fn models_of_two_families_are_told_apart_by_name() {
+    let wan = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wan/pair/large");
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_flowblend"))
+        .current_dir(folder.path())
+        .args(["generate", "a dot", "--device", "cpu", "--large"])
+        .arg(wan)
+        .arg("--small")
+        .arg(model("small"))
+        .env("XDG_CACHE_HOME", folder.path().join("cache"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("WAN 2.1") && said.contains("LTX-Video"),
+        "{said}"
+    );
+}

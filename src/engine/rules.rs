@@ -4,7 +4,7 @@ use super::ltx_rules::LtxRules;
 use super::residency::MemoryNeed;
 use crate::engine::PairRules;
 use crate::models::wan::{self, TransformerConfig, VaeConfig, WanTransformer, WanVae};
-use crate::models::{Family, ModelError, PairSpec};
+use crate::models::{Family, ModelError, PairSpec, common_family};
 use crate::schedule::{Flops, ModelRole};
 
 /// The rules of a pair of any family.
@@ -18,7 +18,7 @@ impl Rules {
     /// Reads what is needed of a pair's folders; loads no weights. `weight_bytes` is what one value of
     /// a transformer takes in memory.
     pub(super) fn read(spec: &PairSpec, weight_bytes: usize) -> Result<Self, ModelError> {
-        Ok(match Family::of(&spec.large) {
+        Ok(match common_family(&spec.large, &spec.small)? {
             Family::Wan => Self::Wan(WanRules::read(spec, weight_bytes)?),
             Family::Ltx => Self::Ltx(LtxRules::read(spec, weight_bytes)?),
         })

@@ -17,9 +17,7 @@ use super::{Family, ModelError, T5Config};
 ///
 /// The error names the first difference with both values.
 pub fn check_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
-    let (a, b) = (Family::of(large), Family::of(small));
-    same("the models' families", &a.name(), &b.name())?;
-    match a {
+    match common_family(large, small)? {
         Family::Wan => wan_compatible(large, small)?,
         Family::Ltx => ltx_compatible(large, small)?,
     }
@@ -31,6 +29,13 @@ pub fn check_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
         )?;
     }
     Ok(())
+}
+
+/// The family that both models are of.
+pub fn common_family(large: &Path, small: &Path) -> Result<Family, ModelError> {
+    let (a, b) = (Family::of(large), Family::of(small));
+    same("the models' families", &a.name(), &b.name())?;
+    Ok(a)
 }
 
 fn ltx_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {

@@ -19,7 +19,7 @@ pub mod registry;
 pub mod wan;
 
 pub use check::{PartCheck, PartState, check};
-pub use compat::check_compatible;
+pub use compat::{check_compatible, common_family};
 pub use error::ModelError;
 pub use family::{Family, TextEncoder, Transformer, Vae};
 pub use pair::{PairDefaults, PairSpec};
