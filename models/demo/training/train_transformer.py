@@ -10,6 +10,7 @@ busy machine than threads that wait for one another.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from pathlib import Path
@@ -27,7 +28,7 @@ from train_text import MAX_TOKENS
 
 SIZES = {  # heads of 32, layers, feed-forward width; about 5 to 1 in work per step
     "large": dict(num_attention_heads=6, num_layers=7, ffn_dim=768),
-    "small": dict(num_attention_heads=4, num_layers=3, ffn_dim=512),
+    "small": dict(num_attention_heads=4, num_layers=4, ffn_dim=512),
 }
 OTHER = ("patch_embedding", "condition_embedder", "proj_out", "scale_shift_table")  # left to AdamW
 
@@ -46,6 +47,19 @@ def build(size: str) -> WanTransformer3DModel:
         rope_max_seq_len=1024,
         **SIZES[size],
     )
+
+
+def grown(size: str, folder: Path) -> WanTransformer3DModel:
+    """An exported transformer to go on from. The layers it lacks begin as its last one with nothing to add."""
+    old = WanTransformer3DModel.from_pretrained(folder, torch_dtype=torch.float32)
+    model = build(size)
+    for i in range(len(old.blocks), len(model.blocks)):
+        old.blocks.append(copy.deepcopy(old.blocks[i - 1]))
+        for last in (old.blocks[i].attn1.to_out[0], old.blocks[i].attn2.to_out[0], old.blocks[i].ffn.net[2]):
+            torch.nn.init.zeros_(last.weight)
+            torch.nn.init.zeros_(last.bias)
+    model.load_state_dict(old.state_dict())
+    return model.train()
 
 
 class Prompts:
@@ -106,10 +120,7 @@ def train(rank: int, args: argparse.Namespace):
     torch.manual_seed(args.seed)
     team = Team(rank, args.workers, args.out)
     data, prompts = Latents(args.latents), Prompts(args.text)
-    if args.start:
-        model = WanTransformer3DModel.from_pretrained(args.start, torch_dtype=torch.float32).train()
-    else:
-        model = build(args.size)
+    model = grown(args.size, args.start) if args.start else build(args.size)
     optimiser = Optimiser(model, args.lr, other=OTHER, other_lr=args.other_lr)
     average, step, spent = Average(model, args.ema), 0, 0.0
     if args.out.exists():
