@@ -89,12 +89,14 @@ impl Pipeline for Fake {
                 encode_secs: 0.0,
                 denoise_secs: 0.0,
                 decode_secs: 0.0,
+                decoded_in_tiles: false,
                 paper_flops: 0.0,
                 full_flops: 0.0,
                 device: "fake".to_owned(),
                 model_hashes: Vec::new(),
                 files: Vec::new(),
             },
+            unwritten: None,
         })
     }
 }

@@ -12,7 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use flowblend::models::ltx::{
     DecodeOptions, LtxTransformer, LtxVae, Pipeline, TextEncoder, VaeConfig,
 };
-use flowblend::models::{Family, ModelError, check, check_compatible};
+use flowblend::models::{Family, Loading, ModelError, check, check_compatible};
 use flowblend::sampler::{Cancel, VelocityModel as _};
 use ltx_fixtures::{json, model, tensors};
 use tempfile::TempDir;
@@ -88,11 +88,11 @@ fn decoded(vae: &LtxVae) -> Vec<f32> {
 }
 
 fn open_transformer(path: &Path) -> Result<LtxTransformer, ModelError> {
-    LtxTransformer::load(path, &Device::Cpu, DType::F32)
+    LtxTransformer::load(path, Loading::to(&Device::Cpu, DType::F32))
 }
 
 fn open_vae(path: &Path) -> Result<LtxVae, ModelError> {
-    LtxVae::load(path, &Device::Cpu, DType::F32)
+    LtxVae::load(path, Loading::to(&Device::Cpu, DType::F32))
 }
 
 /// What is said of a failure, in one line.
@@ -181,7 +181,8 @@ fn a_text_encoder_lies_beside_a_single_file() {
     assert_eq!((config.d_kv, config.num_heads), (want.d_kv, want.num_heads));
     // The small encoder's distance is not the published one's, so only the one-token prompt agrees.
     let encode = |model: &Path| {
-        let mut encoder = TextEncoder::load(model, 48, &Device::Cpu, DType::F32).unwrap();
+        let mut encoder =
+            TextEncoder::load(model, 48, Loading::to(&Device::Cpu, DType::F32)).unwrap();
         encoder.set_pipeline(Pipeline::Condition);
         numbers(&encoder.encode("").unwrap())
     };
@@ -195,7 +196,7 @@ fn a_sentencepiece_model_serves_as_tokenizer() {
     let tokenizer = folder.path().join("tokenizer");
     std::fs::remove_file(tokenizer.join("tokenizer.json")).unwrap();
     let cpu = Device::Cpu;
-    let load = || TextEncoder::load(folder.path(), 48, &cpu, DType::F32);
+    let load = || TextEncoder::load(folder.path(), 48, Loading::to(&cpu, DType::F32));
     assert!(said(load()).contains("tokenizer.json"));
     let spiece = model("large").join("../../spiece.model");
     std::fs::copy(spiece, tokenizer.join("spiece.model")).unwrap();
@@ -325,8 +326,12 @@ fn changed(file: &str, from: &str, to: &str) -> TempDir {
 #[test]
 fn unusable_folders_are_named() {
     let cpu = Device::Cpu;
-    let transformer =
-        |folder: &TempDir| said(LtxTransformer::load(folder.path(), &cpu, DType::F32));
+    let transformer = |folder: &TempDir| {
+        said(LtxTransformer::load(
+            folder.path(),
+            Loading::to(&cpu, DType::F32),
+        ))
+    };
     for (from, to, expected) in [
         ("\"num_layers\": 3", "\"num_layers\": -3", "-3"),
         (
@@ -358,7 +363,7 @@ fn unusable_folders_are_named() {
         let text = transformer(&changed("transformer/config.json", from, to));
         assert!(text.contains(expected), "{text}");
     }
-    let vae = |folder: &TempDir| said(LtxVae::load(folder.path(), &cpu, DType::F32));
+    let vae = |folder: &TempDir| said(LtxVae::load(folder.path(), Loading::to(&cpu, DType::F32)));
     for (from, to, expected) in [
         (
             "\"latent_channels\": 128",
@@ -381,14 +386,22 @@ fn unusable_folders_are_named() {
         assert!(text.contains(expected), "{text}");
     }
     let folder = changed("text_encoder/config.json", "\"t5\"", "\"umt5\"");
-    let text = said(TextEncoder::load(folder.path(), 48, &cpu, DType::F32));
+    let text = said(TextEncoder::load(
+        folder.path(),
+        48,
+        Loading::to(&cpu, DType::F32),
+    ));
     assert!(text.contains("umt5 text encoder, not t5"), "{text}");
     let folder = changed(
         "text_encoder/config.json",
         "\"vocab_size\": 78",
         "\"vocab_size\": 20",
     );
-    let text = said(TextEncoder::load(folder.path(), 48, &cpu, DType::F32));
+    let text = said(TextEncoder::load(
+        folder.path(),
+        48,
+        Loading::to(&cpu, DType::F32),
+    ));
     assert!(text.contains("shared.weight"), "{text}");
 }
 
@@ -410,7 +423,8 @@ fn the_index_decides_on_the_pipeline() {
 /// so that these tests would notice a mistaken one.
 #[test]
 fn the_conventions_matter() {
-    let mut model_ = LtxTransformer::load(&model("large"), &Device::Cpu, DType::F32).unwrap();
+    let mut model_ =
+        LtxTransformer::load(&model("large"), Loading::to(&Device::Cpu, DType::F32)).unwrap();
     let usual = velocity(&model_);
     let apart = |other: Vec<f32>| {
         let pairs = usual.iter().zip(&other);

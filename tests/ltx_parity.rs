@@ -5,6 +5,7 @@
 mod ltx_fixtures;
 
 use candle_core::{DType, Device, Tensor};
+use flowblend::models::Loading;
 use flowblend::models::ltx::{DecodeOptions, LtxTransformer, LtxVae, Pipeline, TextEncoder};
 use flowblend::sampler::{
     Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
@@ -20,11 +21,11 @@ const RUN: f64 = 1e-3;
 const CASES: usize = 6;
 
 fn transformer(name: &str) -> LtxTransformer {
-    LtxTransformer::load(&model(name), &Device::Cpu, DType::F32).unwrap()
+    LtxTransformer::load(&model(name), Loading::to(&Device::Cpu, DType::F32)).unwrap()
 }
 
 fn vae() -> LtxVae {
-    LtxVae::load(&model("large"), &Device::Cpu, DType::F32).unwrap()
+    LtxVae::load(&model("large"), Loading::to(&Device::Cpu, DType::F32)).unwrap()
 }
 
 fn prompts() -> (usize, Vec<String>) {
@@ -36,7 +37,12 @@ fn prompts() -> (usize, Vec<String>) {
 }
 
 fn text_encoder(dtype: DType) -> TextEncoder {
-    TextEncoder::load(&model("large"), prompts().0, &Device::Cpu, dtype).unwrap()
+    TextEncoder::load(
+        &model("large"),
+        prompts().0,
+        Loading::to(&Device::Cpu, dtype),
+    )
+    .unwrap()
 }
 
 /// The velocity of one case of the fixture.
@@ -104,7 +110,7 @@ fn decoded(
 
 #[test]
 fn vae_encodes_and_decodes_the_same() {
-    let old = LtxVae::load(&old_model(), &Device::Cpu, DType::F32).unwrap();
+    let old = LtxVae::load(&old_model(), Loading::to(&Device::Cpu, DType::F32)).unwrap();
     for (name, vae, lengths) in [("vae", vae(), vec![1, 9, 17]), ("old_vae", old, vec![9])] {
         let cases = tensors(name);
         for frames in lengths {
@@ -251,13 +257,14 @@ fn half_precision_is_as_near_as_that_of_diffusers() {
         *entry = (entry.0.max(l2), entry.1.max(max));
     };
     let cases = tensors("transformer");
-    let mut transformer = LtxTransformer::load(&model("large"), &Device::Cpu, DType::BF16).unwrap();
+    let mut transformer =
+        LtxTransformer::load(&model("large"), Loading::to(&Device::Cpu, DType::BF16)).unwrap();
     for case in 0..CASES {
         let got = velocity(&mut transformer, &cases, case);
         assert_eq!(got.dtype(), DType::F32);
         meet("velocity", &got, &cases[&format!("{case}.velocity")]);
     }
-    let vae = LtxVae::load(&model("large"), &Device::Cpu, DType::BF16).unwrap();
+    let vae = LtxVae::load(&model("large"), Loading::to(&Device::Cpu, DType::BF16)).unwrap();
     let cases = tensors("vae");
     for frames in [1, 9, 17] {
         let get = |name: &str| &cases[&format!("{frames}.{name}")];

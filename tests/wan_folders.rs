@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use flowblend::models::wan::{
-    TextEncoder, WanTransformer, WanVae, transformer_hash, transformer_parameters,
+    TextEncoder, WanTransformer, WanVae, transformer_files, transformer_parameters,
 };
-use flowblend::models::{ModelError, check_compatible};
+use flowblend::models::{Loading, ModelError, check_compatible, hash_files};
 use flowblend::sampler::{Cancel, VelocityModel as _};
 use tempfile::TempDir;
 use wan_fixtures::{errors, model, tensors};
@@ -64,7 +64,7 @@ fn put(path: &Path, bytes: &[u8]) {
 }
 
 fn transformer(dir: &Path) -> Result<WanTransformer, ModelError> {
-    WanTransformer::load(dir, &Device::Cpu, DType::F32)
+    WanTransformer::load(dir, Loading::to(&Device::Cpu, DType::F32))
 }
 
 fn velocity(dir: &Path) -> Tensor {
@@ -88,7 +88,7 @@ fn one_line(outcome: Result<(), ModelError>) -> String {
 }
 
 fn text_encoder(dir: &Path) -> Result<TextEncoder, ModelError> {
-    TextEncoder::load(dir, 16, &Device::Cpu, DType::F32)
+    TextEncoder::load(dir, 16, Loading::to(&Device::Cpu, DType::F32))
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn missing_parts_are_named() {
     assert!(text.contains("the model's transformer folder"), "{text}");
 
     let small = model("small");
-    let text = one_line(WanVae::load(&small, &Device::Cpu, DType::F32).map(drop));
+    let text = one_line(WanVae::load(&small, Loading::to(&Device::Cpu, DType::F32)).map(drop));
     assert!(text.contains("the model's vae folder"), "{text}");
     let text = one_line(text_encoder(&small).map(drop));
     assert!(text.contains("the model's text_encoder folder"), "{text}");
@@ -216,7 +216,7 @@ fn cut_and_spoilt_weights_are_named() {
         put(&path, spoilt);
         let text = said(folder.0.path());
         assert!(text.contains(WEIGHTS) && text.contains(why), "{text}");
-        assert!(transformer_hash(folder.0.path()).is_err());
+        assert!(transformer_files(folder.0.path()).is_err());
     }
 }
 
@@ -270,7 +270,8 @@ fn a_config_that_does_not_fit_names_the_tensor_and_both_shapes() {
     }
     let folder = Copy::of("large");
     folder.edit("vae/config.json", r#""base_dim": 4"#, r#""base_dim": 8"#);
-    let text = one_line(WanVae::load(folder.0.path(), &Device::Cpu, DType::F32).map(drop));
+    let text =
+        one_line(WanVae::load(folder.0.path(), Loading::to(&Device::Cpu, DType::F32)).map(drop));
     let parts = [
         "`encoder.conv_in.weight`",
         "[4, 3, 3, 3, 3]",
@@ -381,8 +382,36 @@ fn models_that_do_not_match_are_refused() {
 }
 
 #[test]
+fn loading_tells_how_far_it_is_and_can_be_stopped() {
+    let cancel = Cancel::new();
+    let mut told = Vec::new();
+    let mut tell = |done, of| told.push((done, of));
+    let loading = Loading::to(&Device::Cpu, DType::F32).watched(&cancel, &mut tell);
+    WanTransformer::load(&model("large"), loading).unwrap();
+    let (done, of) = told[told.len() - 1];
+    let path = model("large").join("transformer").join(WEIGHTS);
+    let size = fs::metadata(path).unwrap().len();
+    // All but the header.
+    assert!(done == of && (size / 2..size).contains(&done));
+    assert!(told.len() > 20 && told.is_sorted());
+
+    let stop = cancel.clone();
+    let mut seen = 0;
+    let mut tell = |_, _| {
+        seen += 1;
+        if seen == 3 {
+            stop.cancel();
+        }
+    };
+    let loading = Loading::to(&Device::Cpu, DType::F32).watched(&cancel, &mut tell);
+    let outcome = WanTransformer::load(&model("large"), loading);
+    assert!(matches!(outcome, Err(ModelError::Cancelled)));
+    assert_eq!(seen, 3);
+}
+
+#[test]
 fn hashes_tell_weights_apart() {
-    let hash = |dir: &Path| transformer_hash(dir).unwrap();
+    let hash = |dir: &Path| hash_files(&transformer_files(dir).unwrap()).unwrap();
     assert_eq!(hash(&model("large")).len(), 64);
     assert_eq!(hash(&model("large")), hash(Copy::of("large").0.path()));
     assert_ne!(hash(&model("large")), hash(&model("small")));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use flowblend::models::wan::{TextEncoder, WanTransformer, WanVae};
-use flowblend::models::{PartCheck, check, check_compatible};
+use flowblend::models::{Loading, PartCheck, check, check_compatible};
 use flowblend::sampler::{
     Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
 };
@@ -34,7 +34,7 @@ fn run() -> HashMap<String, Tensor> {
 }
 
 fn transformer(name: &str) -> WanTransformer {
-    WanTransformer::load(&fixture(name), &Device::Cpu, DType::F32).unwrap()
+    WanTransformer::load(&fixture(name), Loading::to(&Device::Cpu, DType::F32)).unwrap()
 }
 
 #[test]
@@ -64,13 +64,14 @@ fn networks_agree_with_their_reference() {
         assert_close(&name, &velocity, &want[&name], NETWORK);
     }
     let model = fixture("large");
-    let encoder = TextEncoder::load(&model, TEXT_TOKENS, &Device::Cpu, DType::F32).unwrap();
+    let encoder =
+        TextEncoder::load(&model, TEXT_TOKENS, Loading::to(&Device::Cpu, DType::F32)).unwrap();
     for (i, prompt) in [PROMPT, ""].into_iter().enumerate() {
         let embedding = encoder.encode(prompt).unwrap();
         let want = want["embeddings"].narrow(0, i, 1).unwrap();
         assert_close(&format!("embedding {i}"), &embedding, &want, NETWORK);
     }
-    let vae = WanVae::load(&model, &Device::Cpu, DType::F32).unwrap();
+    let vae = WanVae::load(&model, Loading::to(&Device::Cpu, DType::F32)).unwrap();
     let encoded = vae.encode(&want["video"], &Cancel::new()).unwrap();
     assert_close("encoded", &encoded, &want["encoded"], NETWORK);
 }
@@ -96,7 +97,8 @@ impl ModelSet for Pair {
 fn a_run_of_a_native_and_a_quantised_model_ends_in_the_same_frames() {
     let want = run();
     let model = fixture("large");
-    let encoder = TextEncoder::load(&model, TEXT_TOKENS, &Device::Cpu, DType::F32).unwrap();
+    let encoder =
+        TextEncoder::load(&model, TEXT_TOKENS, Loading::to(&Device::Cpu, DType::F32)).unwrap();
     let models = ["large", "small.gguf"].map(transformer);
     let texts = models.each_ref().map(|model| {
         [PROMPT, ""].map(|text| model.context(&encoder.encode(text).unwrap()).unwrap())
@@ -117,7 +119,7 @@ fn a_run_of_a_native_and_a_quantised_model_ends_in_the_same_frames() {
         },
     )
     .unwrap();
-    let vae = WanVae::load(&model, &Device::Cpu, DType::F32).unwrap();
+    let vae = WanVae::load(&model, Loading::to(&Device::Cpu, DType::F32)).unwrap();
     let frames = vae.decode(end.last(), &cancel, &mut |_, _| ()).unwrap();
     assert_close("frames", &frames, &want["frames"], RUN);
 }

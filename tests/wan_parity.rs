@@ -5,6 +5,7 @@
 mod wan_fixtures;
 
 use candle_core::{DType, Device, Tensor};
+use flowblend::models::Loading;
 use flowblend::models::wan::{TextEncoder, WanTransformer, WanVae};
 use flowblend::sampler::{
     Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
@@ -18,11 +19,11 @@ const NETWORK: f64 = 2e-4;
 const RUN: f64 = 1e-3;
 
 fn transformer(name: &str) -> WanTransformer {
-    WanTransformer::load(&model(name), &Device::Cpu, DType::F32).unwrap()
+    WanTransformer::load(&model(name), Loading::to(&Device::Cpu, DType::F32)).unwrap()
 }
 
 fn vae() -> WanVae {
-    WanVae::load(&model("large"), &Device::Cpu, DType::F32).unwrap()
+    WanVae::load(&model("large"), Loading::to(&Device::Cpu, DType::F32)).unwrap()
 }
 
 fn prompts() -> (usize, Vec<String>) {
@@ -105,8 +106,12 @@ fn a_decode_does_not_depend_on_its_chunks() {
 #[test]
 fn text_encoder_embeds_the_same() {
     let (text_tokens, prompts) = prompts();
-    let encoder =
-        TextEncoder::load(&model("large"), text_tokens, &Device::Cpu, DType::F32).unwrap();
+    let encoder = TextEncoder::load(
+        &model("large"),
+        text_tokens,
+        Loading::to(&Device::Cpu, DType::F32),
+    )
+    .unwrap();
     let want = &tensors("text")["embeddings"];
     for (i, prompt) in prompts.iter().enumerate() {
         let got = encoder.encode(prompt).unwrap();
@@ -130,8 +135,12 @@ struct Pair {
 impl Pair {
     fn load() -> Self {
         let (text_tokens, prompts) = prompts();
-        let encoder =
-            TextEncoder::load(&model("large"), text_tokens, &Device::Cpu, DType::F32).unwrap();
+        let encoder = TextEncoder::load(
+            &model("large"),
+            text_tokens,
+            Loading::to(&Device::Cpu, DType::F32),
+        )
+        .unwrap();
         let models = ["large", "small"].map(transformer);
         let texts = models.each_ref().map(|model| {
             [&prompts[0], &prompts[1]]
@@ -202,7 +211,8 @@ fn half_precision_stays_near() {
     let (text_tokens, prompts) = prompts();
     for (dtype, tolerance) in [(DType::F16, 0.01), (DType::BF16, 0.06)] {
         let model_dir = model("large");
-        let transformer = WanTransformer::load(&model_dir, &Device::Cpu, dtype).unwrap();
+        let transformer =
+            WanTransformer::load(&model_dir, Loading::to(&Device::Cpu, dtype)).unwrap();
         let context = transformer.context(&cases["3.text"]).unwrap();
         let velocity = transformer
             .velocity(&cases["3.latents"], 500.0, &context, &Cancel::new())
@@ -215,7 +225,7 @@ fn half_precision_stays_near() {
             tolerance,
         );
 
-        let vae = WanVae::load(&model_dir, &Device::Cpu, dtype).unwrap();
+        let vae = WanVae::load(&model_dir, Loading::to(&Device::Cpu, dtype)).unwrap();
         let decoded = vae
             .decode(&videos["9.latents"], &Cancel::new(), &mut |_, _| ())
             .unwrap();
@@ -233,7 +243,8 @@ fn half_precision_stays_near() {
             2.0 * tolerance,
         );
 
-        let encoder = TextEncoder::load(&model_dir, text_tokens, &Device::Cpu, dtype).unwrap();
+        let encoder =
+            TextEncoder::load(&model_dir, text_tokens, Loading::to(&Device::Cpu, dtype)).unwrap();
         let want = tensors("text")["embeddings"].narrow(0, 0, 1).unwrap();
         assert_close(
             &format!("embeddings in {dtype:?}"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use egui::{Context, ViewportCommand};
 
 use super::{App, Command, DocCommand, Notice, Readiness, Request};
-use crate::engine::RunId;
+use crate::engine::{RunId, RunRequest};
 use crate::ui::dialogs::Dialog;
 use crate::ui::timeline::{boundary_id, nudge};
 use crate::ui::view::ZoomWish;
@@ -102,7 +102,10 @@ impl App {
         }
         self.document.end_burst();
         let settings = self.document.settings().clone();
-        match self.engine.start(settings.clone()) {
+        match self.engine.start(RunRequest {
+            keep_latents: true,
+            ..settings.clone().into()
+        }) {
             Ok(id) => {
                 self.session.started(id, settings);
                 self.notice = None;

@@ -8,7 +8,7 @@ use eframe::wgpu::rwh::HasWindowHandle as _;
 
 use super::Notice;
 use crate::engine::{FinishedRun, Wake};
-use crate::media::{Clip, EncodeOptions, ExportJob, ExportStatus, Format};
+use crate::media::{EncodeOptions, ExportJob, ExportStatus, Format};
 use crate::project::Recipe;
 use crate::schedule::Plan;
 
@@ -25,7 +25,7 @@ enum Choice {
 
 /// A clip on its way to a file.
 struct Pending {
-    clip: Arc<Clip>,
+    run: FinishedRun,
     options: EncodeOptions,
     suggestion: PathBuf,
 }
@@ -38,7 +38,7 @@ pub struct Exporter {
     choice: Option<Receiver<Choice>>,
     /// The path being typed, on a desktop without a file dialog.
     pub(super) typed: Option<String>,
-    job: Option<ExportJob>,
+    job: Option<(ExportJob, FinishedRun)>,
     folder: Option<PathBuf>,
     wake: Option<Wake>,
 }
@@ -46,7 +46,7 @@ pub struct Exporter {
 impl Exporter {
     /// Frames written and frames of the clip, while an export is going.
     pub fn progress(&self) -> Option<(usize, usize)> {
-        match self.job.as_ref()?.status() {
+        match self.job.as_ref()?.0.status() {
             ExportStatus::Running { done, total } => Some((done, total)),
             _ => None,
         }
@@ -83,7 +83,7 @@ impl Exporter {
             self.typed = Some(suggestion.display().to_string());
         }
         self.pending = Some(Pending {
-            clip: Arc::clone(&run.clip),
+            run: run.clone(),
             options,
             suggestion,
         });
@@ -111,9 +111,12 @@ impl Exporter {
                 }
             }
         }
-        let job = self.job.as_ref().filter(|job| job.is_over())?;
+        let (job, run) = self.job.as_ref().filter(|(job, _)| job.is_over())?;
         let notice = match job.status() {
-            ExportStatus::Finished => Some(Notice::saved(job.path())),
+            ExportStatus::Finished => {
+                run.clip_is_written();
+                Some(Notice::saved(job.path()))
+            }
             ExportStatus::Failed(why) => Some(Notice::error(&why)),
             ExportStatus::Cancelled | ExportStatus::Running { .. } => None,
         };
@@ -142,9 +145,10 @@ impl Exporter {
             return Some(Notice::error(&why));
         }
         self.folder = path.parent().map(PathBuf::from);
-        match ExportJob::start(pending.clip, path, pending.options, overwrite, wake) {
+        let Pending { run, options, .. } = pending;
+        match ExportJob::start(Arc::clone(&run.clip), path, options, overwrite, wake) {
             Ok(job) => {
-                self.job = Some(job);
+                self.job = Some((job, run));
                 None
             }
             Err(why) => Some(Notice::error(&format!(

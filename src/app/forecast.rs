@@ -1,4 +1,4 @@
-use crate::engine::PairSummary;
+use crate::engine::{MemoryPlan, PairSummary};
 use crate::project::RunSettings;
 use crate::schedule::{
     ModelCost, ModelRole, Plan, PlanCost, SigmaGrid, Stage, StepPlan, plan_cost,
@@ -18,8 +18,8 @@ pub struct Forecast {
     pub reference: Option<PlanCost>,
     /// Predicted seconds of the decode, once measured.
     pub decode_secs: Option<f64>,
-    /// Bytes the run is expected to hold at its peak.
-    pub memory_bytes: Option<u64>,
+    /// How the run goes into memory.
+    pub memory: Option<MemoryPlan>,
     /// Why the settings cannot be run, as a sentence.
     pub problem: Option<String>,
     costs: Option<[ModelCost; 3]>,
@@ -40,9 +40,9 @@ impl Forecast {
             cost: add_up(&steps),
             reference: all_large(settings).and_then(|steps| add_up(&steps)),
             decode_secs: pair.and_then(|pair| pair.decode_secs_at(settings)),
-            memory_bytes: pair
+            memory: pair
                 .filter(|_| costs.is_some())
-                .map(|pair| pair.memory_bytes(settings)),
+                .map(|pair| pair.memory_plan(settings)),
             problem: problem(settings, pair),
             grid: settings.grid(),
             steps,

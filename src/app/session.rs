@@ -15,7 +15,9 @@ pub struct ActiveRun {
     pub phase: Option<Phase>,
     /// Finished steps.
     pub steps: Vec<StepReport>,
-    /// Latent frames decoded and latent frames of the clip, once decoding began.
+    /// Bytes read and bytes of the weights that are being loaded.
+    pub loaded: Option<(u64, u64)>,
+    /// Parts of the decode that are done and all of them, once decoding began.
     pub decoded: Option<(usize, usize)>,
     /// Seconds until the clip is there, when the engine knows.
     pub eta_secs: Option<f64>,
@@ -79,6 +81,7 @@ impl RunSession {
             settings,
             phase: None,
             steps: Vec::new(),
+            loaded: None,
             decoded: None,
             eta_secs: None,
             is_cancelling: false,
@@ -116,6 +119,11 @@ impl RunSession {
         Some(match kind {
             EventKind::Phase(phase) => {
                 active.phase = Some(phase);
+                active.loaded = None;
+                Outcome::Progress
+            }
+            EventKind::Loaded { done, total } => {
+                active.loaded = Some((done, total));
                 Outcome::Progress
             }
             EventKind::Step(step) => {

@@ -65,11 +65,16 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         save_latents: options.save_latents.clone(),
         save_trajectory: options.save_trajectory.clone(),
         overwrite: options.overwrite,
+        keep_latents: true,
     };
     let finished = wait_for_clip(&mut session, request)?;
     let encode_start = std::time::Instant::now();
     write_clip(&session, &finished, &out, options.overwrite)?;
     let encode_secs = encode_start.elapsed().as_secs_f64();
+    finished.clip_is_written();
+    if finished.report.steps.is_empty() {
+        eprintln!("only decoded: an earlier run of the same had left its latents");
+    }
     if global.json {
         println!("{}", summary(&finished, &out, encode_secs));
     } else {
@@ -102,6 +107,7 @@ fn wait_for_clip(session: &mut Session, request: RunRequest) -> Result<FinishedR
         }
         match event.kind {
             EventKind::Phase(phase) => progress.phase(phase),
+            EventKind::Loaded { done, total } => progress.loaded(done, total),
             EventKind::Step(step) => progress.step(&step),
             EventKind::Finished(finished) => break Ok(*finished),
             EventKind::Cancelled => break Err(CliError::Interrupted),
@@ -170,6 +176,7 @@ fn summary(finished: &FinishedRun, out: &Path, encode_secs: f64) -> serde_json::
         settings,
         clip,
         report,
+        unwritten: _,
     } = finished;
     let hashes: serde_json::Map<_, _> = report
         .model_hashes
@@ -186,6 +193,7 @@ fn summary(finished: &FinishedRun, out: &Path, encode_secs: f64) -> serde_json::
         "text_secs": report.encode_secs,
         "denoise_secs": report.denoise_secs,
         "decode_secs": report.decode_secs,
+        "decoded_in_tiles": report.decoded_in_tiles,
         "write_secs": encode_secs,
         "peak_memory_bytes": peak_rss_bytes(),
         "flops": { "paper": report.paper_flops, "full": report.full_flops },

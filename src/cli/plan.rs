@@ -3,7 +3,7 @@ use serde_json::json;
 use super::CliError;
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::session::Session;
-use crate::engine::{PairSummary, Residency, available_bytes, stretches};
+use crate::engine::PairSummary;
 use crate::project::RunSettings;
 use crate::schedule::{ModelRole, Plan, PlanCost, Stage};
 
@@ -100,42 +100,7 @@ fn print(pair: &PairSummary, settings: &RunSettings, cost: &PlanCost, full: &Pla
         seconds(full.denoise_secs)
     );
     println!("decode: {}", seconds(pair.decode_secs_at(settings)));
-    println!("memory: {}", memory(pair, settings));
-}
-
-/// What the run holds, against what there is.
-fn memory(pair: &PairSummary, settings: &RunSettings) -> String {
-    let plans = settings.step_plans();
-    let roles: Vec<_> = plans.iter().map(|step| step.model).collect();
-    let need = pair.rules.memory(settings.size());
-    let gigabytes = |bytes: u64| format!("{:.2} GB", bytes as f64 / 1e9);
-    let together = gigabytes(need.peak(&roles, Residency::Together));
-    let Some(available) = available_bytes() else {
-        return format!("about {together}");
-    };
-    let available_text = gigabytes(available);
-    match need.residency(&roles, Some(available)) {
-        Some(Residency::Together) => format!("about {together} of {available_text}"),
-        Some(Residency::Swapped) => {
-            let loads = stretches(&plans, Residency::Swapped);
-            let read: u64 = loads
-                .iter()
-                .map(|(_, roles)| need.of_transformers(roles))
-                .sum();
-            format!(
-                "about {} of {available_text}; {together} would be needed to keep both models, so they \
-                 are swapped at the boundaries: {} loads, {} read",
-                gigabytes(need.peak(&roles, Residency::Swapped)),
-                loads.len(),
-                gigabytes(read)
-            )
-        }
-        None => format!(
-            "about {} even with one model at a time, but {available_text} are available; the run would \
-             be refused",
-            gigabytes(need.peak(&roles, Residency::Swapped))
-        ),
-    }
+    println!("memory: {}", pair.memory_plan(settings).describe());
 }
 
 fn to_json(
@@ -144,7 +109,7 @@ fn to_json(
     cost: &PlanCost,
     full: &PlanCost,
 ) -> serde_json::Value {
-    let grid = settings.grid();
+    let (grid, memory) = (settings.grid(), pair.memory_plan(settings));
     let steps: Vec<_> = settings
         .step_plans()
         .iter()
@@ -176,7 +141,14 @@ fn to_json(
         "cost": cost,
         "all_large": full,
         "decode_secs": pair.decode_secs_at(settings),
-        "memory_bytes": pair.memory_bytes(settings),
-        "memory_available_bytes": available_bytes(),
+        "memory_bytes": memory.peak,
+        "memory_available_bytes": memory.available,
+        "memory_plan": {
+            "fits": memory.fit.is_some(),
+            "decoded_in_tiles": memory.fit.is_some_and(|fit| fit.in_tiles),
+            "loads": memory.loads,
+            "bytes_read": memory.read,
+            "load_secs": memory.load_secs,
+        },
     })
 }

@@ -34,6 +34,13 @@ impl ProgressLine {
         }
     }
 
+    /// Told on a terminal only: what is loaded, in percent.
+    pub(super) fn loaded(&self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(format!("{} %", 100 * done / total.max(1)));
+        }
+    }
+
     pub(super) fn step(&self, step: &StepReport) {
         let eta = step
             .eta_secs

@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use candle_core::{DType, Device};
 
+use super::memory::available_bytes;
+
 /// Where a run computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
@@ -44,9 +46,20 @@ pub struct OpenDevice {
     /// Number format of weights and activations.
     pub dtype: DType,
     threads: usize,
+    /// Bytes of a GPU's own memory that were free when it was opened.
+    free_bytes: Option<u64>,
 }
 
 impl OpenDevice {
+    /// Bytes of memory that a run may take on this device, what the program holds already included.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        if self.device.is_cpu() {
+            available_bytes()
+        } else {
+            self.free_bytes
+        }
+    }
+
     /// Opens `choice`. `dtype` of `None` takes f32 on a CPU, where candle's bf16 is slower, and bf16 on
     /// a GPU. The error is a sentence with a next step.
     pub fn open(choice: DeviceChoice, dtype: Option<DType>) -> Result<Self, String> {
@@ -67,11 +80,26 @@ impl OpenDevice {
         } else {
             DType::BF16
         });
+        let free_bytes = free_bytes(&device);
         Ok(Self {
             device,
             dtype,
+            free_bytes,
             threads: rayon::current_num_threads(),
         })
+    }
+}
+
+/// What is free of a GPU's memory, in bytes; `None` for a processor and where nobody says.
+fn free_bytes(device: &Device) -> Option<u64> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) => {
+            let (free, _) =
+                candle_core::cuda_backend::cudarc::driver::result::mem_get_info().ok()?;
+            Some(free as u64)
+        }
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::residency::{MemoryNeed, Residency};
+use super::residency::MemoryNeed;
 use crate::media::Clip;
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, Preset, RunSettings};
@@ -67,6 +67,8 @@ pub struct RunReport {
     pub denoise_secs: f64,
     /// Seconds of the VAE.
     pub decode_secs: f64,
+    /// Whether it decoded in tiles, because memory was short.
+    pub decoded_in_tiles: bool,
     /// FLOPs in the paper's convention: linear layers, one pass a step.
     pub paper_flops: f64,
     /// FLOPs with attention and both passes of guidance.
@@ -88,6 +90,18 @@ pub struct FinishedRun {
     pub clip: Arc<Clip>,
     /// What was measured.
     pub report: RunReport,
+    /// The file with the denoised latents, until the clip is safely written.
+    pub unwritten: Option<PathBuf>,
+}
+
+impl FinishedRun {
+    /// The clip is on disk: the latents that it could be decoded from again may go.
+    pub fn clip_is_written(&self) {
+        if let Some(file) = &self.unwritten {
+            // One that stays behind is pruned some day.
+            let _ = std::fs::remove_file(file);
+        }
+    }
 }
 
 /// What the window and `plan` know of a pair without running it.
@@ -109,6 +123,10 @@ pub struct PairSummary {
     pub pass_secs: [Option<f64>; 2],
     /// Seconds of the VAE's decode at the default size on this device, once measured.
     pub decode_secs: Option<f64>,
+    /// Seconds that loading one byte of weights takes, once measured.
+    pub byte_secs: Option<f64>,
+    /// Bytes of memory that runs may take; `None` where nobody knows.
+    pub memory_bytes: Option<u64>,
     /// The device runs happen on, as people name it.
     pub device: String,
     /// Words of the prompt the pair understands, by slot; empty when it understands free text.
@@ -151,13 +169,6 @@ impl PairSummary {
         plan_cost(&settings.step_plans(), |role| self.model_cost(role, size))
     }
 
-    /// Bytes that a run with these settings is expected to hold at its peak, all its models side by side.
-    pub fn memory_bytes(&self, settings: &RunSettings) -> u64 {
-        let roles: Vec<_> = settings.step_plans().iter().map(|s| s.model).collect();
-        let need = self.rules.memory(settings.size());
-        need.peak(&roles, Residency::Together)
-    }
-
     /// Seconds of the decode at a run's size, once measured.
     pub fn decode_secs_at(&self, settings: &RunSettings) -> Option<f64> {
         let volume = |s: &RunSettings| (s.width * s.height * s.frames) as f64;
@@ -187,11 +198,18 @@ pub enum EventKind {
     Phase(Phase),
     /// A step is done.
     Step(StepReport),
-    /// The VAE has decoded `done` of `total` latent frames.
+    /// `done` of `total` bytes of the weights that are being loaded are there.
+    Loaded {
+        /// Bytes read.
+        done: u64,
+        /// Bytes of the part that is loaded.
+        total: u64,
+    },
+    /// The VAE has done `done` of `total` parts of its work.
     Decoded {
-        /// Latent frames decoded.
+        /// Parts done.
         done: usize,
-        /// Latent frames of the clip.
+        /// Parts of the whole.
         total: usize,
     },
     /// The run is complete.

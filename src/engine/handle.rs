@@ -217,6 +217,7 @@ impl Worker {
             }
             Progress::Phase(phase) => self.send(run, EventKind::Phase(phase)),
             Progress::Step(step) => self.send(run, EventKind::Step(step)),
+            Progress::Loaded { done, total } => self.send(run, EventKind::Loaded { done, total }),
             Progress::Decoded { done, total } => self.send(run, EventKind::Decoded { done, total }),
             Progress::Pair(summary) => self.send(RunId(0), EventKind::Pair(summary)),
         }

@@ -1,15 +1,14 @@
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::device::OpenDevice;
-use super::embeddings::EmbeddingCache;
 use super::pipeline::RunError;
+use super::tensor_cache::TensorCache;
 use crate::media::Clip;
 use crate::models::{
-    Family, ModelError, PairSpec, TextEncoder, Transformer, Vae, check_compatible,
+    Family, Loading, ModelError, PairSpec, TextEncoder, Transformer, Vae, check_compatible,
 };
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
 use crate::schedule::ModelRole;
@@ -24,8 +23,7 @@ pub struct LoadedPair {
     /// Text embeddings by prompt: the encoder is freed after use, and the same prompt is common.
     embeddings: HashMap<String, Tensor>,
     /// Those of earlier starts.
-    kept: EmbeddingCache,
-    hashes: HashMap<ModelRole, String>,
+    kept: TensorCache,
     /// Seed of the run, for VAEs that decode with noise.
     seed: u64,
 }
@@ -41,8 +39,7 @@ impl LoadedPair {
             small: None,
             vae: None,
             embeddings: HashMap::new(),
-            kept: EmbeddingCache::default(),
-            hashes: HashMap::new(),
+            kept: TensorCache::default(),
             seed: 0,
         })
     }
@@ -50,7 +47,7 @@ impl LoadedPair {
     /// The same pair with embeddings kept on disk in `folder`.
     #[must_use]
     pub fn with_embeddings_in(mut self, folder: Option<PathBuf>) -> Self {
-        self.kept = EmbeddingCache::new(folder);
+        self.kept = TensorCache::new(folder);
         self
     }
 
@@ -58,26 +55,51 @@ impl LoadedPair {
         self.spec.large == spec.large && self.spec.small == spec.small
     }
 
-    /// Loads the transformer of `role`, unless it is there already.
-    pub fn load_transformer(&mut self, role: ModelRole, cancel: &Cancel) -> Result<(), RunError> {
+    /// Where the models lie.
+    pub fn device(&self) -> &Device {
+        &self.device.device
+    }
+
+    /// Number format of weights and activations.
+    pub fn dtype(&self) -> DType {
+        self.device.dtype
+    }
+
+    /// The family of both models.
+    pub fn family(&self) -> Family {
+        Family::of(&self.spec.large)
+    }
+
+    /// The folder or file of the model of `role`.
+    pub fn model_path(&self, role: ModelRole) -> Result<&Path, RunError> {
+        match role {
+            ModelRole::Large => Ok(&self.spec.large),
+            ModelRole::Small => Ok(&self.spec.small),
+            ModelRole::Distilled => Err(RunError::Failed(format!(
+                "the pair {} has no distilled model; use L and S in the plan",
+                self.spec.name
+            ))),
+        }
+    }
+
+    /// Loads the transformer of `role`, unless it is there already. `progress` is told the bytes that
+    /// were read and all of them.
+    pub fn load_transformer(
+        &mut self,
+        role: ModelRole,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), RunError> {
         cancel.check()?;
-        let (slot, folder) = match role {
-            ModelRole::Large => (&mut self.large, &self.spec.large),
-            ModelRole::Small => (&mut self.small, &self.spec.small),
-            ModelRole::Distilled => {
-                return Err(RunError::Failed(format!(
-                    "the pair {} has no distilled model; use L and S in the plan",
-                    self.spec.name
-                )));
+        let path = self.model_path(role)?;
+        if self.model(role).is_none() {
+            let loading = Loading::to(&self.device.device, self.device.dtype);
+            let loading = loading.watched(cancel, progress);
+            let loaded = Transformer::load(path, &self.spec.large, loading)?;
+            match role {
+                ModelRole::Large => self.large = Some(loaded),
+                _ => self.small = Some(loaded),
             }
-        };
-        if slot.is_none() {
-            *slot = Some(Transformer::load(
-                folder,
-                &self.spec.large,
-                &self.device.device,
-                self.device.dtype,
-            )?);
         }
         Ok(())
     }
@@ -104,14 +126,15 @@ impl LoadedPair {
     }
 
     /// Loads the VAE, unless it is there already.
-    pub fn load_vae(&mut self) -> Result<(), RunError> {
+    pub fn load_vae(
+        &mut self,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), RunError> {
         if self.vae.is_none() {
             // The decode is short and sees every value; f32 keeps it free of banding.
-            self.vae = Some(Vae::load(
-                &self.spec.large,
-                &self.device.device,
-                DType::F32,
-            )?);
+            let loading = Loading::to(&self.device.device, DType::F32).watched(cancel, progress);
+            self.vae = Some(Vae::load(&self.spec.large, loading)?);
         }
         Ok(())
     }
@@ -134,7 +157,7 @@ impl LoadedPair {
             if self.embeddings.contains_key(text) || unknown.contains(&text) {
                 continue;
             }
-            match self.kept.get(&self.embedding_key(text)?) {
+            match self.kept.get(&self.embedding_key(text)?, 3) {
                 Some(embedding) => drop(self.embeddings.insert(text.to_owned(), embedding)),
                 None => unknown.push(text),
             }
@@ -146,22 +169,29 @@ impl LoadedPair {
         let encoder = Family::of(&self.spec.large).text_identity(&self.spec.large)?;
         let tokens = self.spec.defaults.text_tokens;
         let dtype = self.device.dtype;
-        Ok(EmbeddingCache::key(&encoder, tokens, dtype, text))
+        Ok(TensorCache::key(&[
+            &encoder,
+            &tokens.to_string(),
+            dtype.as_str(),
+            text,
+        ]))
     }
 
     /// Sends texts through the text encoder, unless their embeddings are known.
-    pub fn encode_texts(&mut self, texts: &[&str], cancel: &Cancel) -> Result<(), RunError> {
+    pub fn encode_texts(
+        &mut self,
+        texts: &[&str],
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), RunError> {
         let missing = self.unknown_texts(texts)?;
         if missing.is_empty() {
             return Ok(());
         }
         let tokens = self.spec.defaults.text_tokens;
-        let encoder = TextEncoder::load(
-            &self.spec.large,
-            tokens,
-            &self.device.device,
-            self.device.dtype,
-        )?;
+        let loading = Loading::to(&self.device.device, self.device.dtype);
+        let encoder =
+            TextEncoder::load(&self.spec.large, tokens, loading.watched(cancel, progress))?;
         for text in missing {
             cancel.check()?;
             let embedding = encoder.encode(text)?;
@@ -232,41 +262,23 @@ impl LoadedPair {
             .ok_or_else(|| RunError::Failed("the VAE is not loaded; please report this".to_owned()))
     }
 
-    /// Turns final latents `(1, C, T, H, W)` into frames.
+    /// Turns final latents `(1, C, T, H, W)` into frames, `in_tiles` where memory is short.
     pub fn decode(
         &self,
         latents: &Tensor,
         fps: f64,
+        in_tiles: bool,
         cancel: &Cancel,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Clip, RunError> {
-        let video = self.vae()?.decode(latents, self.seed, cancel, progress)?;
+        let vae = self.vae()?;
+        let video = if in_tiles {
+            let tiling = self.family().tiling();
+            vae.decode_in_tiles(latents, &tiling, self.seed, cancel, progress)?
+        } else {
+            vae.decode(latents, self.seed, cancel, progress)?
+        };
         Ok(to_clip(&video, fps)?)
-    }
-
-    /// SHA-256 of the weights of `roles`, computed once.
-    pub(super) fn hashes(
-        &mut self,
-        roles: &[ModelRole],
-    ) -> Result<Vec<(ModelRole, String)>, RunError> {
-        let mut found = Vec::new();
-        for role in ModelRole::ALL
-            .into_iter()
-            .filter(|role| roles.contains(role))
-        {
-            let folder = match role {
-                ModelRole::Large => &self.spec.large,
-                _ => &self.spec.small,
-            };
-            let hash = match self.hashes.entry(role) {
-                Entry::Occupied(known) => known.get().clone(),
-                Entry::Vacant(new) => new
-                    .insert(Family::of(folder).transformer_hash(folder)?)
-                    .clone(),
-            };
-            found.push((role, hash));
-        }
-        Ok(found)
     }
 }
 

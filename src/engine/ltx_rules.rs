@@ -1,4 +1,5 @@
 use super::residency::MemoryNeed;
+use super::rules::{BASE_BYTES, VideoBytes};
 use crate::engine::PairRules;
 use crate::models::ltx::{self, LtxTransformer, LtxVae, TransformerConfig, VaeConfig};
 use crate::models::{ModelError, PairSpec};
@@ -62,35 +63,34 @@ impl PairRules for LtxRules {
     }
 
     fn memory(&self, (width, height, frames): (usize, usize, usize)) -> MemoryNeed {
-        let tokens = self.large.tokens(ltx::latent_shape(width, height, frames)) as u64;
+        let latents = ltx::latent_shape(width, height, frames);
+        let tokens = self.large.tokens(latents) as u64;
         let dim = self.large.inner_dim() as u64;
         // A block holds its input, the modulated copy, q, k, v, the attention's result and the
         // feed-forward's inner layer at once.
         let block = tokens * (8 * dim + 2 * self.large.ffn_dim() as u64) * 4;
-        // The decoder runs over the whole clip at once. Its last level works at the patches' size: a
-        // residual block holds its input, two normed copies, the result, and a copy that is wider by
-        // the frames repeated at the ends.
-        let voxels = (width * height * frames) as u64;
+        // The decoder runs over the whole clip, or tile, at once. Its last level works at the patches'
+        // size: a residual block holds its input, two normed copies, the result, and a copy that is
+        // wider by the frames repeated at the ends.
         let patch = (self.vae.patch_size as u64).pow(2).max(1);
         let last = self.vae.decoder_block_out_channels.first().copied();
-        let factor = self
-            .vae
-            .upsample_factor
-            .first()
-            .copied()
-            .unwrap_or(1)
-            .max(1);
-        let channels = (last.unwrap_or(1) / factor) as u64;
-        let decode = voxels / patch * channels * 5 * 4;
-        // The clip as f32 in patches, in pixels, and as bytes.
-        let video = voxels * 3 * (4 + 4 + 1);
+        let factor = self.vae.upsample_factor.first().copied();
+        let channels = (last.unwrap_or(1) / factor.unwrap_or(1).max(1)) as u64;
+        let decode = |voxels: u64| voxels / patch * channels * 5 * 4;
+        let [long, high, wide] = ltx::TILING.largest(latents);
+        let (side, pace) = (ltx::TILING.pixels, ltx::TILING.pace);
+        let clip = (width * height * frames) as u64;
+        let tile = (high * wide * side * side * (long.saturating_sub(1) * pace + 1)) as u64;
+        let video = VideoBytes::new(clip, tile);
         MemoryNeed {
-            base: super::rules::BASE_BYTES,
+            base: BASE_BYTES,
             text: self.text_parameters * self.weight_bytes,
             transformers: self.parameters.map(|count| count * self.weight_bytes),
             denoise: block,
             vae: self.vae_parameters * 4,
-            decode: decode + video,
+            decode: decode(clip) + video.whole,
+            // A clip of one tile is decoded as a whole.
+            decode_in_tiles: (decode(tile) + video.in_tiles).min(decode(clip) + video.whole),
         }
     }
 }

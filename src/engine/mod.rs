@@ -1,20 +1,24 @@
 //! The one thread that owns the device: commands in, events out.
 
 mod device;
-mod embeddings;
 mod eta;
 mod event;
 mod handle;
+mod job;
 mod loaded;
 mod ltx_rules;
 mod memory;
+mod memory_plan;
 mod pair_pipeline;
 mod pipeline;
 mod residency;
 mod rules;
+mod step_clock;
+mod tensor_cache;
 mod tensors;
 mod threads;
 mod timings;
+mod weight_hashes;
 
 pub use device::{DeviceChoice, OpenDevice};
 pub use event::{
@@ -24,7 +28,8 @@ pub use event::{
 pub use handle::{EngineHandle, Wake};
 pub use loaded::{GuidedPair, LoadedPair};
 pub use memory::{available_bytes, peak_rss_bytes};
+pub use memory_plan::MemoryPlan;
 pub use pair_pipeline::{EngineOptions, PairPipeline};
 pub use pipeline::{Pipeline, PipelineFactory, Progress, RunError, RunRequest};
-pub use residency::{MemoryNeed, Residency, stretches};
+pub use residency::{Fit, MemoryNeed, Residency, stretches};
 pub use threads::set_threads;

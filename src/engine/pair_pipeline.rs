@@ -1,23 +1,19 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
-
-use candle_core::Tensor;
 
 use super::device::{DeviceChoice, OpenDevice};
-use super::eta::Eta;
-use super::event::{FinishedRun, PairSummary, Phase, RunReport, StepReport};
+use super::event::{FinishedRun, PairSummary};
+use super::job::{Done, Job, Unwritten};
 use super::loaded::LoadedPair;
-use super::memory::available_bytes;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
-use super::residency::{MemoryNeed, Residency, stretches};
 use super::rules::Rules;
 use super::tensors;
 use super::timings::Timings;
-use crate::models::{Family, ModelError, PairSpec, registry};
-use crate::preview::{LatentFrames, RgbFactors};
+use super::weight_hashes::WeightHashes;
+use crate::models::{ModelError, PairSpec, registry};
+use crate::preview::RgbFactors;
 use crate::project::{PairRef, RunSettings, paths};
-use crate::sampler::{Cancel, SampleError, StepView, Trajectory, denoise_until, initial_noise};
+use crate::sampler::Cancel;
 use crate::schedule::{ModelRole, Plan};
 
 /// How the engine is set up at start.
@@ -37,6 +33,8 @@ pub struct PairPipeline {
     device: Option<OpenDevice>,
     loaded: Option<LoadedPair>,
     timings: Timings,
+    hashes: WeightHashes,
+    unwritten: Unwritten,
 }
 
 impl PairPipeline {
@@ -46,7 +44,9 @@ impl PairPipeline {
             options,
             device: None,
             loaded: None,
-            timings: Timings::open(paths::cache_dir().map(|dir| dir.join("timings.json"))),
+            timings: Timings::open(cached("timings.json")),
+            hashes: WeightHashes::open(cached("hashes.json")),
+            unwritten: Unwritten::in_folder(cached("latents")),
         }
     }
 
@@ -83,6 +83,8 @@ impl PairPipeline {
                 self.timings.get(&key(ModelRole::Small.name())),
             ],
             decode_secs: self.timings.get(&key("decode")),
+            byte_secs: self.timings.get(&key("byte")),
+            memory_bytes: self.options.memory_bytes.or(device.memory_bytes()),
             device: device.to_string(),
             vocabulary: spec
                 .defaults
@@ -95,19 +97,22 @@ impl PairPipeline {
         })
     }
 
-    fn loaded(&mut self, spec: &PairSpec) -> Result<&mut LoadedPair, RunError> {
+    /// Makes `self.loaded` the pair of `spec`.
+    fn open(&mut self, spec: &PairSpec) -> Result<(), RunError> {
         let device = self.device().map_err(RunError::Failed)?;
         if self.loaded.as_ref().is_none_or(|loaded| !loaded.is(spec)) {
             // The old pair goes first: two pairs need not fit side by side.
             self.loaded = None;
-            let embeddings = paths::cache_dir().map(|dir| dir.join("embeddings"));
-            let pair = LoadedPair::open(spec.clone(), device)?.with_embeddings_in(embeddings);
-            self.loaded = Some(pair);
+            let pair = LoadedPair::open(spec.clone(), device)?;
+            self.loaded = Some(pair.with_embeddings_in(cached("embeddings")));
         }
-        self.loaded
-            .as_mut()
-            .ok_or_else(|| RunError::Failed("the models could not be kept in memory".to_owned()))
+        Ok(())
     }
+}
+
+/// What lies under `name` in the folder of things that can be lost.
+fn cached(name: &str) -> Option<PathBuf> {
+    paths::cache_dir().map(|dir| dir.join(name))
 }
 
 impl Pipeline for PairPipeline {
@@ -135,223 +140,56 @@ impl Pipeline for PairPipeline {
             .check_size(settings.size())
             .map_err(RunError::Failed)?;
         tensors::check_targets(request)?;
-        let device = self.device().map_err(RunError::Failed)?;
-        let plans = settings.step_plans();
-        let roles: Vec<ModelRole> = plans.iter().map(|step| step.model).collect();
-        let need = summary.rules.memory(settings.size());
-        // What a GPU has free candle does not say.
-        let measured = available_bytes().filter(|_| device.device.is_cpu());
-        let available = self.options.memory_bytes.or(measured);
-        let residency = need
-            .residency(&roles, available)
-            .ok_or_else(|| too_large(&need, &roles, available, settings))?;
-        let stretches = stretches(&plans, residency);
-        let loaded = self.loaded(&spec)?;
-
-        progress(Progress::Phase(Phase::Encoding));
-        let encode_start = Instant::now();
-        let texts = [settings.prompt.as_str(), settings.negative.as_str()];
-        if !loaded.unknown_texts(&texts)?.is_empty() {
-            // What an earlier run left in memory must not stand in the text encoder's way.
-            let kept = need.of_transformers(&loaded.resident()) + need.vae;
-            if available.is_some_and(|bytes| need.base + need.text + kept > bytes) {
-                loaded.keep_transformers(&[]);
-                loaded.drop_vae();
-            }
-            loaded.encode_texts(&texts, cancel)?;
-        }
-        let encode_secs = encode_start.elapsed().as_secs_f64();
-
-        progress(Progress::Phase(Phase::Loading));
-        let mut load_secs = 0.0;
-        let mut load = |loaded: &mut LoadedPair, roles: &[ModelRole]| {
-            let started = Instant::now();
-            if residency == Residency::Swapped {
-                loaded.keep_transformers(roles);
-                loaded.drop_vae();
-            }
-            for role in roles {
-                loaded.load_transformer(*role, cancel)?;
-            }
-            loaded.set_clip(settings.fps, settings.seed)?;
-            if residency == Residency::Together {
-                // Before the long work: a spoilt file is better known now.
-                loaded.load_vae()?;
-            }
-            load_secs += started.elapsed().as_secs_f64();
-            Ok::<_, RunError>(())
+        let memory = summary.memory_plan(settings);
+        let fit = memory
+            .fit
+            .ok_or_else(|| RunError::Failed(memory.refusal(settings)))?;
+        self.open(&spec)?;
+        let Self {
+            loaded: Some(loaded),
+            hashes,
+            unwritten,
+            ..
+        } = self
+        else {
+            return Err(RunError::Failed(
+                "the models could not be kept in memory; please report this".to_owned(),
+            ));
         };
-        let mut stretches = stretches.into_iter().peekable();
-        if let Some((_, roles)) = stretches.peek() {
-            load(loaded, roles)?;
-        }
+        let done =
+            Job::new(request, &summary, fit, loaded, hashes, unwritten, cancel).run(progress)?;
 
-        progress(Progress::Phase(Phase::Denoising));
-        let denoise_start = Instant::now();
-        let shape = Family::of(&spec.large)
-            .latent_shape(settings.width, settings.height, settings.frames)
-            .into();
-        let initial = match &request.init_latents {
-            Some(file) => tensors::read_latents(file, shape, &device.device)?,
-            None => initial_noise(settings.seed, shape, &device.device)?,
-        };
-        let size = settings.size();
-        let mut clock = StepClock::new(&summary, settings);
-        let mut trajectory = Trajectory::starting_at(initial);
-        for (end, roles) in stretches {
-            load(loaded, &roles)?;
-            clock.resume();
-            trajectory = denoise_until(
-                end,
-                trajectory,
-                &settings.grid(),
-                &plans,
-                &loaded.guide(&roles, &settings.prompt, &settings.negative)?,
-                cancel,
-                &mut |view| {
-                    // The picture first: whoever hears of the step finds it there.
-                    progress(Progress::Preview(preview(&view)?));
-                    progress(Progress::Step(clock.step(&view, &plans)));
-                    Ok(())
-                },
-            )?;
-        }
-        let denoise_secs = denoise_start.elapsed().as_secs_f64();
-        // Nothing finished is lost: the latents reach disk before the decode may fail.
-        let files = tensors::write_by_products(request, &trajectory, &plans)?;
-
-        progress(Progress::Phase(Phase::Decoding));
-        if residency == Residency::Swapped {
-            let load_start = Instant::now();
-            loaded.keep_transformers(&[]);
-            loaded.load_vae()?;
-            load_secs += load_start.elapsed().as_secs_f64();
-        }
-        let decode_start = Instant::now();
-        let clip = loaded.decode(
-            trajectory.last(),
-            settings.fps,
-            cancel,
-            &mut |done, total| {
-                progress(Progress::Decoded { done, total });
-            },
-        )?;
-        let decode_secs = decode_start.elapsed().as_secs_f64();
-        let model_hashes = loaded.hashes(&roles)?;
-
-        let cost = summary.cost(settings);
-        if size == summary.defaults.size() {
-            self.remember(&spec, &device, &clock.eta, decode_secs);
+        if settings.size() == summary.defaults.size() {
+            self.remember(&spec, &done)?;
             if let Ok(summary) = self.summary(&spec, &settings.pair) {
                 progress(Progress::Pair(Arc::new(summary)));
             }
         }
-        Ok(FinishedRun {
-            settings: settings.clone(),
-            clip: Arc::new(clip),
-            report: RunReport {
-                steps: clock.steps,
-                load_secs,
-                encode_secs,
-                denoise_secs,
-                decode_secs,
-                paper_flops: cost.paper_flops,
-                full_flops: cost.full_flops,
-                device: device.to_string(),
-                model_hashes,
-                files,
-            },
-        })
+        Ok(done.finished)
     }
 }
 
 impl PairPipeline {
-    fn remember(&mut self, spec: &PairSpec, device: &OpenDevice, eta: &Eta, decode_secs: f64) {
+    /// Keeps what the run measured for the next forecast.
+    fn remember(&mut self, spec: &PairSpec, done: &Done) -> Result<(), RunError> {
+        let device = self.device().map_err(RunError::Failed)?;
         for role in [ModelRole::Large, ModelRole::Small] {
-            if let Some(secs) = eta.measured_pass_secs(role) {
+            if let Some(secs) = done.pass_secs(role) {
                 self.timings
-                    .set(timing_key(spec, device, role.name()), secs);
+                    .set(timing_key(spec, &device, role.name()), secs);
             }
         }
-        self.timings
-            .set(timing_key(spec, device, "decode"), decode_secs);
-        self.timings.save();
-    }
-}
-
-/// Times the steps and predicts what is left.
-struct StepClock {
-    eta: Eta,
-    started: Instant,
-    steps: Vec<StepReport>,
-}
-
-impl StepClock {
-    fn new(summary: &PairSummary, settings: &RunSettings) -> Self {
-        let cost = |role| summary.model_cost(role, settings.size());
-        let (large, small) = (cost(ModelRole::Large), cost(ModelRole::Small));
-        Self {
-            eta: Eta::new(
-                [large.pass_secs, small.pass_secs],
-                [large.flops.full(), small.flops.full()],
-                summary.decode_secs_at(settings),
-            ),
-            started: Instant::now(),
-            steps: Vec::with_capacity(settings.steps),
+        // In tiles it takes longer, and says nothing of the next one that is whole.
+        if !done.fit.in_tiles {
+            let secs = done.finished.report.decode_secs;
+            self.timings.set(timing_key(spec, &device, "decode"), secs);
         }
+        if let Some(secs) = done.secs_per_byte {
+            self.timings.set(timing_key(spec, &device, "byte"), secs);
+        }
+        self.timings.save();
+        Ok(())
     }
-
-    /// The next step starts now: what came before was no part of one.
-    fn resume(&mut self) {
-        self.started = Instant::now();
-    }
-
-    fn step(&mut self, view: &StepView<'_>, plans: &[crate::schedule::StepPlan]) -> StepReport {
-        let secs = self.started.elapsed().as_secs_f64();
-        self.started = Instant::now();
-        self.eta.record(&view.plan, secs);
-        let report = StepReport {
-            step: view.step,
-            of: plans.len(),
-            model: view.plan.model,
-            sigma: view.sigma,
-            cfg: view.plan.cfg,
-            secs,
-            eta_secs: self.eta.remaining_secs(&plans[view.step + 1..]),
-        };
-        self.steps.push(report);
-        report
-    }
-}
-
-/// What is said of a run that this machine cannot hold, instead of being ended by the system half way.
-fn too_large(
-    need: &MemoryNeed,
-    roles: &[ModelRole],
-    available: Option<u64>,
-    settings: &RunSettings,
-) -> RunError {
-    RunError::Failed(format!(
-        "{}x{} with {} frames needs about {:.1} GB of memory, but {:.1} GB are available; choose a smaller size or fewer frames",
-        settings.width,
-        settings.height,
-        settings.frames,
-        need.peak(roles, Residency::Swapped) as f64 / 1e9,
-        available.unwrap_or(0) as f64 / 1e9
-    ))
-}
-
-fn preview(view: &StepView<'_>) -> Result<LatentFrames, SampleError> {
-    let x0: Tensor = view.x0()?;
-    let (_, channels, frames, height, width) = x0.dims5()?;
-    Ok(LatentFrames {
-        step: view.step,
-        channels,
-        frames,
-        height,
-        width,
-        data: x0.flatten_all()?.to_vec1::<f32>()?.into(),
-    })
 }
 
 fn spec_of(pair: &PairRef) -> Result<PairSpec, ModelError> {

@@ -19,6 +19,9 @@ pub struct RunRequest {
     pub save_trajectory: Option<PathBuf>,
     /// Whether those files may replace existing ones.
     pub overwrite: bool,
+    /// Keep the final latents until the clip is safely written, and take those that an earlier start
+    /// of the program left of the same run: then only the decode is done again.
+    pub keep_latents: bool,
 }
 
 impl From<RunSettings> for RunRequest {
@@ -29,6 +32,7 @@ impl From<RunSettings> for RunRequest {
             save_latents: None,
             save_trajectory: None,
             overwrite: false,
+            keep_latents: false,
         }
     }
 }
@@ -42,11 +46,18 @@ pub enum Progress {
     Step(StepReport),
     /// The x0 estimate after a step. May be dropped when the window is behind.
     Preview(LatentFrames),
-    /// The VAE has decoded `done` of `total` latent frames.
+    /// `done` of `total` bytes of the weights that are being loaded are there.
+    Loaded {
+        /// Bytes read.
+        done: u64,
+        /// Bytes of the part that is loaded.
+        total: u64,
+    },
+    /// The VAE has done `done` of `total` parts of its work.
     Decoded {
-        /// Latent frames decoded.
+        /// Parts done.
         done: usize,
-        /// Latent frames of the clip.
+        /// Parts of the whole.
         total: usize,
     },
     /// A pair's summary changed, for instance its measured times.

@@ -15,6 +15,8 @@ pub struct MemoryNeed {
     pub vae: u64,
     /// What the VAE computes with beside its weights, and the clip.
     pub decode: u64,
+    /// The same where it decodes in tiles.
+    pub decode_in_tiles: u64,
 }
 
 /// Which models lie in memory side by side.
@@ -25,6 +27,37 @@ pub enum Residency {
     /// One transformer at a time, and neither while the VAE decodes. Costs a load at every change of
     /// model.
     Swapped,
+}
+
+/// How a run goes into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Which models lie there side by side.
+    pub residency: Residency,
+    /// Whether the VAE decodes in tiles, which takes longer and differs a little where they meet.
+    pub in_tiles: bool,
+}
+
+impl Fit {
+    /// The most roomy first, then by what it costs: some decoding twice costs less than reading
+    /// models again.
+    const ALL: [Self; 4] = [
+        Self::new(Residency::Together, false),
+        Self::new(Residency::Together, true),
+        Self::new(Residency::Swapped, false),
+        Self::new(Residency::Swapped, true),
+    ];
+    /// Everything at once.
+    pub const ROOMY: Self = Self::ALL[0];
+    /// The least memory that a run can do with.
+    pub const TIGHT: Self = Self::ALL[3];
+
+    const fn new(residency: Residency, in_tiles: bool) -> Self {
+        Self {
+            residency,
+            in_tiles,
+        }
+    }
 }
 
 impl MemoryNeed {
@@ -42,14 +75,19 @@ impl MemoryNeed {
     }
 
     /// The most that a run of these models holds at once.
-    pub fn peak(&self, roles: &[ModelRole], residency: Residency) -> u64 {
-        let during = match residency {
+    pub fn peak(&self, roles: &[ModelRole], fit: Fit) -> u64 {
+        let decode = if fit.in_tiles {
+            self.decode_in_tiles
+        } else {
+            self.decode
+        };
+        let during = match fit.residency {
             Residency::Together => {
-                self.of_transformers(roles) + self.vae + self.denoise.max(self.decode)
+                self.of_transformers(roles) + self.vae + self.denoise.max(decode)
             }
             Residency::Swapped => {
                 let largest = roles.iter().map(|role| self.transformer(*role)).max();
-                (largest.unwrap_or(0) + self.denoise).max(self.vae + self.decode)
+                (largest.unwrap_or(0) + self.denoise).max(self.vae + decode)
             }
         };
         self.base + during.max(self.text)
@@ -57,13 +95,12 @@ impl MemoryNeed {
 
     /// How a run of these models goes into `available` bytes; `None` where it does not, and where
     /// nobody knows how many there are, all is kept.
-    pub fn residency(&self, roles: &[ModelRole], available: Option<u64>) -> Option<Residency> {
+    pub fn fit(&self, roles: &[ModelRole], available: Option<u64>) -> Option<Fit> {
         let Some(available) = available else {
-            return Some(Residency::Together);
+            return Some(Fit::ROOMY);
         };
-        [Residency::Together, Residency::Swapped]
-            .into_iter()
-            .find(|residency| self.peak(roles, *residency) <= available)
+        let mut fits = Fit::ALL.into_iter();
+        fits.find(|fit| self.peak(roles, *fit) <= available)
     }
 }
 
@@ -95,25 +132,38 @@ mod tests {
         transformers: [28, 3],
         denoise: 5,
         vae: 1,
-        decode: 8,
+        decode: 40,
+        decode_in_tiles: 6,
     };
     const BOTH: [ModelRole; 2] = [ModelRole::Large, ModelRole::Small];
 
     #[test]
-    fn models_are_swapped_only_where_both_do_not_fit() {
-        assert_eq!(NEED.peak(&BOTH, Residency::Together), 1 + 28 + 3 + 1 + 8);
-        assert_eq!(NEED.peak(&BOTH, Residency::Swapped), 1 + 28 + 5);
-        for (available, residency) in [
-            (None, Some(Residency::Together)),
-            (Some(41), Some(Residency::Together)),
-            (Some(40), Some(Residency::Swapped)),
-            (Some(34), Some(Residency::Swapped)),
+    fn models_are_swapped_and_tiles_made_only_where_they_must() {
+        use Residency::{Swapped, Together};
+        let [roomy, tiled, swapped, tight] = Fit::ALL;
+        assert_eq!(NEED.peak(&BOTH, roomy), 1 + 28 + 3 + 1 + 40);
+        assert_eq!(NEED.peak(&BOTH, tiled), 1 + 28 + 3 + 1 + 6);
+        assert_eq!(NEED.peak(&BOTH, swapped), 1 + 1 + 40);
+        assert_eq!(NEED.peak(&BOTH, tight), 1 + 28 + 5);
+        for (available, fit) in [
+            (None, Some(Fit::new(Together, false))),
+            (Some(73), Some(Fit::new(Together, false))),
+            (Some(72), Some(Fit::new(Together, true))),
+            (Some(39), Some(Fit::new(Together, true))),
+            (Some(38), Some(Fit::new(Swapped, true))),
+            (Some(34), Some(Fit::new(Swapped, true))),
             (Some(33), None),
         ] {
-            assert_eq!(NEED.residency(&BOTH, available), residency);
+            assert_eq!(NEED.fit(&BOTH, available), fit);
         }
+        // Where tiles would not help enough to keep both models, the decode stays whole.
+        let large = MemoryNeed {
+            transformers: [40, 20],
+            ..NEED
+        };
+        assert_eq!(large.fit(&BOTH, Some(46)), Some(Fit::new(Swapped, false)));
         // A small model alone is held against the text encoder.
-        assert_eq!(NEED.peak(&[ModelRole::Small], Residency::Swapped), 1 + 11);
+        assert_eq!(NEED.peak(&[ModelRole::Small], tight), 1 + 11);
     }
 
     #[test]

@@ -116,17 +116,38 @@ impl PairRules for WanRules {
         // The last level of the decoder: four frames at full size, the widest layer with its input,
         // output and two cached frames of each convolution.
         let base = self.vae.decoder_base_dim.unwrap_or(self.vae.base_dim) as u64;
+        let decode = |pixels: u64| pixels * base * 2 * (4 * 4 + 2 * 6) * 4;
+        let [_, high, wide] = wan::TILING.largest(latents);
+        let tile = (high * wide * wan::TILING.pixels.pow(2)) as u64;
         let pixels = (width * height) as u64;
-        let decode = pixels * base * 2 * (4 * 4 + 2 * 6) * 4;
-        // The clip as f32 in parts, then whole, then as bytes.
-        let video = pixels * frames as u64 * 3 * (4 + 4 + 1);
+        let video = VideoBytes::new(pixels * frames as u64, tile * frames as u64);
         MemoryNeed {
             base: BASE_BYTES,
             text: self.text_parameters * self.weight_bytes,
             transformers: self.parameters.map(|count| count * self.weight_bytes),
             denoise: block,
             vae: self.vae_parameters * 4,
-            decode: decode + video,
+            decode: decode(pixels) + video.whole,
+            // A clip of one tile is decoded as a whole.
+            decode_in_tiles: (decode(tile) + video.in_tiles).min(decode(pixels) + video.whole),
+        }
+    }
+}
+
+/// What a clip takes while it is decoded.
+pub(super) struct VideoBytes {
+    /// As f32 in parts, then whole, then as bytes.
+    pub(super) whole: u64,
+    /// A tile in parts and whole, the clip as f32 and as bytes.
+    pub(super) in_tiles: u64,
+}
+
+impl VideoBytes {
+    /// Of a clip of `clip` pixels in all its frames, and of a tile likewise.
+    pub(super) fn new(clip: u64, tile: u64) -> Self {
+        Self {
+            whole: clip * 3 * (4 + 4 + 1),
+            in_tiles: clip * 3 * (4 + 1) + tile * 3 * (4 + 4),
         }
     }
 }

@@ -104,7 +104,7 @@ struct Index {
 
 /// The SHA-256 of weight files, one after the other, in hexadecimal. Reads every byte, so it takes a
 /// second or so for each gigabyte.
-pub(super) fn hash(files: &[PathBuf]) -> Result<String, ModelError> {
+pub fn hash_files(files: &[PathBuf]) -> Result<String, ModelError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0u8; 1 << 20];
     for path in files {
@@ -128,11 +128,25 @@ pub(super) fn hash(files: &[PathBuf]) -> Result<String, ModelError> {
         .collect())
 }
 
+/// Asks the system to read files ahead, `most` bytes at the most, so that they come out of memory when
+/// they are loaded. Returns without waiting for all of it; what goes wrong costs no more than time.
+pub fn read_ahead(files: &[PathBuf], mut most: u64) {
+    for path in files {
+        let Ok(file) = File::open(path) else { return };
+        // SAFETY: nothing is read through the map.
+        let Ok(map) = (unsafe { memmap2::Mmap::map(&file) }) else {
+            return;
+        };
+        let length = usize::try_from(most).map_or(map.len(), |most| most.min(map.len()));
+        #[cfg(unix)]
+        let _ = map.advise_range(memmap2::Advice::WillNeed, 0, length);
+        most -= length as u64;
+    }
+}
+
 /// What tells files apart from all others without reading them: where they lie, how long they are and
 /// when they were written.
-pub(super) fn identity<'a>(
-    files: impl IntoIterator<Item = &'a PathBuf>,
-) -> Result<String, ModelError> {
+pub fn identity<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Result<String, ModelError> {
     let mut identity = String::new();
     for path in files {
         let io = |source| ModelError::Io {

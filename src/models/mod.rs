@@ -11,6 +11,7 @@ mod loader;
 mod names;
 mod pair;
 mod text;
+mod tiling;
 mod weights;
 
 pub mod ltx;
@@ -22,6 +23,8 @@ pub use check::{PartCheck, PartState, check};
 pub use compat::{check_compatible, common_family};
 pub use error::ModelError;
 pub use family::{Family, TextEncoder, Transformer, Vae};
+pub use loader::{hash_files, identity, read_ahead};
 pub use pair::{PairDefaults, PairSpec};
 pub use text::T5Config;
-pub use weights::{Format, Params, Stored, read_header};
+pub use tiling::{Span, Tiling};
+pub use weights::{Format, Loading, Params, Stored, read_header};

@@ -7,6 +7,7 @@ use super::format;
 use super::theme::{GRID_PX, RADIUS_PX, mono_bold, palette, regular};
 use super::widgets::paint_text;
 use crate::app::{GalleryRun, Scene};
+use crate::engine::MemoryPlan;
 use crate::project::RunSettings;
 
 /// Height of the strip.
@@ -111,9 +112,14 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
         },
         Card {
             name: "Memory",
-            value: forecast.memory_bytes.map_or_else(dash, format::bytes),
-            note: String::new(),
-            hint: "Memory a run of this size is expected to hold at its peak.".to_owned(),
+            value: forecast
+                .memory
+                .map_or_else(dash, |plan| format::bytes(plan.peak)),
+            note: forecast.memory.as_ref().map_or_else(String::new, memory_note),
+            hint: match &forecast.memory {
+                Some(plan) => format!("Memory of a run at its peak: {}.", plan.describe()),
+                None => "Memory a run of this size is expected to hold at its peak.".to_owned(),
+            },
         },
         Card {
             name: "Large model",
@@ -122,6 +128,20 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
             hint: "Steps that the large model takes.".to_owned(),
         },
     ]
+}
+
+/// What is most worth to know of how the run goes into memory.
+fn memory_note(plan: &MemoryPlan) -> String {
+    match (plan.fit, plan.load_secs, plan.available) {
+        (None, ..) => "too much".to_owned(),
+        (Some(_), Some(secs), _) if plan.loads > 0 => {
+            format!("{} loads, {}", plan.loads, format::seconds(secs))
+        }
+        (Some(_), None, _) if plan.loads > 0 => format!("{} loads", plan.loads),
+        (Some(fit), ..) if fit.in_tiles => "in tiles".to_owned(),
+        (Some(_), _, Some(available)) => format!("of {}", format::bytes(available)),
+        (Some(_), _, None) => String::new(),
+    }
 }
 
 /// The newest finished run that cost what the document would.

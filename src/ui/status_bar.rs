@@ -134,8 +134,17 @@ fn describe(active: &ActiveRun) -> String {
             }
         }
     }
+    if let (Some(Phase::Loading | Phase::Encoding), Some((done, total))) =
+        (active.phase, active.loaded)
+    {
+        parts.push(format!(
+            "{} of {} read",
+            format::bytes(done),
+            format::bytes(total)
+        ));
+    }
     if let (Some(Phase::Decoding), Some((done, total))) = (active.phase, active.decoded) {
-        parts.push(format!("latent frame {done} of {total}"));
+        parts.push(format!("{} %", 100 * done / total.max(1)));
     }
     if let Some(secs) = active.eta_secs {
         parts.push(format!("{} left", format::about(secs)));

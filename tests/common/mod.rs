@@ -192,6 +192,8 @@ impl Pipeline for Fake {
             rules: Arc::new(Rules),
             pass_secs: [Some(0.1), Some(0.02)],
             decode_secs: Some(0.5),
+            byte_secs: None,
+            memory_bytes: None,
             device: "CPU · 2 threads".to_owned(),
             vocabulary: vec![
                 (
@@ -261,12 +263,14 @@ impl Pipeline for Fake {
                 load_secs: 0.0,
                 encode_secs: 0.05,
                 decode_secs: 0.6,
+                decoded_in_tiles: false,
                 paper_flops: 1e12,
                 full_flops: 2.1e12,
                 device: "CPU · 2 threads".to_owned(),
                 model_hashes: Vec::new(),
                 files: Vec::new(),
             },
+            unwritten: None,
         })
     }
 }

@@ -125,12 +125,12 @@ fn load(setup: &Setup, prompts: &[Prompt]) -> Result<LoadedPair> {
     let cancel = Cancel::new();
     let mut pair = LoadedPair::open(setup.spec.clone(), device)?;
     for role in [ModelRole::Large, ModelRole::Small] {
-        pair.load_transformer(role, &cancel)?;
+        pair.load_transformer(role, &cancel, &mut |_, _| ())?;
     }
-    pair.load_vae()?;
+    pair.load_vae(&cancel, &mut |_, _| ())?;
     let mut texts: Vec<&str> = prompts.iter().map(|row| row.prompt.as_str()).collect();
     texts.push(&setup.settings.negative);
-    pair.encode_texts(&texts, &cancel)?;
+    pair.encode_texts(&texts, &cancel, &mut |_, _| ())?;
     Ok(pair)
 }
 

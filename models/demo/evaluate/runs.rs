@@ -59,7 +59,7 @@ impl<'a> Runs<'a> {
             return Ok(Arc::clone(clip));
         }
         let latents = run.trajectory.last();
-        let clip = pair.decode(latents, fps, &Cancel::new(), &mut |_, _| {})?;
+        let clip = pair.decode(latents, fps, false, &Cancel::new(), &mut |_, _| {})?;
         Ok(Arc::clone(run.clip.insert(Arc::new(clip))))
     }
 

@@ -4,13 +4,13 @@ mod text;
 mod transformer;
 mod vae;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::layout::{self, Place};
 use super::loader::read_json;
-use super::{ModelError, ltx, wan};
+use super::{ModelError, Tiling, ltx, wan};
 
 pub use text::TextEncoder;
 pub use transformer::Transformer;
@@ -60,6 +60,14 @@ impl Family {
         }
     }
 
+    /// How the VAE is run in tiles.
+    pub fn tiling(self) -> Tiling {
+        match self {
+            Self::Wan => wan::TILING,
+            Self::Ltx => ltx::TILING,
+        }
+    }
+
     /// What tells a model's text encoder from every other without reading it whole.
     pub fn text_identity(self, model: &Path) -> Result<String, ModelError> {
         match self {
@@ -68,11 +76,11 @@ impl Family {
         }
     }
 
-    /// The SHA-256 of a model's transformer weights, in hexadecimal.
-    pub fn transformer_hash(self, model: &Path) -> Result<String, ModelError> {
+    /// The files of a model's transformer.
+    pub fn transformer_files(self, model: &Path) -> Result<Vec<PathBuf>, ModelError> {
         match self {
-            Self::Wan => wan::transformer_hash(model),
-            Self::Ltx => ltx::transformer_hash(model),
+            Self::Wan => wan::transformer_files(model),
+            Self::Ltx => ltx::transformer_files(model),
         }
     }
 }

@@ -1,9 +1,9 @@
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
 use super::Family;
-use crate::models::{ModelError, ltx, wan};
+use crate::models::{Loading, ModelError, ltx, wan};
 
 /// A text encoder of any family.
 #[derive(Debug)]
@@ -19,12 +19,11 @@ impl TextEncoder {
     pub fn load(
         model: &Path,
         text_tokens: usize,
-        device: &Device,
-        dtype: DType,
+        loading: Loading<'_>,
     ) -> Result<Self, ModelError> {
         Ok(match Family::of(model) {
-            Family::Wan => Self::Wan(wan::TextEncoder::load(model, text_tokens, device, dtype)?),
-            Family::Ltx => Self::Ltx(ltx::TextEncoder::load(model, text_tokens, device, dtype)?),
+            Family::Wan => Self::Wan(wan::TextEncoder::load(model, text_tokens, loading)?),
+            Family::Ltx => Self::Ltx(ltx::TextEncoder::load(model, text_tokens, loading)?),
         })
     }
 

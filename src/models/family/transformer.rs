@@ -1,11 +1,11 @@
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
 use super::Family;
-use crate::models::ModelError;
 use crate::models::ltx::{LtxTransformer, Pipeline};
 use crate::models::wan::WanTransformer;
+use crate::models::{Loading, ModelError};
 use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
 
 /// A transformer of any family.
@@ -20,16 +20,11 @@ pub enum Transformer {
 impl Transformer {
     /// Loads the transformer of `model` for a run in the conventions of `leader`, the model that
     /// also gives VAE and text encoder.
-    pub fn load(
-        model: &Path,
-        leader: &Path,
-        device: &Device,
-        dtype: DType,
-    ) -> Result<Self, ModelError> {
+    pub fn load(model: &Path, leader: &Path, loading: Loading<'_>) -> Result<Self, ModelError> {
         Ok(match Family::of(model) {
-            Family::Wan => Self::Wan(WanTransformer::load(model, device, dtype)?),
+            Family::Wan => Self::Wan(WanTransformer::load(model, loading)?),
             Family::Ltx => {
-                let mut transformer = LtxTransformer::load(model, device, dtype)?;
+                let mut transformer = LtxTransformer::load(model, loading)?;
                 transformer.set_pipeline(Pipeline::read(leader)?);
                 Self::Ltx(transformer)
             }

@@ -1,11 +1,12 @@
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
 use super::Family;
-use crate::models::ModelError;
 use crate::models::ltx::{DecodeOptions, LtxVae};
+use crate::models::tiling::part;
 use crate::models::wan::WanVae;
+use crate::models::{Loading, ModelError, Tiling};
 use crate::sampler::Cancel;
 
 /// Keeps the noise of a decode apart from the noise that a run of the same seed begins with.
@@ -22,10 +23,10 @@ pub enum Vae {
 
 impl Vae {
     /// Loads the VAE of a model.
-    pub fn load(model: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub fn load(model: &Path, loading: Loading<'_>) -> Result<Self, ModelError> {
         Ok(match Family::of(model) {
-            Family::Wan => Self::Wan(Box::new(WanVae::load(model, device, dtype)?)),
-            Family::Ltx => Self::Ltx(Box::new(LtxVae::load(model, device, dtype)?)),
+            Family::Wan => Self::Wan(Box::new(WanVae::load(model, loading)?)),
+            Family::Ltx => Self::Ltx(Box::new(LtxVae::load(model, loading)?)),
         })
     }
 
@@ -46,5 +47,36 @@ impl Vae {
                 vae.decode(latents, options, cancel, progress)
             }
         }
+    }
+
+    /// [`decode`](Self::decode) in tiles that fade into one another: takes the memory of one tile and
+    /// of the clip, and somewhat longer. The video lies on the CPU.
+    pub fn decode_in_tiles(
+        &self,
+        latents: &Tensor,
+        tiling: &Tiling,
+        seed: u64,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Tensor, ModelError> {
+        let options = DecodeOptions::with_seed(seed ^ DECODE_STREAM);
+        // Tiles that overlap have to see the same noise.
+        let noise = match self {
+            Self::Wan(_) => None,
+            Self::Ltx(vae) => vae.noise(latents, options)?,
+        };
+        tiling.decode(latents, &mut |place, tile, (number, count)| {
+            let progress = &mut |done, of| progress(number * of + done, count * of);
+            match self {
+                Self::Wan(vae) => vae.decode(&tile, cancel, progress),
+                Self::Ltx(vae) => {
+                    let noise = noise
+                        .as_ref()
+                        .map(|noise| part(noise, &place))
+                        .transpose()?;
+                    vae.decode_with(&tile, noise.as_ref(), options, cancel, progress)
+                }
+            }
+        })
     }
 }

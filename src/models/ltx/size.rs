@@ -1,5 +1,5 @@
 use super::{PACE, SIDE};
-use crate::models::ModelError;
+use crate::models::{ModelError, Span, Tiling};
 
 /// Latent channels of the family.
 const CHANNELS: usize = 128;
@@ -8,6 +8,21 @@ const CHANNELS: usize = 128;
 const LONGEST_SIDE: usize = 8192;
 /// As for the sides: at 25 frames a second, eight times the base of twenty seconds.
 const MOST_FRAMES: usize = 512 * PACE + 1;
+
+/// How the VAE is run in tiles: of 512 pixels, which share at least 128 with each neighbour, and of
+/// 57 frames, which share at least 9.
+pub const TILING: Tiling = Tiling {
+    side: Span {
+        length: 16,
+        overlap: 4,
+    },
+    frames: Some(Span {
+        length: 8,
+        overlap: 2,
+    }),
+    pixels: SIDE,
+    pace: PACE,
+};
 
 /// The latents `[1, channels, frames, height, width]` of a clip of `width` x `height` pixels and
 /// `frames` frames, for sizes that [`check_size`] accepts.

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::{Pipeline, files};
 use crate::models::ModelError;
 use crate::models::text::{PromptTokenizer, T5, T5Config};
-use crate::models::weights::Params;
+use crate::models::weights::{Loading, Params};
 
 /// T5 v1.1 and its tokenizer, used as LTXPipeline and LTXConditionPipeline in diffusers do.
 #[derive(Debug)]
@@ -26,14 +26,13 @@ impl TextEncoder {
     pub fn load(
         model: &Path,
         text_tokens: usize,
-        device: &Device,
-        dtype: DType,
+        loading: Loading<'_>,
     ) -> Result<Self, ModelError> {
         let (config, weights) = files::text(model)?;
         let path = files::tokenizer(model);
         let tokenizer = PromptTokenizer::read(&path, text_tokens, config.vocab_size)?;
         let construct = |params| T5::new(&config, params);
-        let network = weights.build(dtype, device, Self::is_spare, construct)?;
+        let network = weights.build(loading, Self::is_spare, construct)?;
         Ok(Self {
             model: network,
             tokenizer,

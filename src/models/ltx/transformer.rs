@@ -9,7 +9,7 @@ use super::time::TimeEmbedding;
 use super::{Pipeline, TransformerConfig, files};
 use crate::models::ModelError;
 use crate::models::nn::{Activation, Linear, Rope3d, activate, linear, modulated};
-use crate::models::weights::Params;
+use crate::models::weights::{Loading, Params};
 use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
 
 /// Epsilon of the last norm, which no config states (`LTXVideoTransformer3DModel` in diffusers).
@@ -42,10 +42,10 @@ pub struct LtxTransformer {
 impl LtxTransformer {
     /// Loads the transformer of a model: of a folder in diffusers' layout, or of a file or folder as
     /// its authors publish it; to be run as the model's `model_index.json` says.
-    pub fn load(model: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub fn load(model: &Path, loading: Loading<'_>) -> Result<Self, ModelError> {
         let (config, weights) = files::transformer(model)?;
         let construct = |params| Self::new(&config, params);
-        let mut loaded = weights.build(dtype, device, |_| false, construct)?;
+        let mut loaded = weights.build(loading, |_| false, construct)?;
         loaded.pipeline = Pipeline::read(model)?;
         Ok(loaded)
     }

@@ -113,10 +113,9 @@ pub(in crate::models) fn text_identity(model: &Path) -> Result<String, ModelErro
     loader::identity(weights.files().iter().chain([&tokenizer(model)]))
 }
 
-/// The SHA-256 of a model's transformer weights, in hexadecimal: of one file, or of the shards one
-/// after the other in the order of their names.
-pub fn transformer_hash(model: &Path) -> Result<String, ModelError> {
-    loader::hash(transformer(model)?.1.files())
+/// The files of a model's transformer.
+pub fn transformer_files(model: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    Ok(transformer(model)?.1.files().to_vec())
 }
 
 /// Whether a model has a VAE of its own.

@@ -16,8 +16,8 @@ mod vae;
 pub(super) use check::check;
 pub use config::{TransformerConfig, VaeConfig};
 pub(super) use files::{has_text, has_vae, text_identity, tokenizer, vae_weights};
-pub use files::{text_parameters, transformer_hash, transformer_parameters, vae_parameters};
-pub use size::{check_size, latent_shape};
+pub use files::{text_parameters, transformer_files, transformer_parameters, vae_parameters};
+pub use size::{TILING, check_size, latent_shape};
 pub use text::TextEncoder;
 
 pub use super::text::T5Config as TextConfig;

@@ -1,4 +1,4 @@
-use crate::models::ModelError;
+use crate::models::{ModelError, Span, Tiling};
 
 /// Latent channels of the family.
 const CHANNELS: usize = 16;
@@ -24,6 +24,18 @@ pub fn latent_shape(width: usize, height: usize, frames: usize) -> [usize; 5] {
         width / STRIDE,
     ]
 }
+
+/// How the VAE is run in tiles: of 256 pixels, which share at least 64 with each neighbour, as in
+/// diffusers. In time it goes through the clip in chunks anyhow.
+pub const TILING: Tiling = Tiling {
+    side: Span {
+        length: 32,
+        overlap: 8,
+    },
+    frames: None,
+    pixels: STRIDE,
+    pace: PACE,
+};
 
 /// Whether the family can do a clip of `width` x `height` pixels and `frames` frames: sides are
 /// multiples of 16, frames are 4 k + 1. The error is one sentence with the nearest that works.

@@ -9,7 +9,7 @@ use super::embed::ConditionEmbedder;
 use super::files;
 use crate::models::ModelError;
 use crate::models::nn::{Linear, Rope3d, linear, modulated};
-use crate::models::weights::Params;
+use crate::models::weights::{Loading, Params};
 use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
 
 /// Base of the rotary frequencies (`WanRotaryPosEmbed` in diffusers).
@@ -38,10 +38,10 @@ pub struct WanTransformer {
 impl WanTransformer {
     /// Loads the transformer of a model: a folder in diffusers' layout or the authors', or a single
     /// safetensors or GGUF file.
-    pub fn load(model: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub fn load(model: &Path, loading: Loading<'_>) -> Result<Self, ModelError> {
         let (config, weights) = files::transformer(model)?;
         let construct = |params| Self::new(&config, params);
-        weights.build(dtype, device, |_| false, construct)
+        weights.build(loading, |_| false, construct)
     }
 
     /// Reads and checks the transformer's config alone; of a file without one, its header.

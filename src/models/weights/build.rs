@@ -1,11 +1,12 @@
 //! Models are built in two goes over the same constructor: the first only compares what it asks for
 //! with the headers, the second loads.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Result, Shape, Tensor};
 
+use super::loading::Loading;
 use super::params::{Matrix, Params, Source};
 use super::{Format, Weights};
 use crate::models::ModelError;
@@ -15,22 +16,51 @@ impl Weights {
     /// shape. Tensors that it does not ask for are refused, except where `spare` says so.
     pub(in crate::models) fn build<M>(
         self,
-        dtype: DType,
-        device: &Device,
+        mut loading: Loading<'_>,
         spare: impl Fn(&str) -> bool,
         construct: impl Fn(Params) -> Result<M>,
     ) -> std::result::Result<M, ModelError> {
+        let (dtype, device) = (loading.dtype, loading.device.clone());
         let weights = Arc::new(self);
-        let faults = weights.faults(dtype, spare, &construct)?;
-        if let Some(first) = faults.into_iter().next() {
+        let mut seen = weights.ask(dtype, &construct)?;
+        if let Some(first) = weights.take_faults(&mut seen, spare).into_iter().next() {
             return Err(first);
         }
-        let load = Loader { weights };
-        Ok(construct(Params::new(
-            Arc::new(load),
-            dtype,
-            device.clone(),
-        ))?)
+        let ready = weights.load(&seen.requests, &mut loading)?;
+        let load = Loader { weights, ready };
+        Ok(construct(Params::new(Arc::new(load), dtype, device))?)
+    }
+
+    /// Loads what a constructor is going to ask for.
+    fn load(
+        &self,
+        requests: &[Request],
+        loading: &mut Loading<'_>,
+    ) -> std::result::Result<Mutex<HashMap<Request, Matrix>>, ModelError> {
+        let size = |request: &Request| {
+            let entry = self.entries.get(&request.name);
+            entry.map_or(0, |entry| entry.stored.range.len() as u64)
+        };
+        let of = requests.iter().map(size).sum();
+        let (mut ready, mut done) = (HashMap::new(), 0);
+        for request in requests {
+            loading.cancel.check()?;
+            ready.insert(request.clone(), self.answer(request, loading.device)?);
+            done += size(request);
+            loading.tell(done, of);
+        }
+        Ok(Mutex::new(ready))
+    }
+
+    fn answer(&self, request: &Request, device: &Device) -> Result<Matrix> {
+        let Some(entry) = self.entries.get(&request.name) else {
+            candle_core::bail!("there is no tensor `{}`", request.name)
+        };
+        if request.is_matrix {
+            self.matrix(entry, request.dtype, device)
+        } else {
+            self.tensor(entry, request.dtype, device).map(Matrix::Plain)
+        }
     }
 
     /// All that keeps a model from being built of these weights: tensors that are missing, of
@@ -42,6 +72,16 @@ impl Weights {
         spare: impl Fn(&str) -> bool,
         construct: impl Fn(Params) -> Result<M>,
     ) -> Result<Vec<ModelError>> {
+        let mut seen = self.ask(dtype, construct)?;
+        Ok(self.take_faults(&mut seen, spare))
+    }
+
+    /// The first go over a constructor.
+    fn ask<M>(
+        self: &Arc<Self>,
+        dtype: DType,
+        construct: impl Fn(Params) -> Result<M>,
+    ) -> Result<Seen> {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let headers = Headers {
             weights: Arc::clone(self),
@@ -49,17 +89,23 @@ impl Weights {
         };
         construct(Params::new(Arc::new(headers), dtype, Device::Cpu))?;
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(std::mem::take(&mut *seen))
+    }
+
+    /// The faults that were seen, then a fault for each tensor that nobody asked for.
+    fn take_faults(&self, seen: &mut Seen, spare: impl Fn(&str) -> bool) -> Vec<ModelError> {
         let mut faults = std::mem::take(&mut seen.faults);
         let extra = self
             .entries
             .iter()
-            .filter(|(name, _)| !seen.names.contains(name.as_str()) && !spare(name));
-        faults.extend(extra.map(|(_, entry)| ModelError::UnexpectedTensor {
-            path: self.files[entry.file].clone(),
-            tensor: entry.name.clone(),
-            found: entry.stored.shape.clone(),
-        }));
-        Ok(faults)
+            .filter(|(name, _)| !seen.names.contains(name.as_str()) && !spare(name))
+            .map(|(_, entry)| ModelError::UnexpectedTensor {
+                path: self.files[entry.file].clone(),
+                tensor: entry.name.clone(),
+                found: entry.stored.shape.clone(),
+            });
+        faults.extend(extra);
+        faults
     }
 }
 
@@ -67,7 +113,18 @@ impl Weights {
 #[derive(Default)]
 struct Seen {
     names: HashSet<String>,
+    /// In the order in which they were made, none twice.
+    requests: Vec<Request>,
     faults: Vec<ModelError>,
+}
+
+/// What a constructor asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Request {
+    name: String,
+    dtype: DType,
+    /// As it is stored, not as plain numbers.
+    is_matrix: bool,
 }
 
 /// Answers each request from the headers alone, with a view of a single zero.
@@ -105,18 +162,29 @@ impl Headers {
     }
 }
 
-impl Source for Headers {
-    fn tensor(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
+impl Headers {
+    fn answer(&self, request: Request, shape: &Shape, device: &Device) -> Result<Tensor> {
+        let dtype = request.dtype;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.names.insert(name.to_owned()) {
-            let fault = self.check(shape.dims(), name);
+        if seen.names.insert(request.name.clone()) {
+            let fault = self.check(shape.dims(), &request.name);
             seen.faults.extend(fault);
+            seen.requests.push(request);
+        } else if !seen.requests.contains(&request) {
+            seen.requests.push(request);
         }
         Tensor::zeros((), dtype, device)?.broadcast_as(shape)
     }
+}
+
+impl Source for Headers {
+    fn tensor(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
+        self.answer(Request::new(name, dtype, false), shape, device)
+    }
 
     fn matrix(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Matrix> {
-        self.tensor(name, shape, dtype, device).map(Matrix::Plain)
+        let request = Request::new(name, dtype, true);
+        self.answer(request, shape, device).map(Matrix::Plain)
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -124,27 +192,44 @@ impl Source for Headers {
     }
 }
 
-/// Loads tensors whose shapes the first go has checked.
+impl Request {
+    fn new(name: &str, dtype: DType, is_matrix: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            dtype,
+            is_matrix,
+        }
+    }
+}
+
+/// Hands out tensors that are loaded already. Each is given away, so that what a constructor makes
+/// into something else is not held twice.
 struct Loader {
     weights: Arc<Weights>,
+    ready: Mutex<HashMap<Request, Matrix>>,
 }
 
 impl Loader {
-    fn entry(&self, name: &str) -> Result<&super::Entry> {
-        match self.weights.entries.get(name) {
-            Some(entry) => Ok(entry),
-            None => candle_core::bail!("there is no tensor `{name}`"),
+    fn answer(&self, request: Request, device: &Device) -> Result<Matrix> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        match ready.remove(&request) {
+            Some(matrix) => Ok(matrix),
+            // Asked for once more.
+            None => self.weights.answer(&request, device),
         }
     }
 }
 
 impl Source for Loader {
     fn tensor(&self, name: &str, _: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
-        self.weights.tensor(self.entry(name)?, dtype, device)
+        match self.answer(Request::new(name, dtype, false), device)? {
+            Matrix::Plain(tensor) => Ok(tensor),
+            Matrix::Blocks(_) => candle_core::bail!("`{name}` was loaded as a matrix"),
+        }
     }
 
     fn matrix(&self, name: &str, _: &Shape, dtype: DType, device: &Device) -> Result<Matrix> {
-        self.weights.matrix(self.entry(name)?, dtype, device)
+        self.answer(Request::new(name, dtype, true), device)
     }
 
     fn contains(&self, name: &str) -> bool {

@@ -4,6 +4,7 @@
 mod build;
 mod gguf;
 mod header;
+mod loading;
 mod params;
 mod pickle;
 mod safetensors;
@@ -18,6 +19,7 @@ use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 
 pub use header::{Format, Stored, read_header};
+pub use loading::Loading;
 pub use params::{Matrix, Params};
 
 use super::ModelError;

@@ -18,7 +18,7 @@ use self::decoder::Decoder;
 use self::encoder::Encoder;
 use super::files;
 use crate::models::ModelError;
-use crate::models::weights::Params;
+use crate::models::weights::{Loading, Params};
 use crate::sampler::{Cancel, initial_noise};
 
 /// How a decoder that takes the last step of denoising is used; others ignore it.
@@ -61,10 +61,10 @@ pub struct LtxVae {
 impl LtxVae {
     /// Loads the VAE of a model: of a folder in diffusers' layout, or of a file or folder as its
     /// authors publish it, where it may lie in the transformer's file.
-    pub fn load(model: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub fn load(model: &Path, loading: Loading<'_>) -> Result<Self, ModelError> {
         let (config, weights) = files::vae(model)?;
         let construct = |params| Self::new(&config, params);
-        weights.build(dtype, device, |_| false, construct)
+        weights.build(loading, |_| false, construct)
     }
 
     /// Reads and checks the VAE's config alone; of a file without one, its header.
@@ -105,14 +105,22 @@ impl LtxVae {
         cancel: &Cancel,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Tensor, ModelError> {
-        self.check_latents(latents)?;
-        let noise = if self.config.timestep_conditioning && options.noise_scale != 0.0 {
-            let noise = initial_noise(options.seed, latents.dims5()?, &self.device)?;
-            Some(noise)
-        } else {
-            None
-        };
+        let noise = self.noise(latents, options)?;
         self.decode_with(latents, noise.as_ref(), options, cancel, progress)
+    }
+
+    /// The noise that [`decode`](Self::decode) mixes into latents, if any.
+    pub fn noise(
+        &self,
+        latents: &Tensor,
+        options: DecodeOptions,
+    ) -> Result<Option<Tensor>, ModelError> {
+        self.check_latents(latents)?;
+        if !self.config.timestep_conditioning || options.noise_scale == 0.0 {
+            return Ok(None);
+        }
+        let noise = initial_noise(options.seed, latents.dims5()?, &self.device)?;
+        Ok(Some(noise))
     }
 
     /// [`decode`](Self::decode) with noise that is already drawn, of the latents' shape, in the

@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use super::{TextConfig, files};
 use crate::models::ModelError;
 use crate::models::text::{PromptTokenizer, T5};
-use crate::models::weights::Params;
+use crate::models::weights::{Loading, Params};
 
 /// UMT5 and its tokenizer, used as WanPipeline in diffusers does.
 #[derive(Debug)]
@@ -26,14 +26,13 @@ impl TextEncoder {
     pub fn load(
         model: &Path,
         text_tokens: usize,
-        device: &Device,
-        dtype: DType,
+        loading: Loading<'_>,
     ) -> Result<Self, ModelError> {
         let (config, weights) = files::text(model)?;
         let path = files::tokenizer(model);
         let tokenizer = PromptTokenizer::read(&path, text_tokens, config.vocab_size)?;
         let construct = |params| T5::new(&config, params);
-        let model = weights.build(dtype, device, Self::is_spare, construct)?;
+        let model = weights.build(loading, Self::is_spare, construct)?;
         Ok(Self {
             model,
             tokenizer,

@@ -16,7 +16,7 @@ use self::encoder::Encoder;
 use super::{VaeConfig, files};
 use crate::models::ModelError;
 use crate::models::nn::{Conv3d, Conv3dConfig};
-use crate::models::weights::Params;
+use crate::models::weights::{Loading, Params};
 use crate::sampler::Cancel;
 
 /// Latent frames that [`WanVae::decode`] decodes at a time.
@@ -39,10 +39,10 @@ pub struct WanVae {
 
 impl WanVae {
     /// Loads the VAE of a model: of a folder in diffusers' layout, or of the authors' file.
-    pub fn load(model: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub fn load(model: &Path, loading: Loading<'_>) -> Result<Self, ModelError> {
         let (config, weights) = files::vae(model)?;
         let construct = |params| Self::new(&config, params);
-        weights.build(dtype, device, |_| false, construct)
+        weights.build(loading, |_| false, construct)
     }
 
     /// Reads and checks the VAE's config alone; of a file without one, its header.

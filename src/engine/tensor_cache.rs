@@ -1,5 +1,5 @@
-//! Text embeddings on disk, so that a prompt that was encoded once never loads the text encoder
-//! again: WAN's takes eleven gigabytes and longer than a step.
+//! Tensors on disk that would cost much to make again: text embeddings, since WAN's text encoder takes
+//! eleven gigabytes and longer than a step, and the latents of clips that are not on disk yet.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -9,29 +9,28 @@ use sha2::{Digest as _, Sha256};
 
 use crate::project::AtomicFile;
 
-/// Where the tensor lies in its file.
-const EMBEDDING: &str = "embedding";
+/// What the tensor is called in its file.
+const TENSOR: &str = "tensor";
 
 /// The folder's size in bytes from which on the files that were used least lately go.
 const MOST_BYTES: u64 = 512 << 20;
 
-/// A folder of embeddings. Everything that goes wrong with it costs no more than encoding again.
+/// A folder of tensors. Everything that goes wrong with it costs no more than making them again.
 #[derive(Clone, Debug, Default)]
-pub(super) struct EmbeddingCache {
+pub(super) struct TensorCache {
     folder: Option<PathBuf>,
 }
 
-impl EmbeddingCache {
+impl TensorCache {
     /// Keeps files in `folder`; `None` keeps nothing.
     pub(super) fn new(folder: Option<PathBuf>) -> Self {
         Self { folder }
     }
 
-    /// The name of what an encoder makes of a text. `encoder` tells its files apart from those of every
-    /// other, `tokens` is the length that texts are padded to.
-    pub(super) fn key(encoder: &str, tokens: usize, dtype: DType, text: &str) -> String {
+    /// The name of what came of these `parts`, which are told apart however they are cut.
+    pub(super) fn key(parts: &[&str]) -> String {
         let mut hash = Sha256::new();
-        for part in [encoder, &tokens.to_string(), dtype.as_str(), text] {
+        for part in parts {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
@@ -39,32 +38,31 @@ impl EmbeddingCache {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The embedding kept under `key`, f32 on the CPU.
-    pub(super) fn get(&self, key: &str) -> Option<Tensor> {
+    /// The tensor of `rank` axes kept under `key`, f32 on the CPU.
+    pub(super) fn get(&self, key: &str, rank: usize) -> Option<Tensor> {
         let path = self.path(key)?;
         let tensor = candle_core::safetensors::load(&path, &Device::Cpu)
             .ok()?
-            .remove(EMBEDDING)?;
+            .remove(TENSOR)?;
         // Its age tells how lately it was used; a folder that may not be written to keeps it as it is.
         if let Ok(file) = std::fs::File::options().append(true).open(&path) {
             let _ = file.set_modified(SystemTime::now());
         }
-        (tensor.dtype() == DType::F32 && tensor.rank() == 3).then_some(tensor)
+        (tensor.dtype() == DType::F32 && tensor.rank() == rank).then_some(tensor)
     }
 
-    /// Keeps an embedding, f32.
-    pub(super) fn put(&self, key: &str, embedding: &Tensor) {
-        let Some(path) = self.path(key) else { return };
-        let Some(folder) = path.parent() else { return };
+    /// Keeps a tensor, f32. Gives its file, where there is one now.
+    pub(super) fn put(&self, key: &str, tensor: &Tensor) -> Option<PathBuf> {
+        let path = self.path(key)?;
+        let folder = path.parent()?;
         let _ = std::fs::create_dir_all(folder);
-        let Ok(file) = AtomicFile::create(&path, true) else {
-            return;
-        };
-        let tensors = std::collections::HashMap::from([(EMBEDDING, embedding.clone())]);
-        if candle_core::safetensors::save(&tensors, file.temp_path()).is_ok() {
-            let _ = file.commit();
-        }
+        let file = AtomicFile::create(&path, true).ok()?;
+        let tensor = tensor.to_device(&Device::Cpu).ok()?;
+        let tensors = std::collections::HashMap::from([(TENSOR, tensor)]);
+        candle_core::safetensors::save(&tensors, file.temp_path()).ok()?;
+        file.commit().ok()?;
         prune(folder, MOST_BYTES);
+        path.is_file().then_some(path)
     }
 
     fn path(&self, key: &str) -> Option<PathBuf> {
@@ -103,29 +101,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_embedding_comes_back_as_it_was() {
+    fn a_tensor_comes_back_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = EmbeddingCache::new(Some(folder.path().join("deep")));
-        let key = EmbeddingCache::key("encoder", 8, DType::F32, "a dot");
-        assert!(cache.get(&key).is_none());
+        let cache = TensorCache::new(Some(folder.path().join("deep")));
+        let key = TensorCache::key(&["encoder", "8", "a dot"]);
+        assert!(cache.get(&key, 3).is_none());
         let embedding = Tensor::randn(0f32, 1.0, (1, 8, 4), &Device::Cpu).unwrap();
-        cache.put(&key, &embedding);
+        let path = cache.put(&key, &embedding).unwrap();
         let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert!(bits(&cache.get(&key).unwrap()) == bits(&embedding));
+        assert!(bits(&cache.get(&key, 3).unwrap()) == bits(&embedding));
+        assert!(cache.get(&key, 5).is_none());
         for other in [
-            EmbeddingCache::key("encode", 8, DType::F32, "ra dot"),
-            EmbeddingCache::key("encoder", 9, DType::F32, "a dot"),
-            EmbeddingCache::key("encoder", 8, DType::BF16, "a dot"),
-            EmbeddingCache::key("encoder", 8, DType::F32, "a dot "),
+            TensorCache::key(&["encode", "r8", "a dot"]),
+            TensorCache::key(&["encoder", "8", "a dot "]),
+            TensorCache::key(&["encoder", "8", "a", " dot"]),
         ] {
             assert_ne!(other, key);
         }
         // A spoilt file is as good as none, and no cache at all does no harm.
-        std::fs::write(cache.path(&key).unwrap(), b"spoilt").unwrap();
-        assert!(cache.get(&key).is_none());
-        let none = EmbeddingCache::default();
-        none.put(&key, &embedding);
-        assert!(none.get(&key).is_none());
+        std::fs::write(path, b"spoilt").unwrap();
+        assert!(cache.get(&key, 3).is_none());
+        let none = TensorCache::default();
+        assert!(none.put(&key, &embedding).is_none());
+        assert!(none.get(&key, 3).is_none());
     }
 
     #[test]

@@ -1,0 +1,407 @@
+//! One run, phase by phase: text, weights, denoising, decoding.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::Tensor;
+
+use super::event::{FinishedRun, PairSummary, Phase, RunReport};
+use super::loaded::LoadedPair;
+use super::pipeline::{Progress, RunError, RunRequest};
+use super::residency::{Fit, MemoryNeed, Residency, stretches};
+use super::step_clock::StepClock;
+use super::tensor_cache::TensorCache;
+use super::tensors;
+use super::weight_hashes::WeightHashes;
+use crate::media::Clip;
+use crate::models::{Family, identity, read_ahead};
+use crate::preview::LatentFrames;
+use crate::project::RunSettings;
+use crate::sampler::{Cancel, SampleError, StepView, Trajectory, denoise_until, initial_noise};
+use crate::schedule::{ModelRole, StepPlan};
+
+/// Latents of clips that are not on disk yet.
+#[derive(Default)]
+pub(super) struct Unwritten {
+    kept: TensorCache,
+    /// Those that this process decoded: whoever runs them again wants to see them denoised.
+    decoded: HashSet<String>,
+}
+
+impl Unwritten {
+    /// Keeps them in `folder`; `None` keeps nothing.
+    pub(super) fn in_folder(folder: Option<PathBuf>) -> Self {
+        Self {
+            kept: TensorCache::new(folder),
+            decoded: HashSet::new(),
+        }
+    }
+}
+
+/// A run that is under way.
+pub(super) struct Job<'a> {
+    request: &'a RunRequest,
+    summary: &'a PairSummary,
+    fit: Fit,
+    need: MemoryNeed,
+    loaded: &'a mut LoadedPair,
+    hashes: &'a mut WeightHashes,
+    unwritten: &'a mut Unwritten,
+    cancel: &'a Cancel,
+    plans: Vec<StepPlan>,
+    /// The models of the plan, each once.
+    roles: Vec<ModelRole>,
+    loads: Loads,
+}
+
+/// What loading cost so far.
+#[derive(Default)]
+struct Loads {
+    secs: f64,
+    bytes: u64,
+}
+
+/// A run that is over, and what is worth to remember of it.
+pub(super) struct Done {
+    pub(super) finished: FinishedRun,
+    pub(super) fit: Fit,
+    /// Seconds that loading one byte of weights took.
+    pub(super) secs_per_byte: Option<f64>,
+    clock: StepClock,
+}
+
+impl Done {
+    /// Seconds of one pass of a model, where it took steps.
+    pub(super) fn pass_secs(&self, role: ModelRole) -> Option<f64> {
+        self.clock.eta.measured_pass_secs(role)
+    }
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(
+        request: &'a RunRequest,
+        summary: &'a PairSummary,
+        fit: Fit,
+        loaded: &'a mut LoadedPair,
+        hashes: &'a mut WeightHashes,
+        unwritten: &'a mut Unwritten,
+        cancel: &'a Cancel,
+    ) -> Self {
+        let plans = request.settings.step_plans();
+        let is_used = |role: &ModelRole| plans.iter().any(|step| step.model == *role);
+        Self {
+            request,
+            summary,
+            fit,
+            need: summary.rules.memory(request.settings.size()),
+            loaded,
+            hashes,
+            unwritten,
+            cancel,
+            roles: ModelRole::ALL.into_iter().filter(is_used).collect(),
+            plans,
+            loads: Loads::default(),
+        }
+    }
+
+    fn settings(&self) -> &'a RunSettings {
+        &self.request.settings
+    }
+
+    pub(super) fn run(mut self, progress: &mut dyn FnMut(Progress)) -> Result<Done, RunError> {
+        for role in &self.roles {
+            self.hashes.begin(self.loaded.model_path(*role)?)?;
+        }
+        let mut clock = StepClock::new(self.summary, self.settings());
+        let key = self.key()?;
+        let left = key.as_ref().and_then(|key| self.left_over(key));
+        let (mut encode_secs, mut denoise_secs, mut files) = (0.0, 0.0, Vec::new());
+        let latents = match left {
+            Some(latents) => latents,
+            None => {
+                encode_secs = self.encode(progress)?;
+                let stretches = stretches(&self.plans, self.fit.residency);
+                if let Some((_, roles)) = stretches.first() {
+                    self.load(roles, progress)?;
+                }
+                let started = Instant::now();
+                let trajectory = self.denoise(&stretches, &mut clock, progress)?;
+                denoise_secs = started.elapsed().as_secs_f64();
+                // Nothing finished is lost: the latents reach disk before the decode may fail.
+                files = tensors::write_by_products(self.request, &trajectory, &self.plans)?;
+                trajectory.last().clone()
+            }
+        };
+        let unwritten = key
+            .as_ref()
+            .and_then(|key| self.unwritten.kept.put(key, &latents));
+
+        let started = Instant::now();
+        let clip = self.decode(&latents, progress).map_err(|why| match why {
+            RunError::Failed(why) if unwritten.is_some() => RunError::Failed(format!(
+                "{why}; the latents were kept, so that the same run, with seed {}, only decodes",
+                self.settings().seed
+            )),
+            why => why,
+        })?;
+        let decode_secs = started.elapsed().as_secs_f64();
+        self.unwritten.decoded.extend(key);
+        let mut model_hashes = Vec::new();
+        for role in &self.roles {
+            let hash = self
+                .hashes
+                .get(self.loaded.model_path(*role)?, self.cancel)?;
+            model_hashes.push((*role, hash));
+        }
+
+        let cost = self.summary.cost(self.settings());
+        let Loads { secs, bytes } = self.loads;
+        let report = RunReport {
+            steps: clock.steps.clone(),
+            load_secs: secs,
+            encode_secs,
+            denoise_secs,
+            decode_secs,
+            decoded_in_tiles: self.fit.in_tiles,
+            paper_flops: cost.paper_flops,
+            full_flops: cost.full_flops,
+            device: self.summary.device.clone(),
+            model_hashes,
+            files,
+        };
+        Ok(Done {
+            finished: FinishedRun {
+                settings: self.settings().clone(),
+                clip: Arc::new(clip),
+                report,
+                unwritten,
+            },
+            fit: self.fit,
+            secs_per_byte: (bytes > 0).then(|| secs / bytes as f64),
+            clock,
+        })
+    }
+
+    /// The name of this run's latents, if they are to be kept: all that decides what they are.
+    fn key(&self) -> Result<Option<String>, RunError> {
+        if !self.request.keep_latents {
+            return Ok(None);
+        }
+        let mut parts = vec![
+            serde_json::to_string(self.settings())
+                .map_err(|why| RunError::Failed(why.to_string()))?,
+            self.summary.device.clone(),
+            self.loaded.dtype().as_str().to_owned(),
+        ];
+        for role in &self.roles {
+            let model = self.loaded.model_path(*role)?;
+            let files = Family::of(model).transformer_files(model)?;
+            parts.push(identity(&files)?);
+        }
+        if let Some(file) = &self.request.init_latents {
+            parts.push(identity([file])?);
+        }
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        Ok(Some(TensorCache::key(&parts)))
+    }
+
+    /// What an earlier start of the program denoised and never wrote.
+    fn left_over(&self, key: &str) -> Option<Tensor> {
+        // By-products want every step.
+        let wants_steps =
+            self.request.save_trajectory.is_some() || self.request.save_latents.is_some();
+        if wants_steps || self.unwritten.decoded.contains(key) {
+            return None;
+        }
+        let latents = self.unwritten.kept.get(key, 5)?;
+        let is_whole = latents.dims() == self.latent_shape();
+        (is_whole && crate::sampler::is_finite(&latents).is_ok_and(|finite| finite))
+            .then_some(latents)
+    }
+
+    fn latent_shape(&self) -> [usize; 5] {
+        let settings = self.settings();
+        self.loaded
+            .family()
+            .latent_shape(settings.width, settings.height, settings.frames)
+    }
+
+    /// Sees to it that the embeddings of both texts are known. Gives the seconds it took.
+    fn encode(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<f64, RunError> {
+        progress(Progress::Phase(Phase::Encoding));
+        let started = Instant::now();
+        let settings = self.settings();
+        let texts = [settings.prompt.as_str(), settings.negative.as_str()];
+        if !self.loaded.unknown_texts(&texts)?.is_empty() {
+            // What an earlier run left in memory must not stand in the text encoder's way.
+            let need = &self.need;
+            let kept = need.of_transformers(&self.loaded.resident()) + need.vae;
+            let available = self.summary.memory_bytes;
+            if available.is_some_and(|bytes| need.base + need.text + kept > bytes) {
+                self.loaded.keep_transformers(&[]);
+                self.loaded.drop_vae();
+            }
+            self.loaded
+                .encode_texts(&texts, self.cancel, &mut |done, total| {
+                    progress(Progress::Loaded { done, total });
+                })?;
+        }
+        Ok(started.elapsed().as_secs_f64())
+    }
+
+    /// Has the transformers of `roles` in memory, and the VAE where there is room for it.
+    fn load(
+        &mut self,
+        roles: &[ModelRole],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
+        let is_swapped = self.fit.residency == Residency::Swapped;
+        let is_new = |role: &&ModelRole| !self.loaded.resident().contains(role);
+        if roles.iter().any(|role| is_new(&role)) {
+            progress(Progress::Phase(Phase::Loading));
+        }
+        if is_swapped {
+            self.loaded.keep_transformers(roles);
+            self.loaded.drop_vae();
+        }
+        let cancel = self.cancel;
+        let loaded = &mut *self.loaded;
+        for role in roles {
+            self.loads.time(progress, |tell| {
+                loaded.load_transformer(*role, cancel, tell)
+            })?;
+        }
+        loaded.set_clip(self.request.settings.fps, self.request.settings.seed)?;
+        if !is_swapped {
+            // Before the long work: a spoilt file is better known now.
+            self.loads
+                .time(progress, |tell| loaded.load_vae(cancel, tell))?;
+        }
+        Ok(())
+    }
+
+    fn denoise(
+        &mut self,
+        stretches: &[(usize, Vec<ModelRole>)],
+        clock: &mut StepClock,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Trajectory, RunError> {
+        let settings = self.settings();
+        let device = self.loaded.device().clone();
+        let shape = self.latent_shape().into();
+        let initial = match &self.request.init_latents {
+            Some(file) => tensors::read_latents(file, shape, &device)?,
+            None => initial_noise(settings.seed, shape, &device)?,
+        };
+        let mut trajectory = Trajectory::starting_at(initial);
+        for (i, (end, roles)) in stretches.iter().enumerate() {
+            self.load(roles, progress)?;
+            let next = stretches.get(i + 1).map(|(_, roles)| roles.as_slice());
+            if trajectory.steps() + 1 == *end {
+                self.read_ahead(next);
+            }
+            progress(Progress::Phase(Phase::Denoising));
+            clock.resume();
+            let (this, plans) = (&*self, &self.plans);
+            trajectory = denoise_until(
+                *end,
+                trajectory,
+                &settings.grid(),
+                plans,
+                &this
+                    .loaded
+                    .guide(roles, &settings.prompt, &settings.negative)?,
+                this.cancel,
+                &mut |view| {
+                    if view.step + 2 == *end {
+                        this.read_ahead(next);
+                    }
+                    // The picture first: whoever hears of the step finds it there.
+                    progress(Progress::Preview(preview(&view)?));
+                    progress(Progress::Step(clock.step(&view, plans)));
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(trajectory)
+    }
+
+    /// While the last step before a boundary runs, the disk can be at work for the next one.
+    fn read_ahead(&self, next: Option<&[ModelRole]>) {
+        let Some([role]) = next else { return };
+        let Ok(model) = self.loaded.model_path(*role) else {
+            return;
+        };
+        let holds =
+            self.need.base + self.need.of_transformers(&self.loaded.resident()) + self.need.denoise;
+        let (model, most) = (
+            model.to_owned(),
+            super::memory::available_bytes().map_or(u64::MAX, |bytes| bytes.saturating_sub(holds)),
+        );
+        let work = move || {
+            if let Ok(files) = Family::of(&model).transformer_files(&model) {
+                read_ahead(&files, most);
+            }
+        };
+        // Without the thread the load takes longer, no more.
+        let _ = std::thread::Builder::new()
+            .name("read-ahead".to_owned())
+            .spawn(work);
+    }
+
+    fn decode(
+        &mut self,
+        latents: &Tensor,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Clip, RunError> {
+        if self.fit.residency == Residency::Swapped {
+            self.loaded.keep_transformers(&[]);
+        }
+        let (cancel, loaded) = (self.cancel, &mut *self.loaded);
+        self.loads
+            .time(progress, |tell| loaded.load_vae(cancel, tell))?;
+        loaded.set_clip(self.request.settings.fps, self.request.settings.seed)?;
+        progress(Progress::Phase(Phase::Decoding));
+        loaded.decode(
+            latents,
+            self.request.settings.fps,
+            self.fit.in_tiles,
+            cancel,
+            &mut |done, total| progress(Progress::Decoded { done, total }),
+        )
+    }
+}
+
+impl Loads {
+    /// Loads a part, tells how far it is, and counts what it cost.
+    fn time(
+        &mut self,
+        progress: &mut dyn FnMut(Progress),
+        load: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let started = Instant::now();
+        let mut bytes = 0;
+        let outcome = load(&mut |done, total| {
+            bytes = done;
+            progress(Progress::Loaded { done, total });
+        });
+        self.secs += started.elapsed().as_secs_f64();
+        self.bytes += bytes;
+        outcome
+    }
+}
+
+fn preview(view: &StepView<'_>) -> Result<LatentFrames, SampleError> {
+    let x0: Tensor = view.x0()?;
+    let (_, channels, frames, height, width) = x0.dims5()?;
+    Ok(LatentFrames {
+        step: view.step,
+        channels,
+        frames,
+        height,
+        width,
+        data: x0.flatten_all()?.to_vec1::<f32>()?.into(),
+    })
+}
