@@ -381,6 +381,26 @@ fn models_that_do_not_match_are_refused() {
     assert!(refused(&folder).contains("post_quant_conv.bias[0]"));
 }
 
+/// As the second expert of Wan 2.2 lies beside the first.
+#[test]
+fn a_transformers_own_folder_is_a_model_too() {
+    let folder = model("small").join("transformer");
+    assert_eq!(transformer_files(&folder).unwrap(), [folder.join(WEIGHTS)]);
+    check_compatible(&model("large"), &folder).unwrap();
+    let cases = tensors("transformer");
+    let velocity = |dir: &Path| {
+        let model = WanTransformer::load(dir, Loading::to(&Device::Cpu, DType::F32)).unwrap();
+        let context = model.context(&cases["2.text"]).unwrap();
+        let made = model.velocity(&cases["2.latents"], 250.0, &context, &Cancel::new());
+        made.unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap()
+    };
+    assert!(velocity(&folder) == velocity(&model("small")));
+}
+
 #[test]
 fn loading_tells_how_far_it_is_and_can_be_stopped() {
     let cancel = Cancel::new();

@@ -76,6 +76,55 @@ fn networks_agree_with_their_reference() {
     assert_close("encoded", &encoded, &want["encoded"], NETWORK);
 }
 
+/// As the authors publish the model of 14B.
+#[test]
+fn shards_with_an_index_are_one_model() {
+    let stem = "diffusion_pytorch_model";
+    let single = fixture("large").join(format!("{stem}.safetensors"));
+    let tensors = candle_core::safetensors::load(&single, &Device::Cpu).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut places = serde_json::Map::new();
+    for shard in 0..2 {
+        let file = format!("{stem}-0000{}-of-00002.safetensors", shard + 1);
+        let part: HashMap<String, Tensor> = tensors
+            .iter()
+            .filter(|(name, _)| name.len() % 2 == shard)
+            .map(|(name, tensor)| (name.clone(), tensor.clone()))
+            .collect();
+        places.extend(part.keys().map(|name| (name.clone(), file.clone().into())));
+        candle_core::safetensors::save(&part, folder.path().join(file)).unwrap();
+    }
+    let index = serde_json::json!({ "weight_map": places });
+    let path = folder.path().join(format!("{stem}.safetensors.index.json"));
+    let mut file = std::fs::File::create(path).unwrap();
+    serde_json::to_writer(&mut file, &index).unwrap();
+
+    assert!(check(folder.path())[0].is_complete());
+    let want = run();
+    let velocity = |path: &Path| {
+        let model = WanTransformer::load(path, Loading::to(&Device::Cpu, DType::F32)).unwrap();
+        let context = model.context(&want["embeddings"].narrow(0, 0, 1).unwrap());
+        let made = model.velocity(&want["initial"], 500.0, &context.unwrap(), &Cancel::new());
+        made.unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap()
+    };
+    assert!(velocity(folder.path()) == velocity(&single));
+
+    let lost = folder
+        .path()
+        .join(format!("{stem}-00002-of-00002.safetensors"));
+    std::fs::remove_file(&lost).unwrap();
+    let said = check(folder.path())[0]
+        .outcome
+        .as_ref()
+        .unwrap_err()
+        .to_string();
+    assert!(said.contains("00002-of-00002"), "{said}");
+}
+
 struct Pair {
     models: [WanTransformer; 2],
     texts: [[Context; 2]; 2],

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::ModelError;
@@ -64,6 +65,9 @@ pub(super) fn find(model: &Path, part: &Part) -> Result<Place, ModelError> {
         }
         if folder.is_dir() {
             return Ok(Place::Folder(folder));
+        }
+        if is_component(model) {
+            return Ok(Place::Folder(model.to_owned()));
         }
         return match only_transformer(model, part)? {
             Some(place) => Ok(place),
@@ -132,6 +136,18 @@ pub(super) fn read_config<C: DeserializeOwned>(
         reason,
         hint: hint.into(),
     })
+}
+
+/// Whether a folder is a transformer's own in diffusers' layout, such as `transformer_2/`, the second
+/// expert of Wan 2.2.
+fn is_component(model: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Config {
+        #[serde(rename = "_class_name", default)]
+        class_name: String,
+    }
+    read_json::<Config>(&model.join("config.json"))
+        .is_ok_and(|config| config.class_name.ends_with("Transformer3DModel"))
 }
 
 /// Whether a folder holds a model as its authors publish it.

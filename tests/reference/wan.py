@@ -19,7 +19,7 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
@@ -204,6 +204,44 @@ def run_case(name, pipe, small, embeds, plan, guidance):
     print(name, "latents", x.std().item(), "frames", out["frames"].std().item())
 
 
+def errors(got, want):
+    """Relative root mean square and largest error, the latter against the largest value."""
+    apart = got.float() - want
+    return [(apart.norm() / want.norm()).item(), (apart.abs().max() / want.abs().max()).item()]
+
+
+@torch.no_grad()
+def half_precision():
+    """What diffusers itself is off in f16 and bf16, the worst of the cases: the measure of flowblend's."""
+    load = lambda name: {k: v.float() for k, v in load_file(OUT / f"{name}.safetensors").items()}
+    moves, videos, texts = load("transformer"), load("vae"), load("text")
+    prompts = json.loads((OUT / "prompts.json").read_text())["prompts"]
+    large, found = OUT / "pair" / "large", {}
+    for dtype in (torch.float16, torch.bfloat16):
+        pipe = WanPipeline.from_pretrained(large, torch_dtype=dtype)
+        mean = torch.tensor(pipe.vae.config.latents_mean).view(1, -1, 1, 1, 1)
+        std = torch.tensor(pipe.vae.config.latents_std).view(1, -1, 1, 1, 1)
+        seen = {"velocity": [], "encoded": [], "decoded": [], "text": []}
+        for i in range(5):
+            get = lambda key: moves[f"{i}.{key}"]
+            inputs = get("latents").to(dtype), get("timestep"), get("text").to(dtype)
+            made = pipe.transformer(*inputs, return_dict=False)[0]
+            seen["velocity"].append(errors(made, get("velocity")))
+        for frames in (1, 5, 9, 17):
+            get = lambda key: videos[f"{frames}.{key}"]
+            encoded = pipe.vae.encode(get("video").to(dtype)).latent_dist.mode().float()
+            seen["encoded"].append(errors((encoded - mean) / std, get("encoded")))
+            latents = (get("latents") * std + mean).to(dtype)
+            decoded = pipe.vae.decode(latents, return_dict=False)[0]
+            seen["decoded"].append(errors(decoded, get("decoded")))
+        embeds = pipe._get_t5_prompt_embeds(prompts, max_sequence_length=TEXT_TOKENS)
+        for i in range(len(prompts)):
+            seen["text"].append(errors(embeds[i], texts["embeddings"][i]))
+        name = str(dtype).removeprefix("torch.")
+        found[name] = {what: [max(pair) for pair in zip(*rows)] for what, rows in seen.items()}
+    (OUT / "half.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
 def main():
     torch.set_num_threads(2)
     shutil.rmtree(OUT, ignore_errors=True)
@@ -228,6 +266,7 @@ def main():
     vae_cases(decoder)
     run_case("run_lsl", pipe, small, embeds, "LLLLSSSSLL", guidance=4.0)
     run_case("run_unguided", pipe, small, embeds, "LSSL", guidance=1.0)
+    half_precision()
     size = sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file())
     print(f"{size / 1e6:.2f} MB in {OUT}")
 

@@ -93,14 +93,12 @@ struct Layer {
 impl Layer {
     fn new(config: &T5Config, positions: bool, params: Params) -> Result<Self> {
         let (attend, feed) = (params.pp("layer").pp("0"), params.pp("layer").pp("1"));
-        let norm = |params: Params| RmsNorm::new(config.d_model, config.layer_norm_epsilon, params);
-        let dense = feed.pp("DenseReluDense");
-        // Its sums overflow f16, so transformers keeps this matrix in f32 there.
-        let wide = if params.dtype() == DType::F16 {
-            DType::F32
-        } else {
-            params.dtype()
+        let wide = wide(params.dtype());
+        let norm = |params: Params| {
+            let params = params.to_dtype(wide);
+            RmsNorm::new(config.d_model, config.layer_norm_epsilon, params)
         };
+        let dense = feed.pp("DenseReluDense");
         Ok(Self {
             attention_norm: norm(attend.pp("layer_norm"))?,
             attention: SelfAttention::new(config, positions, attend.pp("SelfAttention"))?,
@@ -111,25 +109,28 @@ impl Layer {
         })
     }
 
+    /// `x` is `(1, tokens, dim)` in the format that [`wide`] says.
     fn forward(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let x = (x + self
+        let normed = self.attention_norm.forward(x)?;
+        let mixed = self
             .attention
-            .forward(&self.attention_norm.forward(x)?, bias)?)?;
-        let normed = self.feed_norm.forward(&x)?;
+            .forward(&normed.to_dtype(self.gate.dtype())?, bias)?;
+        let x = (x + mixed.to_dtype(x.dtype())?)?;
+        let normed = self.feed_norm.forward(&x)?.to_dtype(self.gate.dtype())?;
         let gate = self.gate.forward_activated(&normed, Activation::GeluTanh)?;
         let inner = (gate * self.widen.forward(&normed)?)?;
         let out = self.narrow.forward(&inner.to_dtype(self.narrow.dtype())?)?;
-        limited(&(x + out.to_dtype(normed.dtype())?)?)
+        let out = out.to_dtype(x.dtype())?;
+        x + out
     }
 }
 
-/// Keeps f16 sums inside the format's range, as transformers does.
-fn limited(x: &Tensor) -> Result<Tensor> {
-    const LIMIT: f32 = 64_504.0; // f16's largest number less 1000
-    if x.dtype() == DType::F16 {
-        x.clamp(-LIMIT, LIMIT)
-    } else {
-        Ok(x.clone())
+/// The format of the sums from layer to layer and of the matrix before them: they overflow f16, so
+/// that transformers has them in f32 there.
+fn wide(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 => DType::F32,
+        dtype => dtype,
     }
 }
 
@@ -139,6 +140,7 @@ pub(in crate::models) struct T5 {
     embedding: Embedding,
     layers: Vec<Layer>,
     norm: RmsNorm,
+    wide: DType,
     buckets: usize,
     max_distance: usize,
     device: Device,
@@ -172,19 +174,23 @@ impl T5 {
             norm: RmsNorm::new(
                 config.d_model,
                 config.layer_norm_epsilon,
-                encoder.pp("final_layer_norm"),
+                encoder
+                    .pp("final_layer_norm")
+                    .to_dtype(wide(params.dtype())),
             )?,
+            wide: wide(params.dtype()),
             buckets: config.relative_attention_num_buckets,
             max_distance: config.relative_attention_max_distance,
             device: params.device().clone(),
         })
     }
 
-    /// Encodes token ids to `(1, tokens, dim)` in the format of the weights.
+    /// Encodes token ids to `(1, tokens, dim)`, in f32 or bf16.
     pub(in crate::models) fn forward(&self, ids: &[u32]) -> Result<Tensor> {
         let mut x = self
             .embedding
-            .forward(&Tensor::new(ids, &self.device)?.unsqueeze(0)?)?;
+            .forward(&Tensor::new(ids, &self.device)?.unsqueeze(0)?)?
+            .to_dtype(self.wide)?;
         let tokens = ids.len();
         let count = tokens as i64;
         let buckets: Vec<u32> = (0..count)
