@@ -60,6 +60,7 @@ PREPOSITIONS = ("over", "over", "over", "on", "against", "in front of")
 TURNED_ALIKE = ("circle", "ring")  # a spin of these cannot be seen
 PROMPTS = Path(__file__).parents[1] / "evaluate" / "prompts.json"
 TWO = 0.4  # how often there are two objects
+HIGHEST = 0.32  # bounce: faster ones come apart, since four frames share one latent frame
 EDGE = 1.5  # width in pixels of the blend between an object and what is behind it
 
 
@@ -184,9 +185,10 @@ def _path(thing: Thing, lane: tuple[float, float, float, float], shrink: float, 
     elif thing.motion == "down":
         y = cy + room_y * swing
     elif thing.motion == "bouncing":
-        y = cy + room_y * (1 - 1.9 * np.abs(np.sin(np.pi * (t + thing.phase))))
+        height = min(1.9 * room_y, HIGHEST)
+        y = cy + room_y - height * np.abs(np.sin(np.pi * (t + thing.phase)))
     elif thing.motion == "orbiting":
-        turn = 2 * np.pi * (0.6 * t + thing.phase)
+        turn = 2 * np.pi * (0.45 * t + thing.phase)
         reach = 0.9 * min(room_x, room_y)
         x, y = cx + reach * np.cos(turn), cy + reach * np.sin(turn)
     elif thing.motion == "spinning":
@@ -194,9 +196,9 @@ def _path(thing: Thing, lane: tuple[float, float, float, float], shrink: float, 
     elif thing.motion == "pulsing":
         r = radius * (1 + 0.3 * np.sin(2 * np.pi * (1.5 * t + thing.phase)))
     elif thing.motion == "growing":
-        r = radius * (0.5 + 0.7 * t)
+        r = radius * (0.7 + 0.5 * t)
     elif thing.motion == "shrinking":
-        r = radius * (1.2 - 0.7 * t)
+        r = radius * (1.2 - 0.5 * t)
     return x, y, r, angle
 
 
