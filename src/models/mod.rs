@@ -1,6 +1,7 @@
 //! The networks: fast operations in [`nn`], one folder a model family, the reading of model
 //! folders, and what is known about pairs of models.
 
+mod add;
 mod check;
 mod compat;
 mod dit;
@@ -11,17 +12,23 @@ mod loader;
 mod names;
 mod pair;
 mod text;
+mod user;
+mod verdict;
 mod weights;
 
 pub mod ltx;
+pub mod manifest;
 pub mod nn;
 pub mod registry;
 pub mod wan;
 
+pub use add::{AddError, add};
 pub use check::{PartCheck, PartState, check};
 pub use compat::{check_compatible, common_family};
 pub use error::ModelError;
 pub use family::{Family, TextEncoder, Transformer, Vae};
 pub use pair::{PairDefaults, PairSpec};
 pub use text::T5Config;
+pub use user::{UserPair, UserPlace};
+pub use verdict::{Verdict, verdict};
 pub use weights::{Format, Params, Stored, read_header};
