@@ -45,6 +45,8 @@ pub struct PairReport {
     pub large: Option<PathBuf>,
     /// Where the small model is, or goes.
     pub small: Option<PathBuf>,
+    /// The folder that holds the large model, once it is there.
+    pub folder: Option<PathBuf>,
     /// What a run at the pair's own size needs, in bytes.
     pub memory: Option<PairMemory>,
     /// Bytes of all its files on a hub, for a pair that can be downloaded; an estimate.
@@ -115,6 +117,7 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
         faults: Vec::new(),
         large: None,
         small: None,
+        folder: None,
         memory: None,
         download_bytes: manifest.as_ref().map(|manifest| manifest.estimated_bytes),
         repos: manifest
@@ -142,6 +145,8 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
     let measured = measured(&spec, weight_bytes).filter(|_| report.state == PairState::Ready);
     report.memory = measured.or_else(|| manifest.as_ref().map(|m| stated(m, weight_bytes)));
     report.licence = report.licence.or(spec.licence);
+    let folder = spec.large.parent().filter(|folder| folder.is_dir());
+    report.folder = folder.map(PathBuf::from);
     report.large = Some(spec.large);
     report.small = Some(spec.small);
     report

@@ -42,9 +42,26 @@ impl PullJob {
         options: PullOptions,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> io::Result<Self> {
+        let pair = name.to_owned();
+        Self::spawn(name, wake, move |cancelled, progress| {
+            pull_named(&pair, &options, cancelled, progress)
+        })
+    }
+
+    /// Starts `work` on a thread, which may be a pull of another kind.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn spawn(
+        name: &str,
+        wake: Arc<dyn Fn() + Send + Sync>,
+        work: impl FnOnce(&dyn Fn() -> bool, &mut dyn FnMut(&PullProgress)) -> Result<Pulled, HubError>
+        + Send
+        + 'static,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         Builder::new().name("flowblend-pull".to_owned()).spawn({
-            let (shared, name) = (Arc::clone(&shared), name.to_owned());
+            let shared = Arc::clone(&shared);
             move || {
                 let mut progress = |now: &PullProgress| {
                     *shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = now.clone();
@@ -53,7 +70,7 @@ impl PullJob {
                 let cancelled = || shared.cancel.load(Ordering::Relaxed);
                 // A panic must end as a message too, not as a pull that never finishes.
                 let result = catch_unwind(AssertUnwindSafe(|| {
-                    pull_named(&name, &options, &cancelled, &mut progress)
+                    work(&cancelled, &mut progress)
                 }));
                 let _ = shared.outcome.set(match result {
                     Ok(Ok(pulled)) => PullStatus::Finished(Arc::new(pulled)),
@@ -86,6 +103,11 @@ impl PullJob {
         };
         let outcome = self.shared.outcome.get().cloned();
         outcome.unwrap_or_else(|| PullStatus::Running(progress()))
+    }
+
+    /// Whether somebody asked to stop.
+    pub fn is_cancelling(&self) -> bool {
+        self.shared.cancel.load(Ordering::Relaxed)
     }
 
     /// Asks the thread to stop. Never waits: a connection that says nothing may hold it for a while.
