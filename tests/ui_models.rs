@@ -212,9 +212,9 @@ fn a_download_tells_how_far_it_is_and_stops_when_asked() {
 fn a_desktop_without_a_dialog_says_what_to_do_instead() {
     let (mut window, _pace, _steer) = window();
     click(&mut window, "Add folder…");
-    window.get_by_label(
-        "This desktop has no dialog to choose a folder with; use flowblend models add instead.",
-    );
+    let said =
+        "This desktop has no dialog to choose a folder with; use flowblend models add instead.";
+    assert_eq!(window.query_all_by_label(said).count(), 2);
 }
 
 #[test]

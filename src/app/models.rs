@@ -137,7 +137,7 @@ impl Models {
         }
         let dialog = rfd::FileDialog::new().set_parent(frame);
         let add = Arc::clone(&self.source.add);
-        self.adding = self.spawn("flowblend-add-pair", move || ask_and_add(dialog, &*add));
+        self.adding = self.spawn("flowblend-add-pair", move || ask_and_add(dialog, &add));
         None
     }
 
@@ -234,10 +234,7 @@ fn taken<T>(receiver: &mut Option<Receiver<T>>) -> Option<Option<T>> {
 }
 
 /// A folder with a pair.json is a pair; else a second question is for the small model.
-fn ask_and_add(
-    dialog: rfd::FileDialog,
-    add: &dyn Fn(&Path, Option<&Path>) -> Result<String, String>,
-) -> Added {
+fn ask_and_add(dialog: rfd::FileDialog, add: &Add) -> Added {
     let opened = Instant::now();
     let title = "Choose a pair's folder, or the large model's";
     let Some(large) = dialog.clone().set_title(title).pick_folder() else {

@@ -10,7 +10,7 @@ use super::HubError;
 use super::client::{Client, Remote};
 use super::fetch::{Patience, Stated, Wanted, fetch, hash_file};
 use super::space::free_bytes;
-use super::sums::Sums;
+use super::sums::{Sum, Sums};
 use crate::models::manifest::{self, Checkpoint, INDEX_ENDING, Manifest, ManifestFile};
 use crate::models::registry::Registry;
 use crate::models::{UserPair, UserPlace};
@@ -188,12 +188,19 @@ impl Pull<'_> {
             .into_iter()
             .partition(|file| file.path.ends_with(INDEX_ENDING));
         for list in &lists {
-            if let Some(wanted) = self.wanted(model, checkpoint, list)? {
-                self.check_space(std::slice::from_ref(&wanted))?;
-                self.fetch(&wanted, 0, size(&wanted).unwrap_or(0))?;
+            let wanted = self.wanted(model, checkpoint, list)?;
+            if let Some(wanted) = &wanted {
+                self.check_space(std::slice::from_ref(wanted))?;
+                self.fetch(wanted, 0, size(wanted).unwrap_or(0))?;
             }
             let index = self.folder.join(model).join(&list.path);
-            for shard in manifest::shards(&index, &list.path)? {
+            let shards = manifest::shards(&index, &list.path);
+            if let (Err(_), Some(wanted)) = (&shards, &wanted) {
+                // Not kept: the next pull may get a better one.
+                let _ = fs::remove_file(&index);
+                self.sums.forget(&wanted.path)?;
+            }
+            for shard in shards? {
                 if files.iter().all(|file| file.path != shard) {
                     files.push(ManifestFile::named(shard));
                 }
@@ -262,13 +269,14 @@ impl Pull<'_> {
 
     /// A file that an earlier pull brought, unless the manifest asks for another one by now.
     fn recorded(&self, path: &str, file: &ManifestFile, bytes: u64) -> Option<PulledFile> {
-        let sha256 = self.sums.get(path)?;
-        let same = file.size.is_none_or(|size| size == bytes)
-            && file.sha256.as_deref().is_none_or(|hash| hash == sha256);
+        let sum = self.sums.get(path)?;
+        let same = sum.bytes == bytes
+            && file.size.is_none_or(|size| size == bytes)
+            && file.sha256.as_ref().is_none_or(|hash| *hash == sum.sha256);
         same.then(|| PulledFile {
             path: path.to_owned(),
             bytes,
-            sha256: sha256.to_owned(),
+            sha256: sum.sha256.clone(),
             checked: Checked::Before,
             is_new: false,
         })
@@ -325,7 +333,11 @@ impl Pull<'_> {
         sha256: String,
         is_new: bool,
     ) -> Result<(), HubError> {
-        self.sums.record(&wanted.path, &sha256)?;
+        let sum = Sum {
+            bytes,
+            sha256: sha256.clone(),
+        };
+        self.sums.record(&wanted.path, sum)?;
         let by = wanted.sha256.as_ref().map(|hash| hash.by);
         self.files.push(PulledFile {
             path: wanted.path.clone(),

@@ -40,6 +40,14 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
             }
             Some(reports) => reports.iter().for_each(|pair| card(ui, scene, pair, out)),
         });
+        // The window's own line of messages lies behind this page.
+        if let Some(notice) = scene.notice.filter(|notice| notice.is_error) {
+            ui.label(
+                RichText::new(&notice.text)
+                    .font(regular(12.0))
+                    .color(palette(ui).error),
+            );
+        }
         footer(ui, scene, out);
     });
     if modal.backdrop_response.clicked() {
