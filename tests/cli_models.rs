@@ -7,6 +7,7 @@ mod hub_server;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use hub_server::{Answer, Hub};
 use serde_json::{Value, json};
@@ -322,7 +323,9 @@ fn ctrl_c_stops_a_silent_download_and_the_next_one_goes_on() {
     assert!(lines.any(|line| line.unwrap().ends_with(&small)));
     let part = here.join(format!("data/flowblend/models/theirs/{small}.part"));
     // Its first line is told before its first byte comes.
+    let patience = Instant::now() + Duration::from_secs(60);
     while fs::metadata(&part).map_or(0, |about| about.len()) < 1_000_000 {
+        assert!(Instant::now() < patience, "the first half never came");
         std::thread::yield_now();
     }
     let pid = child.id().to_string();
