@@ -5,6 +5,7 @@ pub mod analysis;
 pub mod app;
 pub mod cli;
 pub mod engine;
+pub mod hub;
 pub mod media;
 pub mod models;
 pub mod preview;

@@ -16,13 +16,18 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, SnapshotOptions};
-use flowblend::app::App;
+use flowblend::app::{App, ModelsSource};
+use flowblend::hub::PullProgress;
 
 const MAX_FAILED_PIXELS: usize = 400;
 
 type Window<'a> = Harness<'a, App>;
 
 fn window<'a>(width: f32, height: f32) -> (Window<'a>, Pace) {
+    window_with(width, height, common::models::source().0)
+}
+
+fn window_with<'a>(width: f32, height: f32, models: ModelsSource) -> (Window<'a>, Pace) {
     let (factory, pace) = fake();
     let options = SnapshotOptions::new()
         .threshold(1.0)
@@ -32,7 +37,10 @@ fn window<'a>(width: f32, height: f32) -> (Window<'a>, Pace) {
         .with_step_dt(1.0 / 60.0)
         .with_options(options)
         .wgpu()
-        .build_eframe(|cc| App::new(cc, factory).expect("the engine starts"));
+        .build_eframe(|cc| {
+            let app = App::new(cc, factory).expect("the engine starts");
+            app.with_models(models)
+        });
     until(&mut window, |app| {
         !app.document().settings().prompt.is_empty()
     });
@@ -125,6 +133,36 @@ fn light() {
     render(&mut window, &pace);
     hold(&mut window, 8);
     window.snapshot("light");
+}
+
+#[test]
+fn models() {
+    let (source, steer) = common::models::source();
+    let (mut window, _pace) = window_with(1440.0, 900.0, source);
+    let shows = |window: &mut Window<'_>, label: &str| {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while window.query_all_by_label(label).count() == 0 {
+            assert!(Instant::now() < patience, "{label} never came");
+            window.step();
+        }
+        window.run_steps(3);
+    };
+    press(&mut window, Modifiers::COMMAND, Key::M);
+    shows(&mut window, "Download wan2.1");
+    window.get_by_label("Download wan2.1").click();
+    let progress = PullProgress {
+        file: "large/vae/config.json".to_owned(),
+        done: 1_000_000_000,
+        total: 4_000_000_000,
+    };
+    steer.send(progress).expect("the download goes on");
+    shows(
+        &mut window,
+        "Downloading wan2.1 · 1.0 GB of 4.0 GB · large/vae/config.json",
+    );
+    window.remove_cursor();
+    window.run_steps(3);
+    window.snapshot("models");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use egui::{Context, ViewportCommand};
 
 use super::{App, Command, DocCommand, Notice, Readiness, Request};
 use crate::engine::{RunId, RunRequest};
+use crate::project::PairRef;
 use crate::ui::dialogs::Dialog;
 use crate::ui::timeline::{boundary_id, nudge};
 use crate::ui::view::ZoomWish;
@@ -38,6 +39,13 @@ impl App {
             }
             Request::Restore(id) => self.restore(id, now_secs),
             Request::RollSeed => self.roll_seed(now_secs),
+            Request::UsePair(name) => self.use_pair(PairRef::Named(name)),
+            Request::AddPair => self.notice = self.models.add(frame).or(self.notice.take()),
+            Request::PullPair(name) => {
+                self.notice = self.models.pull(&name).or(self.notice.take());
+            }
+            Request::CancelPull => self.models.cancel_pull(),
+            Request::CloseModels => self.models.is_open = false,
             Request::DismissNotice => self.notice = None,
             Request::OpenFolder(folder) => {
                 if let Err(why) = open_folder(&folder) {
@@ -55,6 +63,7 @@ impl App {
             Command::Generate => self.generate(now_secs),
             Command::CancelRun => self.cancel_run(),
             Command::Export => self.export(frame),
+            Command::Models => self.models.open(),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::Undo => self.document.undo(),
             Command::Redo => self.document.redo(),
@@ -112,6 +121,19 @@ impl App {
             }
             Err(why) => self.notice = Some(Notice::error(&why)),
         }
+    }
+
+    /// The document takes the pair once the engine knows it.
+    fn use_pair(&mut self, pair: PairRef) {
+        if self.session.active().is_some() {
+            self.notice = Some(Notice::error(
+                "a run is going on; wait for it or cancel it, then change the pair",
+            ));
+            return;
+        }
+        self.engine.describe(pair.clone());
+        self.wanted = Some(pair);
+        self.models.is_open = false;
     }
 
     pub(super) fn cancel_run(&mut self) {

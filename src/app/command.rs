@@ -16,6 +16,8 @@ pub enum Command {
     CancelRun,
     /// Write the shown clip to a file.
     Export,
+    /// The pairs: what each needs, and more of them.
+    Models,
     /// Close the window.
     Quit,
     /// Take the newest edit back.
@@ -100,10 +102,11 @@ impl Section {
 
 impl Command {
     /// Every command.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Generate,
         Self::CancelRun,
         Self::Export,
+        Self::Models,
         Self::Undo,
         Self::Redo,
         Self::Quit,
@@ -138,6 +141,7 @@ impl Command {
             Self::Generate => "Generate",
             Self::CancelRun => "Cancel the run",
             Self::Export => "Export clip…",
+            Self::Models => "Models…",
             Self::Quit => "Quit",
             Self::Undo => "Undo",
             Self::Redo => "Redo",
@@ -173,6 +177,7 @@ impl Command {
             Self::Generate => "Render a clip with these settings",
             Self::CancelRun => "Stop the run; what it computed is dropped",
             Self::Export => "Write the shown clip to a video file",
+            Self::Models => "Choose a pair of models, add one, or download one",
             Self::Quit => "Close flowblend",
             Self::Undo => "Take the newest edit back",
             Self::Redo => "Bring back what was undone",
@@ -210,6 +215,7 @@ impl Command {
         match self {
             Self::Generate => ctrl(Key::Enter),
             Self::Export => ctrl(Key::E),
+            Self::Models => ctrl(Key::M),
             Self::Quit => ctrl(Key::Q),
             Self::Undo => ctrl(Key::Z),
             Self::Redo => vec![
@@ -260,6 +266,7 @@ impl Command {
             Self::Generate
             | Self::CancelRun
             | Self::Export
+            | Self::Models
             | Self::Quit
             | Self::Undo
             | Self::Redo => Section::Program,
@@ -334,6 +341,16 @@ pub enum Request {
     Restore(RunId),
     /// Take an unused random seed.
     RollSeed,
+    /// Take the known pair of this name.
+    UsePair(String),
+    /// Make a pair known that lies elsewhere.
+    AddPair,
+    /// Download a public pair.
+    PullPair(String),
+    /// Stop the download.
+    CancelPull,
+    /// Put the list of models away.
+    CloseModels,
     /// Put the message away.
     DismissNotice,
     /// Show a folder in the file manager.

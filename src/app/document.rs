@@ -40,6 +40,8 @@ pub enum DocCommand {
     },
     /// Another plan, for instance one of the usual ones.
     Plan(Plan),
+    /// Another pair of models, with the settings that suit it.
+    Pair(Box<RunSettings>),
     /// Everything, as a finished run had it.
     Restore(Box<RunSettings>),
 }
@@ -60,6 +62,7 @@ enum Target {
     Preset,
     Boundary(usize),
     Plan,
+    Pair,
     All,
 }
 
@@ -79,6 +82,7 @@ impl DocCommand {
             Self::Preset(_) => Target::Preset,
             Self::Boundary { index, .. } => Target::Boundary(*index),
             Self::Plan(_) => Target::Plan,
+            Self::Pair(_) => Target::Pair,
             Self::Restore(_) => Target::All,
         }
     }
@@ -102,7 +106,7 @@ impl DocCommand {
                 settings.plan = settings.plan.with_boundary(index, fraction);
             }
             Self::Plan(plan) => settings.plan = plan,
-            Self::Restore(all) => *settings = *all,
+            Self::Pair(all) | Self::Restore(all) => *settings = *all,
         }
     }
 }
@@ -123,6 +127,7 @@ impl Target {
             Self::Preset => "preset",
             Self::Boundary(_) => "boundary",
             Self::Plan => "plan",
+            Self::Pair => "model pair",
             Self::All => "restored run",
         }
     }
@@ -146,9 +151,19 @@ pub struct Document {
     /// Depth of the history when the drag under way began.
     drag: Option<usize>,
     saved: RunSettings,
+    /// It holds a placeholder that the pair's own settings replace.
+    is_new: bool,
 }
 
 impl Document {
+    /// A document for the moment before its pair is known.
+    pub fn placeholder(settings: RunSettings) -> Self {
+        Self {
+            is_new: true,
+            ..Self::new(settings)
+        }
+    }
+
     /// A document nobody has edited yet.
     pub fn new(settings: RunSettings) -> Self {
         Self {
@@ -158,7 +173,13 @@ impl Document {
             redo: Vec::new(),
             burst: None,
             drag: None,
+            is_new: false,
         }
+    }
+
+    /// Whether it still holds nothing but a placeholder.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The settings as they stand.
@@ -192,6 +213,7 @@ impl Document {
             });
         }
         self.redo.clear();
+        self.is_new = false;
         self.burst = Some((target, now_secs));
     }
 

@@ -23,6 +23,15 @@ impl Notice {
         }
     }
 
+    /// Something was done.
+    pub fn done(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            is_error: false,
+            folder: None,
+        }
+    }
+
     /// A file was written.
     pub fn saved(path: &std::path::Path) -> Self {
         Self {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Document, Forecast, Gallery, Notice, RunSession};
+use super::{Document, Forecast, Gallery, Models, Notice, RunSession};
 use crate::engine::PairSummary;
 use crate::preview::{Player, RgbFactors};
 
@@ -24,6 +24,8 @@ pub struct Scene<'a> {
     pub rgb: Option<&'a Arc<RgbFactors>>,
     /// The message on show.
     pub notice: Option<&'a Notice>,
+    /// The pairs, and the download that is going.
+    pub models: &'a Models,
     /// Frames written and frames of the clip, while an export is going.
     pub export: Option<(usize, usize)>,
 }

@@ -6,16 +6,16 @@ use egui::{Context, Ui, ViewportCommand};
 
 use super::keys::Keyboard;
 use super::{
-    Document, Exporter, Forecast, FrameStats, Gallery, Notice, Outcome, Readiness, Request,
-    RunSession, Scene, duration, layout, wants_frame_stats,
+    DocCommand, Document, Exporter, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice,
+    Outcome, Readiness, Request, RunSession, Scene, duration, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, PairSummary, PipelineFactory, RunId, Wake};
 use crate::preview::{Player, RgbFactors};
 use crate::project::{PairRef, RunSettings};
 use crate::schedule::{Plan, Solver};
 use crate::ui::dialogs::{Answer, Dialog, export_path};
-use crate::ui::theme;
 use crate::ui::view::View;
+use crate::ui::{models_panel, theme};
 
 /// What the player plays.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +32,11 @@ pub struct App {
     pub(super) document: Document,
     pub(super) pair: Option<Arc<PairSummary>>,
     pub(super) pair_error: Option<String>,
+    /// The pair that the engine was asked to describe for the document.
+    asked: PairRef,
+    /// The pair that the document shall have as soon as the engine described it.
+    pub(super) wanted: Option<PairRef>,
+    pub(super) models: Models,
     forecast: Forecast,
     pub(super) session: RunSession,
     pub(super) gallery: Gallery,
@@ -65,9 +70,13 @@ impl App {
             Arc::new(move || ctx.request_repaint())
         };
         let engine = EngineHandle::spawn(factory, Arc::clone(&wake))?;
-        let document = Document::new(placeholder()?);
-        engine.describe(document.settings().pair.clone());
+        let document = Document::placeholder(placeholder()?);
+        let asked = document.settings().pair.clone();
+        engine.describe(asked.clone());
         Ok(Self {
+            asked,
+            wanted: None,
+            models: Models::new(ModelsSource::default(), Arc::clone(&wake)),
             forecast: Forecast::new(document.settings(), None),
             engine,
             wake,
@@ -92,6 +101,13 @@ impl App {
         })
     }
 
+    /// Takes another source of pairs, for tests.
+    #[must_use]
+    pub fn with_models(mut self, source: ModelsSource) -> Self {
+        self.models = Models::new(source, Arc::clone(&self.wake));
+        self
+    }
+
     /// What is worked on.
     pub fn document(&self) -> &Document {
         &self.document
@@ -100,6 +116,11 @@ impl App {
     /// The run that is going.
     pub fn session(&self) -> &RunSession {
         &self.session
+    }
+
+    /// The pair of the document, once the engine described it.
+    pub fn pair(&self) -> Option<&PairSummary> {
+        self.pair.as_deref()
     }
 
     /// Finished runs.
@@ -137,6 +158,7 @@ impl App {
             player: &self.player,
             rgb: self.rgb.as_ref(),
             notice: self.notice.as_ref(),
+            models: &self.models,
             export: self.exporter.progress(),
         }
     }
@@ -145,7 +167,15 @@ impl App {
         while let Some(event) = self.engine.poll() {
             match self.session.take(event) {
                 None | Some(Outcome::Progress) => {}
+                Some(Outcome::Pair(pair)) if self.wanted.as_ref() == Some(&pair.pair) => {
+                    self.change_pair(pair, ctx.input(|i| i.time));
+                }
                 Some(Outcome::Pair(pair)) => self.pair_arrived(pair),
+                Some(Outcome::PairFailed(pair, why)) if self.wanted == Some(pair.clone()) => {
+                    // The document keeps the pair it has.
+                    self.wanted = None;
+                    self.notice = Some(Notice::error(&why));
+                }
                 Some(Outcome::PairFailed(_, why)) => {
                     self.notice = Some(Notice::error(&why));
                     self.pair_error = Some(super::sentence(&why));
@@ -171,13 +201,43 @@ impl App {
         if pair.pair != self.document.settings().pair {
             return;
         }
-        let is_first = self.pair.is_none();
-        if is_first && !self.document.is_edited() {
+        if self.document.is_new() {
             self.document = Document::new(pair.defaults.clone());
         }
         self.rgb = Some(Arc::new(pair.rgb.clone()));
         self.pair = Some(pair);
         self.pair_error = None;
+    }
+
+    /// The wanted pair can be used: the document takes it with the settings that suit it, and keeps
+    /// what the person wrote.
+    fn change_pair(&mut self, pair: Arc<PairSummary>, now_secs: f64) {
+        self.wanted = None;
+        self.asked = pair.pair.clone();
+        let now = self.document.settings();
+        let settings = RunSettings {
+            pair: pair.pair.clone(),
+            prompt: now.prompt.clone(),
+            negative: now.negative.clone(),
+            seed: now.seed,
+            ..pair.defaults.clone()
+        };
+        self.document.end_burst();
+        self.document
+            .apply(DocCommand::Pair(Box::new(settings)), now_secs);
+        self.document.end_burst();
+        self.pair_arrived(pair);
+    }
+
+    /// Has the pair described that an undo or a restored run brought.
+    fn follow_pair(&mut self) {
+        let pair = &self.document.settings().pair;
+        if *pair != self.asked {
+            self.asked = pair.clone();
+            self.engine.describe(pair.clone());
+            self.pair = None;
+            self.pair_error = None;
+        }
     }
 
     fn refresh_forecast(&mut self) {
@@ -234,6 +294,7 @@ impl App {
             None if self.exporter.typed.is_some() => {
                 self.exporter.typed_answer(false);
             }
+            None if self.models.is_open => self.models.is_open = false,
             // egui closes its popups and leaves its fields by itself.
             None if self.keyboard.in_popup || self.keyboard.is_typing => {}
             None if self.document.is_dragging() => {
@@ -278,7 +339,7 @@ impl App {
         if ctx.input(|i| i.key_pressed(egui::Key::Escape)) {
             self.escape(&ctx);
         }
-        if self.dialog.is_none() && self.exporter.typed.is_none() {
+        if self.dialog.is_none() && self.exporter.typed.is_none() && !self.models.is_open {
             self.keyboard.take(&ctx, &mut out);
         } else if self.dialog == Some(Dialog::Shortcuts)
             && ctx.input(|i| i.key_pressed(egui::Key::F1))
@@ -291,6 +352,9 @@ impl App {
 
         let mut view = std::mem::take(&mut self.view);
         layout::show(ui, &self.scene(), &mut view, &mut out);
+        if self.models.is_open {
+            models_panel::show(&ctx, &self.scene(), &mut out);
+        }
         self.view = view;
         self.obey_all(&ctx, frame, &mut out, now_secs);
         self.answer_dialog(&ctx);
@@ -314,6 +378,7 @@ impl App {
         for request in out.drain(..) {
             self.obey(ctx, frame, request, now_secs);
         }
+        self.follow_pair();
         if edits {
             // What was drawn in this frame is a step behind.
             ctx.request_repaint();
@@ -326,6 +391,9 @@ impl eframe::App for App {
         let start = Instant::now();
         self.drain_engine(ctx);
         if let Some(notice) = self.exporter.poll() {
+            self.notice = Some(notice);
+        }
+        if let Some(notice) = self.models.poll() {
             self.notice = Some(notice);
         }
         if ctx.input(|i| i.viewport().close_requested()) && self.is_busy() && !self.may_quit {

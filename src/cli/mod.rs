@@ -3,6 +3,7 @@
 mod bench;
 mod generate;
 mod models;
+mod models_pull;
 mod options;
 mod plan;
 mod progress;
@@ -37,7 +38,7 @@ enum Command {
     /// What a run would cost: the model of each step, sigmas, FLOPs, predicted seconds and memory. Runs
     /// nothing.
     Plan(DenoiseOptions),
-    /// Pairs known here, and whether a model's files are whole.
+    /// Pairs known here: what each needs and whether it is whole; add one, or download one.
     Models(models::ModelsOptions),
     /// Speed of the parts, one line each.
     Bench(bench::BenchOptions),
@@ -52,6 +53,8 @@ enum CliError {
     Failed(String),
     /// Stopped by Ctrl+C: exit code 130, as shells expect.
     Interrupted,
+    /// Stopped by Ctrl+C where the next try goes on: exit code 130 as well.
+    Paused,
 }
 
 impl fmt::Display for CliError {
@@ -59,6 +62,9 @@ impl fmt::Display for CliError {
         match self {
             Self::Usage(why) | Self::Failed(why) => f.write_str(why),
             Self::Interrupted => f.write_str("stopped; nothing was written"),
+            Self::Paused => f.write_str(
+                "stopped; what was downloaded is kept, and the same command goes on from there",
+            ),
         }
     }
 }
@@ -91,7 +97,7 @@ pub fn main(started: Instant, window: &Door) -> ExitCode {
             ExitCode::from(match why {
                 CliError::Usage(_) => 2,
                 CliError::Failed(_) => 1,
-                CliError::Interrupted => 130,
+                CliError::Interrupted | CliError::Paused => 130,
             })
         }
     }

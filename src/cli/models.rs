@@ -4,8 +4,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::CliError;
+use super::models_pull::{PullArgs, pull};
 use super::options::GlobalOptions;
-use crate::models::{PartCheck, check, registry};
+use crate::engine::{PairReport, PairState, survey};
+use crate::hub::size_text;
+use crate::models::registry::Registry;
+use crate::models::{AddError, PartCheck, add, check};
 
 /// Faults of a part that are named; the rest is counted.
 const NAMED: usize = 10;
@@ -18,53 +22,139 @@ pub(super) struct ModelsOptions {
 
 #[derive(Debug, Subcommand)]
 enum ModelsCommand {
-    /// The pairs that are known here.
+    /// The pairs that are known here: what each needs, and what is missing.
     List,
     /// Whether the files of a model are whole and fit one another; loads nothing.
     Check {
         /// A model: a folder in diffusers' layout or its authors', or a transformer's file.
         model: PathBuf,
     },
+    /// Make a pair known that lies elsewhere; it is checked first, and nothing is copied.
+    Add {
+        /// A folder with a pair.json; or, with --small, the large model: a folder or a file.
+        #[arg(value_name = "DIR")]
+        large: PathBuf,
+        /// The small model: a folder or a file.
+        #[arg(long, value_name = "DIR")]
+        small: Option<PathBuf>,
+        /// What the pair will be called [default: what its pair.json or its large model is called].
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Download a public pair; goes on where an earlier pull stopped.
+    Pull(PullArgs),
 }
 
 /// `flowblend models`.
 pub(super) fn models(options: &ModelsOptions, global: &GlobalOptions) -> Result<(), CliError> {
     match &options.command {
-        None | Some(ModelsCommand::List) => list(global.json),
+        None | Some(ModelsCommand::List) => list(global),
         Some(ModelsCommand::Check { model }) => report(model, global.json),
+        Some(ModelsCommand::Add { large, small, name }) => {
+            add_pair(large, small.as_deref(), name.as_deref(), global.json)
+        }
+        Some(ModelsCommand::Pull(args)) => pull(args, global.json),
     }
 }
 
-fn list(as_json: bool) -> Result<(), CliError> {
-    let pairs: Vec<_> = registry::known()
-        .into_iter()
-        .map(|name| (registry::find(&name), name))
-        .collect();
+fn add_pair(
+    large: &Path,
+    small: Option<&Path>,
+    name: Option<&str>,
+    as_json: bool,
+) -> Result<(), CliError> {
+    let name = add(&mut Registry::open(), large, small, name).map_err(|why| match why {
+        AddError::OneModel(_) | AddError::BothNamed(_) | AddError::Name(_) => {
+            CliError::Usage(why.to_string())
+        }
+        AddError::Incomplete(faults) => {
+            for fault in &faults {
+                eprintln!("{fault}");
+            }
+            let count = faults.len();
+            CliError::Failed(format!(
+                "the pair was not added, because its models are not whole: mend what is named above ({count} in all) and add it again"
+            ))
+        }
+        why => CliError::Failed(why.to_string()),
+    })?;
     if as_json {
-        let pairs: Vec<_> = pairs
-            .iter()
-            .map(|(pair, name)| match pair {
-                Ok(pair) => json!({"name": name, "large": pair.large, "small": pair.small}),
-                Err(why) => json!({"name": name, "error": why.to_string()}),
-            })
-            .collect();
+        println!("{}", json!({ "name": name }));
+    } else {
+        println!("{name}");
+    }
+    Ok(())
+}
+
+fn list(global: &GlobalOptions) -> Result<(), CliError> {
+    let pairs = survey(global.engine().weight_bytes());
+    if global.json {
         println!("{}", json!({ "pairs": pairs }));
         return Ok(());
     }
     if pairs.is_empty() {
         println!("no pairs are known; set FLOWBLEND_MODELS to a folder that holds some");
     }
-    for (pair, name) in pairs {
-        match pair {
-            Ok(pair) => {
-                println!("{name}");
-                println!("  large  {}", pair.large.display());
-                println!("  small  {}", pair.small.display());
+    pairs.iter().for_each(describe);
+    Ok(())
+}
+
+fn describe(pair: &PairReport) {
+    match &pair.title {
+        Some(title) => println!("{}: {title}", pair.name),
+        None => println!("{}", pair.name),
+    }
+    let row = |name: &str, value: &str| println!("  {name:<12} {value}");
+    row(
+        "state",
+        match pair.state {
+            PairState::Ready => "ready",
+            PairState::Incomplete => "not complete",
+            PairState::Incompatible => "its models cannot be blended",
+            PairState::Faulty => "cannot be read",
+        },
+    );
+    for fault in &pair.faults {
+        row("", fault);
+    }
+    if let (PairState::Incomplete, Some(bytes)) = (pair.state, pair.download_bytes) {
+        let name = &pair.name;
+        let text = format!(
+            "flowblend models pull {name} (about {} in all)",
+            size_text(bytes)
+        );
+        row("download", &text);
+    }
+    let repos = pair.repos.as_ref();
+    for (i, (name, place)) in [("large", &pair.large), ("small", &pair.small)]
+        .into_iter()
+        .enumerate()
+    {
+        let Some(place) = place else { continue };
+        match repos {
+            Some(repos) if pair.state != PairState::Ready => {
+                row(
+                    name,
+                    &format!("{}, the files of {}", place.display(), repos[i]),
+                );
             }
-            Err(why) => println!("{name}: {why}"),
+            _ => row(name, &place.display().to_string()),
         }
     }
-    Ok(())
+    if let Some(memory) = &pair.memory {
+        let at_least = if memory.weights_only { "at least " } else { "" };
+        row(
+            "memory",
+            &format!(
+                "{at_least}{}, or {} with the models swapped at the boundaries",
+                size_text(memory.together),
+                size_text(memory.swapped)
+            ),
+        );
+    }
+    if let Some(licence) = &pair.licence {
+        row("licence", licence);
+    }
 }
 
 fn report(model: &Path, as_json: bool) -> Result<(), CliError> {

@@ -43,7 +43,13 @@ impl GlobalOptions {
 
     /// What makes the real pipeline on the engine's thread.
     pub(super) fn pipeline(&self) -> PipelineFactory {
-        let options = EngineOptions {
+        let options = self.engine();
+        Box::new(move || Box::new(PairPipeline::new(options)))
+    }
+
+    /// How the engine is set up.
+    pub(super) fn engine(&self) -> EngineOptions {
+        EngineOptions {
             device: self.device.unwrap_or_default(),
             dtype: self.dtype.map(|dtype| match dtype {
                 DtypeOption::F32 => candle_core::DType::F32,
@@ -51,8 +57,7 @@ impl GlobalOptions {
                 DtypeOption::F16 => candle_core::DType::F16,
             }),
             memory_bytes: None,
-        };
-        Box::new(move || Box::new(PairPipeline::new(options)))
+        }
     }
 }
 

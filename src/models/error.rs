@@ -112,6 +112,27 @@ pub enum ModelError {
         /// The names that would have worked, or `none`.
         known: String,
     },
+    /// A pair of public checkpoints that is not on this machine yet.
+    #[error(
+        "the models of `{name}` are not here yet; `flowblend models pull {name}` fetches them, or put them into {}", folder.display()
+    )]
+    NotFetched {
+        /// The pair.
+        name: String,
+        /// Where they would be.
+        folder: PathBuf,
+    },
+    /// No manifest of that name is known.
+    #[error("there is no manifest called `{name}` to download by; known manifests: {known}")]
+    NoManifest {
+        /// The name that was asked for.
+        name: String,
+        /// The names that would have worked.
+        known: String,
+    },
+    /// What another error said, where that error is still needed.
+    #[error("{0}")]
+    Unusable(String),
     /// A tensor handed to a model has the wrong shape.
     #[error("{what} has shape {found:?}, but {expected} is needed")]
     Input {

@@ -1,6 +1,7 @@
 //! The networks: fast operations in [`nn`], one folder a model family, the reading of model
 //! folders, and what is known about pairs of models.
 
+mod add;
 mod check;
 mod compat;
 mod dit;
@@ -12,13 +13,17 @@ mod names;
 mod pair;
 mod text;
 mod tiling;
+mod user;
+mod verdict;
 mod weights;
 
 pub mod ltx;
+pub mod manifest;
 pub mod nn;
 pub mod registry;
 pub mod wan;
 
+pub use add::{AddError, add};
 pub use check::{PartCheck, PartState, check};
 pub use compat::{check_compatible, common_family};
 pub use error::ModelError;
@@ -27,4 +32,6 @@ pub use loader::{hash_files, identity, read_ahead};
 pub use pair::{PairDefaults, PairSpec};
 pub use text::T5Config;
 pub use tiling::{Span, Tiling};
+pub use user::{UserPair, UserPlace};
+pub use verdict::{Verdict, verdict};
 pub use weights::{Format, Loading, Params, Stored, read_header};

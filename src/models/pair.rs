@@ -20,6 +20,8 @@ pub struct PairSpec {
     pub large: PathBuf,
     /// Folder of the small model; only its `transformer/` is used.
     pub small: PathBuf,
+    /// Under which terms the models may be used, where that is stated.
+    pub licence: Option<String>,
     /// What a run uses where nothing else is asked for.
     pub defaults: PairDefaults,
 }
@@ -103,6 +105,7 @@ struct PairFile {
     name: String,
     large: PathBuf,
     small: PathBuf,
+    licence: Option<String>,
     #[serde(flatten)]
     defaults: serde_json::Map<String, serde_json::Value>,
 }
@@ -119,6 +122,7 @@ impl PairSpec {
         let name = format!("{} + {}", name(&large), name(&small));
         Self {
             name,
+            licence: None,
             defaults: match Family::of(&large) {
                 Family::Wan => PairDefaults {
                     text_tokens: text_tokens(&large, PairDefaults::default().text_tokens),
@@ -150,6 +154,7 @@ impl PairSpec {
             name: file.name,
             large: folder.join(file.large),
             small: folder.join(file.small),
+            licence: file.licence,
             defaults,
         })
     }

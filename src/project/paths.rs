@@ -12,3 +12,13 @@ fn dirs() -> Option<ProjectDirs> {
 pub fn cache_dir() -> Option<PathBuf> {
     dirs().map(|dirs| dirs.cache_dir().to_owned())
 }
+
+/// What the user set or added, such as the pairs of models that lie elsewhere.
+pub fn config_dir() -> Option<PathBuf> {
+    dirs().map(|dirs| dirs.config_dir().to_owned())
+}
+
+/// What the user keeps, such as downloaded models.
+pub fn data_dir() -> Option<PathBuf> {
+    dirs().map(|dirs| dirs.data_dir().to_owned())
+}

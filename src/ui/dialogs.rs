@@ -59,7 +59,7 @@ impl Dialog {
 }
 
 /// A modal with room around what it says.
-fn modal(ctx: &Context, name: &'static str) -> Modal {
+pub(super) fn modal(ctx: &Context, name: &'static str) -> Modal {
     let frame = Frame::popup(&ctx.global_style()).inner_margin(20);
     Modal::new(Id::unique(name)).frame(frame)
 }

@@ -5,6 +5,7 @@ pub mod cost_strip;
 pub mod dialogs;
 pub mod format;
 pub mod icons;
+pub mod models_panel;
 pub mod presets;
 pub mod preview_panel;
 pub mod prompt_panel;

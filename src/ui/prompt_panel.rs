@@ -26,7 +26,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.spacing_mut().item_spacing = vec2(GRID_PX * 1.5, 12.0);
         prompts(ui, scene, out);
-        pair(ui, scene);
+        pair(ui, scene, out);
         numbers(ui, scene, out);
         seed(ui, scene, view, out);
         ui.add_space(4.0);
@@ -88,13 +88,19 @@ fn prompts(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     });
 }
 
-/// Names the pair. There is one to choose from, so it is text and not a menu.
-fn pair(ui: &mut Ui, scene: &Scene<'_>) {
+/// Names the pair; a click shows all that are known.
+fn pair(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     field(ui, "Model pair", |ui| {
         let palette = palette(ui);
         let size = vec2(ui.available_width(), FIELD_HEIGHT_PX);
-        let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
-        ui.painter().rect_filled(rect, RADIUS_PX, palette.field);
+        let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+        let fill = if response.hovered() {
+            palette.field_hover
+        } else {
+            palette.field
+        };
+        ui.painter().rect_filled(rect, RADIUS_PX, fill);
+        focus_ring(ui, &response, rect);
         let middle = rect.left_center();
         for (x, colour) in [(16.0, palette.large), (30.0, palette.small)] {
             ui.painter()
@@ -118,8 +124,14 @@ fn pair(ui: &mut Ui, scene: &Scene<'_>) {
             palette.text,
             rect.width() - 56.0,
         );
-        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &text));
-        response.on_hover_text("Parameters of the large and of the small model");
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &text));
+        let hint = format!(
+            "Parameters of the large and of the small model. {}",
+            Command::Models.hover_text(ui.ctx())
+        );
+        if response.on_hover_text(hint).clicked() {
+            out.push(Request::Command(Command::Models));
+        }
     });
 }
 

@@ -5,6 +5,7 @@ use egui::{Align, Align2, Button, Layout, Rect, RichText, Sense, Ui, vec2};
 
 use super::format;
 use super::icons::Icon;
+use super::models_panel;
 use super::theme::{palette, regular};
 use super::widgets::{icon_button, paint_text};
 use crate::app::{ActiveRun, Command, Notice, Request, Scene};
@@ -21,7 +22,10 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
             format!("Exporting · frame {done} of {total}"),
             Some(done as f32 / total.max(1) as f32),
         ),
-        (None, None) => (idle(scene), None),
+        (None, None) => match scene.models.pulling() {
+            Some(pull) => (models_panel::progress_text(&pull), Some(pull.share())),
+            None => (idle(scene), None),
+        },
     };
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         if let Some(active) = scene.session.active().filter(|a| !a.is_cancelling) {

@@ -44,6 +44,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
             "There is no clip yet; generate one first"
         };
         item(ui, out, Command::Export, has_clip, why);
+        item(ui, out, Command::Models, true, "");
         ui.separator();
         item(ui, out, Command::Quit, true, "");
     });

@@ -2,6 +2,9 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on should say so")]
 
+#[allow(dead_code)]
+pub mod models;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,10 +183,23 @@ impl Fake {
 
 impl Pipeline for Fake {
     fn describe(&mut self, pair: &PairRef) -> Result<PairSummary, String> {
+        let name = match pair {
+            PairRef::Named(name) if name == "gone" => {
+                return Err("the pair was taken away; add it again".to_owned());
+            }
+            PairRef::Named(name) => name.clone(),
+            PairRef::Folders { .. } => "folders".to_owned(),
+        };
+        // Other pairs are best at other settings.
+        let steps = if name == "toy" { 12 } else { defaults().steps };
         Ok(PairSummary {
             pair: pair.clone(),
-            name: "demo".to_owned(),
-            defaults: defaults(),
+            name,
+            defaults: RunSettings {
+                pair: pair.clone(),
+                steps,
+                ..defaults()
+            },
             parameters: [30_000_000, 3_100_000],
             rgb: RgbFactors {
                 factors: vec![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],

@@ -44,6 +44,7 @@ def pair(args: argparse.Namespace) -> dict:
     """What a program needs to know to run the two models together."""
     return {
         "name": "demo",
+        "licence": "MIT",
         "large": "large",
         "small": "small",
         "width": args.width,

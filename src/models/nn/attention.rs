@@ -33,7 +33,10 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
 #[cfg(feature = "flash-attn")]
 fn flash_can(q: &Tensor) -> bool {
     let known = matches!(q.dtype(), DType::F16 | DType::BF16);
-    let fits = q.dims().last().is_some_and(|dim| dim % 8 == 0 && *dim <= 256);
+    let fits = q
+        .dims()
+        .last()
+        .is_some_and(|dim| dim % 8 == 0 && *dim <= 256);
     q.device().is_cuda() && known && fits
 }
 

@@ -1,0 +1,186 @@
+//! What is known of every pair without running it, for a list of them.
+
+use std::path::PathBuf;
+
+use candle_core::DType;
+use serde::Serialize;
+
+use super::device::DeviceChoice;
+use super::pair_pipeline::EngineOptions;
+use super::residency::{Fit, MemoryNeed};
+use super::rules::{BASE_BYTES, Rules};
+use crate::models::manifest::Manifest;
+use crate::models::registry::{KnownPair, Origin, Registry};
+use crate::models::{PairSpec, Verdict, verdict};
+use crate::schedule::ModelRole;
+
+/// Whether a pair can be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PairState {
+    /// It can.
+    Ready,
+    /// Files are missing or broken.
+    Incomplete,
+    /// Its models are whole, but cannot share a run.
+    Incompatible,
+    /// The file that describes it cannot be used.
+    Faulty,
+}
+
+/// One pair, as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PairReport {
+    /// The name it is asked for by.
+    pub name: String,
+    /// What it is, for people, where somebody wrote that down.
+    pub title: Option<String>,
+    /// Under which terms it may be used, where that is stated.
+    pub licence: Option<String>,
+    /// Whether it can be run.
+    pub state: PairState,
+    /// What is missing, broken or does not fit; a sentence each, with the place.
+    pub faults: Vec<String>,
+    /// Where the large model is, or goes.
+    pub large: Option<PathBuf>,
+    /// Where the small model is, or goes.
+    pub small: Option<PathBuf>,
+    /// The folder that holds the large model, once it is there.
+    pub folder: Option<PathBuf>,
+    /// What a run at the pair's own size needs, in bytes.
+    pub memory: Option<PairMemory>,
+    /// Bytes of all its files on a hub, for a pair that can be downloaded; an estimate.
+    pub download_bytes: Option<u64>,
+    /// Where the files come from on a hub: the large model's repository and the small one's.
+    pub repos: Option<[String; 2]>,
+}
+
+/// What a run needs, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PairMemory {
+    /// With both models side by side.
+    pub together: u64,
+    /// With the models swapped at the boundaries.
+    pub swapped: u64,
+    /// Only the weights are counted, because the files are not here.
+    pub weights_only: bool,
+}
+
+impl EngineOptions {
+    /// Bytes that one weight of a transformer takes, told without opening the device.
+    pub fn weight_bytes(&self) -> usize {
+        let has_gpu = cfg!(any(feature = "cuda", feature = "metal"));
+        match (self.dtype, self.device) {
+            (Some(dtype), _) => dtype.size_in_bytes(),
+            (None, DeviceChoice::Cpu) => DType::F32.size_in_bytes(),
+            (None, DeviceChoice::Best) if !has_gpu => DType::F32.size_in_bytes(),
+            (None, _) => DType::BF16.size_in_bytes(),
+        }
+    }
+}
+
+/// Looks at every pair that is known. Reads configs and headers, so it may take a moment on a slow
+/// disk.
+pub fn survey(weight_bytes: usize) -> Vec<PairReport> {
+    let known = Registry::open().known();
+    known
+        .into_iter()
+        .map(|pair| report(pair, weight_bytes))
+        .collect()
+}
+
+/// Adds the pair at `large`, see [`models::add`](crate::models::add); the error is a sentence.
+pub fn add_pair(
+    large: &std::path::Path,
+    small: Option<&std::path::Path>,
+) -> Result<String, String> {
+    crate::models::add(&mut Registry::open(), large, small, None).map_err(|why| why.to_string())
+}
+
+fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
+    let KnownPair {
+        name,
+        origin,
+        manifest,
+        spec,
+        ..
+    } = pair;
+    let title = match origin {
+        Origin::Root if name == "demo" => Some("the bundled pair".to_owned()),
+        _ => manifest.as_ref().map(|manifest| manifest.title.clone()),
+    };
+    let mut report = PairReport {
+        name,
+        title,
+        licence: manifest.as_ref().map(|manifest| manifest.licence.clone()),
+        state: PairState::Faulty,
+        faults: Vec::new(),
+        large: None,
+        small: None,
+        folder: None,
+        memory: None,
+        download_bytes: manifest.as_ref().map(|manifest| manifest.estimated_bytes),
+        repos: manifest
+            .as_ref()
+            .map(|manifest| [manifest.large.repo.clone(), manifest.small.repo.clone()]),
+    };
+    let spec = match spec {
+        Ok(spec) => spec,
+        Err(why) => {
+            report.faults.push(why.to_string());
+            return report;
+        }
+    };
+    match verdict(&spec) {
+        Verdict::Ready => report.state = PairState::Ready,
+        Verdict::Incomplete(faults) => {
+            report.state = PairState::Incomplete;
+            report.faults = faults;
+        }
+        Verdict::Incompatible(why) => {
+            report.state = PairState::Incompatible;
+            report.faults.push(why);
+        }
+    }
+    let measured = measured(&spec, weight_bytes).filter(|_| report.state == PairState::Ready);
+    report.memory = measured.or_else(|| manifest.as_ref().map(|m| stated(m, weight_bytes)));
+    report.licence = report.licence.or(spec.licence);
+    let folder = spec.large.parent().filter(|folder| folder.is_dir());
+    report.folder = folder.map(PathBuf::from);
+    report.large = Some(spec.large);
+    report.small = Some(spec.small);
+    report
+}
+
+fn measured(spec: &PairSpec, weight_bytes: usize) -> Option<PairMemory> {
+    let rules = Rules::read(spec, weight_bytes).ok()?.shared();
+    let size = (
+        spec.defaults.width,
+        spec.defaults.height,
+        spec.defaults.frames,
+    );
+    Some(memory(&rules.memory(size), false))
+}
+
+fn stated(manifest: &Manifest, weight_bytes: usize) -> PairMemory {
+    let count = &manifest.parameters;
+    let bytes = weight_bytes as u64;
+    let need = MemoryNeed {
+        base: BASE_BYTES,
+        text: count.text_encoder * bytes,
+        transformers: [count.large * bytes, count.small * bytes],
+        // In f32 on every device.
+        vae: count.vae * 4,
+        ..MemoryNeed::default()
+    };
+    memory(&need, true)
+}
+
+fn memory(need: &MemoryNeed, weights_only: bool) -> PairMemory {
+    let roles = [ModelRole::Large, ModelRole::Small];
+    PairMemory {
+        together: need.peak(&roles, Fit::ROOMY),
+        swapped: need.peak(&roles, Fit::TIGHT),
+        weights_only,
+    }
+}

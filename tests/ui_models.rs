@@ -1,0 +1,228 @@
+//! The list of pairs in the window, driven as a person would.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on should say so")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::models::{Steer, source};
+use common::{Pace, fake};
+use eframe::egui;
+use egui::{Key, Modifiers, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use flowblend::app::App;
+use flowblend::hub::PullProgress;
+use flowblend::project::PairRef;
+
+type Window<'a> = Harness<'a, App>;
+
+/// The window with its list of pairs open.
+fn window<'a>() -> (Window<'a>, Pace, Steer) {
+    let ((factory, pace), (source, steer)) = (fake(), source());
+    let mut window = Harness::builder()
+        .with_size(vec2(1440.0, 900.0))
+        .with_step_dt(1.0 / 60.0)
+        .with_max_steps(64)
+        .build_eframe(|cc| {
+            let app = App::new(cc, factory).expect("the engine starts");
+            app.with_models(source)
+        });
+    until(&mut window, |window| window.state().pair().is_some());
+    press(&mut window, Modifiers::COMMAND, Key::M);
+    until(&mut window, |window| {
+        window.query_by_label("Use toy").is_some()
+    });
+    (window, pace, steer)
+}
+
+/// Draws frames until `done`: engine and list have threads of their own.
+fn until(window: &mut Window<'_>, done: impl Fn(&Window<'_>) -> bool) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !done(window) {
+        assert!(
+            Instant::now() < patience,
+            "what was waited for never happened"
+        );
+        window.step();
+        std::thread::yield_now();
+    }
+    window.run_steps(3);
+}
+
+fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
+    window.key_press_modifiers(modifiers, key);
+    window.run_steps(3);
+}
+
+fn click(window: &mut Window<'_>, label: &str) {
+    window.get_by_label(label).click();
+    window.run_steps(3);
+}
+
+fn is_disabled(window: &Window<'_>, label: &str) -> bool {
+    window.get_by_label(label).accesskit_node().is_disabled()
+}
+
+fn progress(done: u64) -> PullProgress {
+    PullProgress {
+        file: "large/vae/config.json".to_owned(),
+        done,
+        total: 4_000_000_000,
+    }
+}
+
+#[test]
+fn every_pair_tells_its_state_and_what_it_lacks() {
+    let (mut window, _pace, _steer) = window();
+    for words in ["In use", "Files are missing", "Cannot be blended"] {
+        window.get_by_label(words);
+    }
+    // One here, and the other in the status bar.
+    assert_eq!(window.query_all_by_label("Ready").count(), 2);
+    window.get_by_label("The large model is missing: /models/wan2.1/large does not exist.");
+    window.get_by_label("goes to /models/wan2.1/large, from Wan-AI/Wan2.1-T2V-14B-Diffusers");
+    window.get_by_label("at least 63.4 GB, or 57.2 GB with the models swapped at the boundaries");
+    window.get_by_label("Apache-2.0");
+    // Only what can be used can be chosen, and only what is published downloaded.
+    for (label, disabled) in [
+        ("Use demo", true),
+        ("Use toy", false),
+        ("Use wan2.1", true),
+        ("Use mixed", true),
+        ("Download wan2.1", false),
+    ] {
+        assert_eq!(is_disabled(&window, label), disabled, "{label}");
+    }
+    assert!(window.query_by_label("Download mixed").is_none());
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    assert!(window.query_by_label("Use toy").is_none());
+}
+
+#[test]
+fn another_pair_brings_its_settings_keeps_the_prompt_and_is_one_undo() {
+    let (mut window, _pace, _steer) = window();
+    let before = window.state().document().settings().clone();
+    click(&mut window, "Use toy");
+    until(&mut window, |window| {
+        window.state().pair().is_some_and(|pair| pair.name == "toy")
+    });
+    let toy = PairRef::Named("toy".to_owned());
+    let settings = window.state().document().settings();
+    assert_eq!((&settings.pair, settings.steps), (&toy, 12));
+    assert_eq!(
+        (&settings.prompt, settings.seed),
+        (&before.prompt, before.seed)
+    );
+    assert_eq!(window.state().document().undo_words(), Some("model pair"));
+    window.get_by_label("toy · 30 M / 3.1 M");
+    // Back again, and the engine describes the pair that the document has.
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!(*window.state().document().settings(), before);
+    until(&mut window, |window| {
+        window
+            .state()
+            .pair()
+            .is_some_and(|pair| pair.name == "demo")
+    });
+    press(&mut window, Modifiers::COMMAND, Key::Y);
+    until(&mut window, |window| {
+        window.state().pair().is_some_and(|pair| pair.name == "toy")
+    });
+}
+
+#[test]
+fn the_pair_of_a_run_that_is_going_stays() {
+    let (mut window, pace, _steer) = window();
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    press(&mut window, Modifiers::COMMAND, Key::Enter);
+    pace.allow(1);
+    until(&mut window, |window| {
+        window.state().session().active().is_some()
+    });
+    press(&mut window, Modifiers::COMMAND, Key::M);
+    until(&mut window, |window| {
+        window.query_by_label("Use toy").is_some()
+    });
+    assert!(is_disabled(&window, "Use toy"));
+}
+
+#[test]
+fn a_pair_that_cannot_be_used_leaves_the_document_alone() {
+    let ((factory, _pace), (mut source, _steer)) = (fake(), source());
+    source.survey = std::sync::Arc::new(|| {
+        let mut reports = common::models::reports();
+        reports[1].name = "gone".to_owned();
+        reports
+    });
+    let mut window: Window<'_> = Harness::builder()
+        .with_size(vec2(1440.0, 900.0))
+        .build_eframe(|cc| {
+            let app = App::new(cc, factory).expect("the engine starts");
+            app.with_models(source)
+        });
+    until(&mut window, |window| window.state().pair().is_some());
+    let before = window.state().document().settings().clone();
+    press(&mut window, Modifiers::COMMAND, Key::M);
+    until(&mut window, |window| {
+        window.query_by_label("Use gone").is_some()
+    });
+    click(&mut window, "Use gone");
+    until(&mut window, |window| {
+        window
+            .query_by_label("The pair was taken away; add it again.")
+            .is_some()
+    });
+    assert_eq!(*window.state().document().settings(), before);
+    assert!(
+        window
+            .state()
+            .pair()
+            .is_some_and(|pair| pair.name == "demo")
+    );
+}
+
+#[test]
+fn a_download_tells_how_far_it_is_and_stops_when_asked() {
+    let (mut window, _pace, steer) = window();
+    click(&mut window, "Download wan2.1");
+    steer.send(progress(1_000_000_000)).expect("it goes on");
+    let text = "Downloading wan2.1 · 1.0 GB of 4.0 GB · large/vae/config.json";
+    until(&mut window, |window| {
+        window.query_all_by_label(text).count() >= 1
+    });
+    click(&mut window, "Stop the download of wan2.1");
+    until(&mut window, |window| {
+        window.query_by_label("Download wan2.1").is_some()
+    });
+    assert!(window.query_by_label(text).is_none());
+    // Once more, to its end.
+    click(&mut window, "Download wan2.1");
+    steer.send(progress(2_000_000_000)).expect("it goes on");
+    steer.send(progress(4_000_000_000)).expect("it goes on");
+    until(&mut window, |window| {
+        window
+            .query_by_label("The pair wan2.1 is complete")
+            .is_some()
+    });
+}
+
+#[test]
+fn a_desktop_without_a_dialog_says_what_to_do_instead() {
+    let (mut window, _pace, _steer) = window();
+    click(&mut window, "Add folder…");
+    let said =
+        "This desktop has no dialog to choose a folder with; use flowblend models add instead.";
+    assert_eq!(window.query_all_by_label(said).count(), 2);
+}
+
+#[test]
+fn the_list_opens_from_the_pairs_field() {
+    let (mut window, _pace, _steer) = window();
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    click(&mut window, "demo · 30 M / 3.1 M");
+    until(&mut window, |window| {
+        window.query_by_label("Use toy").is_some()
+    });
+}
