@@ -9,10 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use flowblend::models::wan::{
-    TextEncoder, WanTransformer, WanVae, transformer_files, transformer_parameters,
-};
-use flowblend::models::{Loading, ModelError, check_compatible, hash_files};
+use flowblend::models::wan::{TextEncoder, WanTransformer, WanVae, transformer_files};
+use flowblend::models::{Family, Loading, ModelError, check_compatible, hash_files};
 use flowblend::sampler::{Cancel, VelocityModel as _};
 use tempfile::TempDir;
 use wan_fixtures::{errors, model, tensors};
@@ -122,8 +120,8 @@ fn shards_load_like_a_single_file() {
     };
     assert!(bits(folder.0.path()) == bits(&model("large")));
     assert_eq!(
-        transformer_parameters(folder.0.path()).unwrap(),
-        transformer_parameters(&model("large")).unwrap()
+        Family::Wan.transformer_size(folder.0.path()).unwrap(),
+        Family::Wan.transformer_size(&model("large")).unwrap()
     );
 
     let shard = folder.at("transformer/diffusion_pytorch_model-00002-of-00002.safetensors");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use flowblend::models::wan::{TextEncoder, WanTransformer, WanVae};
-use flowblend::models::{Loading, PartCheck, check, check_compatible};
+use flowblend::models::{Family, Loading, PartCheck, check, check_compatible};
 use flowblend::sampler::{
     Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
 };
@@ -48,6 +48,19 @@ fn the_parts_are_found_and_complete() {
     let missing = parts[1].outcome.as_ref().unwrap_err().to_string();
     assert!(missing.contains("Wan2.1_VAE.safetensors"), "{missing}");
     check_compatible(&fixture("large"), &fixture("small.gguf")).unwrap();
+}
+
+#[test]
+fn quantised_matrices_are_counted_as_they_lie_in_memory() {
+    let size = |name: &str| Family::Wan.transformer_size(&fixture(name)).unwrap();
+    let plain = size("large");
+    assert_eq!((plain.quantised, plain.bytes(2)), (0, 2 * plain.parameters));
+    let gguf = size("small.gguf");
+    assert!(gguf.quantised > gguf.parameters / 2 && gguf.quantised < gguf.parameters);
+    let bits = 8.0 * gguf.quantised_bytes as f64 / gguf.quantised as f64;
+    // From Q4_K to Q8_0.
+    assert!((4.5..8.6).contains(&bits), "{bits}");
+    assert!(gguf.bytes(4) < 2 * gguf.parameters);
 }
 
 #[test]

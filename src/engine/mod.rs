@@ -6,7 +6,6 @@ mod event;
 mod handle;
 mod job;
 mod loaded;
-mod ltx_rules;
 mod memory;
 mod memory_plan;
 mod pair_pipeline;

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::device::{DeviceChoice, OpenDevice};
-use super::event::{FinishedRun, PairSummary};
+use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Unwritten};
 use super::loaded::LoadedPair;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
@@ -64,7 +64,7 @@ impl PairPipeline {
         let rules =
             Rules::read(spec, device.dtype.size_in_bytes()).map_err(|why| why.to_string())?;
         let (parameters, channels) = (rules.parameters(), rules.channels());
-        let rules = rules.shared();
+        let rules: Arc<dyn PairRules> = Arc::new(rules);
         let defaults = default_settings(spec, pair)?;
         let key = |part: &str| timing_key(spec, &device, part);
         Ok(PairSummary {

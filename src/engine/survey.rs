@@ -6,6 +6,7 @@ use candle_core::DType;
 use serde::Serialize;
 
 use super::device::DeviceChoice;
+use super::event::PairRules as _;
 use super::pair_pipeline::EngineOptions;
 use super::residency::{Fit, MemoryNeed};
 use super::rules::{BASE_BYTES, Rules};
@@ -153,7 +154,7 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
 }
 
 fn measured(spec: &PairSpec, weight_bytes: usize) -> Option<PairMemory> {
-    let rules = Rules::read(spec, weight_bytes).ok()?.shared();
+    let rules = Rules::read(spec, weight_bytes).ok()?;
     let size = (
         spec.defaults.width,
         spec.defaults.height,

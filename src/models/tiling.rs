@@ -58,6 +58,12 @@ impl Tiling {
         ]
     }
 
+    /// The clip `(width, height, frames)` that latents `(frames, height, width)` become.
+    pub fn pixels_of(&self, [frames, height, width]: [usize; 3]) -> (usize, usize, usize) {
+        let frames = frames.saturating_sub(1) * self.pace + 1;
+        (width * self.pixels, height * self.pixels, frames)
+    }
+
     fn along_side(&self, total: usize) -> Vec<Cut> {
         let made = |latents: &Range<usize>| latents.start * self.pixels..latents.end * self.pixels;
         cuts(self.side.cut(total), made)

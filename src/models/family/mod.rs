@@ -1,5 +1,6 @@
 //! The families of models behind one face each for what the engine loads of them.
 
+mod networks;
 mod text;
 mod transformer;
 mod vae;
@@ -10,8 +11,9 @@ use serde::Deserialize;
 
 use super::layout::{self, Place};
 use super::loader::read_json;
-use super::{ModelError, Tiling, ltx, wan};
+use super::{ModelError, PartSize, Tiling, ltx, wan};
 
+pub use networks::Networks;
 pub use text::TextEncoder;
 pub use transformer::Transformer;
 pub use vae::Vae;
@@ -73,6 +75,39 @@ impl Family {
         match self {
             Self::Wan => wan::text_identity(model),
             Self::Ltx => ltx::text_identity(model),
+        }
+    }
+
+    /// Whether the family can do a clip of this size. The error is one sentence with the nearest that
+    /// works.
+    pub fn check_size(self, width: usize, height: usize, frames: usize) -> Result<(), ModelError> {
+        match self {
+            Self::Wan => wan::check_size(width, height, frames),
+            Self::Ltx => ltx::check_size(width, height, frames),
+        }
+    }
+
+    /// What the headers of the files of a model's transformer say.
+    pub fn transformer_size(self, model: &Path) -> Result<PartSize, ModelError> {
+        match self {
+            Self::Wan => wan::transformer_size(model),
+            Self::Ltx => ltx::transformer_size(model),
+        }
+    }
+
+    /// What the headers of the files of a model's VAE say.
+    pub fn vae_size(self, model: &Path) -> Result<PartSize, ModelError> {
+        match self {
+            Self::Wan => wan::vae_size(model),
+            Self::Ltx => ltx::vae_size(model),
+        }
+    }
+
+    /// What the headers of the files of a model's text encoder say.
+    pub fn text_size(self, model: &Path) -> Result<PartSize, ModelError> {
+        match self {
+            Self::Wan => wan::text_size(model),
+            Self::Ltx => ltx::text_size(model),
         }
     }
 

@@ -1,5 +1,5 @@
-use super::TransformerConfig;
 use super::time::WAVES;
+use super::{TransformerConfig, VaeConfig};
 use crate::schedule::Flops;
 
 impl TransformerConfig {
@@ -24,6 +24,28 @@ impl TransformerConfig {
             linear: layers * block + ends + text + time,
             attention: layers * (4.0 * n * n * d + 4.0 * n * c * d),
         }
+    }
+
+    /// Bytes that a forward pass over `tokens` video tokens holds at its peak beside the weights, in
+    /// f32: a block's input, the modulated copy, q, k, v, the attention's result and the feed-forward's
+    /// inner layer.
+    pub fn working_bytes(&self, tokens: usize) -> u64 {
+        let (dim, inner) = (self.inner_dim() as u64, self.ffn_dim() as u64);
+        tokens as u64 * (8 * dim + 2 * inner) * 4
+    }
+}
+
+impl VaeConfig {
+    /// Bytes that a decode to `voxels` pixels in all frames together holds at its peak beside weights
+    /// and video, in f32. It goes over all frames at once; its last level works at the patches' size,
+    /// where a residual block holds its input, two normed copies, the result, and a copy that is wider
+    /// by the frames repeated at the ends.
+    pub fn working_bytes(&self, voxels: u64) -> u64 {
+        let patch = (self.patch_size as u64).pow(2).max(1);
+        let last = self.decoder_block_out_channels.first().copied();
+        let factor = self.upsample_factor.first().copied();
+        let channels = (last.unwrap_or(1) / factor.unwrap_or(1).max(1)) as u64;
+        voxels / patch * channels * 5 * 4
     }
 }
 

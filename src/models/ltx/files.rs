@@ -10,7 +10,7 @@ use crate::models::ModelError;
 use crate::models::layout::{self, Part, Place};
 use crate::models::loader::{self, read_json};
 use crate::models::text::T5Config;
-use crate::models::weights::Weights;
+use crate::models::weights::{PartSize, Weights};
 
 /// Heads of every transformer that was published.
 const HEADS: usize = 32;
@@ -88,19 +88,19 @@ pub(in crate::models) fn vae_weights(model: &Path) -> Result<Weights, ModelError
     layout::open(&vae_place(model)?, &VAE)
 }
 
-/// The parameters of a model's transformer, read off the headers of its weight files.
-pub fn transformer_parameters(model: &Path) -> Result<usize, ModelError> {
-    Ok(transformer(model)?.1.parameters())
+/// What the headers of the files of a model's transformer say.
+pub(in crate::models) fn transformer_size(model: &Path) -> Result<PartSize, ModelError> {
+    Ok(transformer(model)?.1.size())
 }
 
-/// The parameters of a model's VAE, read off the headers of its weight files.
-pub fn vae_parameters(model: &Path) -> Result<usize, ModelError> {
-    Ok(vae(model)?.1.parameters())
+/// What the headers of the files of a model's VAE say.
+pub(in crate::models) fn vae_size(model: &Path) -> Result<PartSize, ModelError> {
+    Ok(vae(model)?.1.size())
 }
 
-/// The parameters of a model's text encoder, read off the headers of its weight files.
-pub fn text_parameters(model: &Path) -> Result<usize, ModelError> {
-    Ok(text(model)?.1.parameters())
+/// What the headers of the files of a model's text encoder say.
+pub(in crate::models) fn text_size(model: &Path) -> Result<PartSize, ModelError> {
+    Ok(text(model)?.1.size())
 }
 
 /// What tells a model's text encoder, and how it is used, from every other; see

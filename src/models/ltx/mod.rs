@@ -17,8 +17,11 @@ mod vae;
 
 pub(super) use check::check;
 pub use config::TransformerConfig;
-pub(super) use files::{TRANSFORMER, has_text, has_vae, text_identity, tokenizer, vae_weights};
-pub use files::{text_parameters, transformer_files, transformer_parameters, vae_parameters};
+pub use files::transformer_files;
+pub(super) use files::{
+    TRANSFORMER, has_text, has_vae, text_identity, text_size, tokenizer, transformer_size,
+    vae_size, vae_weights,
+};
 pub use pipeline::Pipeline;
 pub use size::{TILING, check_size, latent_shape};
 pub use text::TextEncoder;

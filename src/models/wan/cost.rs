@@ -1,4 +1,4 @@
-use super::TransformerConfig;
+use super::{TransformerConfig, VaeConfig};
 use crate::schedule::Flops;
 
 impl TransformerConfig {
@@ -24,6 +24,24 @@ impl TransformerConfig {
             linear: layers * block + ends + text + time,
             attention: layers * (4.0 * n * n * d + 4.0 * n * c * d),
         }
+    }
+
+    /// Bytes that a forward pass over `tokens` video tokens holds at its peak beside the weights, in
+    /// f32: a block's input, the modulated copy, q, k, v, the attention's result and the feed-forward's
+    /// inner layer.
+    pub fn working_bytes(&self, tokens: usize) -> u64 {
+        let (dim, inner) = (self.inner_dim() as u64, self.ffn_dim as u64);
+        tokens as u64 * (8 * dim + 2 * inner) * 4
+    }
+}
+
+impl VaeConfig {
+    /// Bytes that a decode to `pixels` pixels a frame holds at its peak beside weights and video, in
+    /// f32, however long the clip is: the last level's four frames at full size, the widest layer with
+    /// its input, its output and two cached frames of each convolution.
+    pub fn working_bytes(&self, pixels: u64) -> u64 {
+        let base = self.decoder_base_dim.unwrap_or(self.base_dim) as u64;
+        pixels * base * 2 * (4 * 4 + 2 * 6) * 4
     }
 }
 

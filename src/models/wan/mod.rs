@@ -15,8 +15,10 @@ mod vae;
 
 pub(super) use check::check;
 pub use config::{TransformerConfig, VaeConfig};
-pub(super) use files::{has_text, has_vae, text_identity, tokenizer, vae_weights};
-pub use files::{text_parameters, transformer_files, transformer_parameters, vae_parameters};
+pub use files::transformer_files;
+pub(super) use files::{
+    has_text, has_vae, text_identity, text_size, tokenizer, transformer_size, vae_size, vae_weights,
+};
 pub use size::{TILING, check_size, latent_shape};
 pub use text::TextEncoder;
 

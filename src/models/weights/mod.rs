@@ -35,6 +35,24 @@ pub(super) struct Weights {
     entries: BTreeMap<String, Entry>,
 }
 
+/// What a part of a model takes, told by headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartSize {
+    /// The numbers in all its tensors.
+    pub parameters: u64,
+    /// Those of them that stay quantised in memory.
+    pub quantised: u64,
+    /// Bytes that these take.
+    pub quantised_bytes: u64,
+}
+
+impl PartSize {
+    /// Bytes in memory where a plain number takes `value_bytes`.
+    pub fn bytes(&self, value_bytes: u64) -> u64 {
+        (self.parameters - self.quantised) * value_bytes + self.quantised_bytes
+    }
+}
+
 /// One tensor and the file that holds it.
 struct Entry {
     file: usize,
@@ -97,6 +115,21 @@ impl Weights {
     pub(super) fn parameters(&self) -> usize {
         let numbers = |entry: &Entry| entry.stored.shape.iter().product::<usize>();
         self.entries.values().map(numbers).sum()
+    }
+
+    /// What the tensors take.
+    pub(super) fn size(&self) -> PartSize {
+        let mut size = PartSize::default();
+        for entry in self.entries.values() {
+            let count = entry.stored.shape.iter().product::<usize>() as u64;
+            size.parameters += count;
+            // Matrices stay as they are; all else becomes plain numbers.
+            if matches!(entry.stored.format, Format::Blocks(_)) && entry.stored.shape.len() == 2 {
+                size.quantised += count;
+                size.quantised_bytes += entry.stored.range.len() as u64;
+            }
+        }
+        size
     }
 
     /// The names of all tensors, in alphabetical order.

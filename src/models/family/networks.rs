@@ -1,0 +1,108 @@
+use std::path::Path;
+
+use super::Family;
+use crate::models::ltx::{self, LtxTransformer, LtxVae};
+use crate::models::wan::{self, WanTransformer, WanVae};
+use crate::models::{ModelError, common_family};
+use crate::schedule::{Flops, ModelRole};
+
+/// The configs of a pair's networks: what they cost, told without loading them. The VAE is the large
+/// model's. Sizes are `(width, height, frames)` of a clip.
+#[derive(Debug)]
+pub enum Networks {
+    /// WAN 2.1.
+    Wan {
+        /// The large and the small transformer.
+        transformers: [wan::TransformerConfig; 2],
+        /// The VAE.
+        vae: wan::VaeConfig,
+    },
+    /// LTX-Video.
+    Ltx {
+        /// The large and the small transformer.
+        transformers: [ltx::TransformerConfig; 2],
+        /// The VAE.
+        vae: ltx::VaeConfig,
+    },
+}
+
+impl Networks {
+    /// Reads the configs of a pair; of files without any, their headers.
+    pub fn read(large: &Path, small: &Path) -> Result<Self, ModelError> {
+        Ok(match common_family(large, small)? {
+            Family::Wan => Self::Wan {
+                transformers: [
+                    WanTransformer::read_config(large)?,
+                    WanTransformer::read_config(small)?,
+                ],
+                vae: WanVae::read_config(large)?,
+            },
+            Family::Ltx => Self::Ltx {
+                transformers: [
+                    LtxTransformer::read_config(large)?,
+                    LtxTransformer::read_config(small)?,
+                ],
+                vae: LtxVae::read_config(large)?,
+            },
+        })
+    }
+
+    /// Their family.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Wan { .. } => Family::Wan,
+            Self::Ltx { .. } => Family::Ltx,
+        }
+    }
+
+    /// Latent channels.
+    pub fn channels(&self) -> usize {
+        match self {
+            Self::Wan { transformers, .. } => transformers[0].in_channels,
+            Self::Ltx { transformers, .. } => transformers[0].in_channels,
+        }
+    }
+
+    /// FLOPs of one forward pass of a transformer.
+    pub fn flops(
+        &self,
+        role: ModelRole,
+        (width, height, frames): (usize, usize, usize),
+        text_tokens: usize,
+    ) -> Flops {
+        let latents = self.family().latent_shape(width, height, frames);
+        let which = usize::from(role != ModelRole::Large);
+        match self {
+            Self::Wan { transformers, .. } => {
+                let config = &transformers[which];
+                config.flops(config.tokens(latents), text_tokens)
+            }
+            Self::Ltx { transformers, .. } => {
+                let config = &transformers[which];
+                config.flops(config.tokens(latents), text_tokens)
+            }
+        }
+    }
+
+    /// Bytes that the large transformer computes with beside its weights.
+    pub fn denoise_bytes(&self, (width, height, frames): (usize, usize, usize)) -> u64 {
+        let latents = self.family().latent_shape(width, height, frames);
+        match self {
+            Self::Wan { transformers, .. } => {
+                transformers[0].working_bytes(transformers[0].tokens(latents))
+            }
+            Self::Ltx { transformers, .. } => {
+                transformers[0].working_bytes(transformers[0].tokens(latents))
+            }
+        }
+    }
+
+    /// Bytes that the VAE computes with, beside its weights and the video, for a clip or a tile.
+    pub fn decode_bytes(&self, (width, height, frames): (usize, usize, usize)) -> u64 {
+        let pixels = (width * height) as u64;
+        match self {
+            Self::Wan { vae, .. } => vae.working_bytes(pixels),
+            Self::Ltx { vae, .. } => vae.working_bytes(pixels * frames as u64),
+        }
+    }
+}
