@@ -85,6 +85,7 @@ impl Pipeline for Fake {
             }),
             report: RunReport {
                 steps: Vec::new(),
+                reused_steps: 0,
                 load_secs: 0.0,
                 encode_secs: 0.0,
                 denoise_secs: 0.0,

@@ -60,7 +60,7 @@ fn quantised_matrices_are_counted_as_they_lie_in_memory() {
     let bits = 8.0 * gguf.quantised_bytes as f64 / gguf.quantised as f64;
     // From Q4_K to Q8_0.
     assert!((4.5..8.6).contains(&bits), "{bits}");
-    assert!(gguf.bytes(4) < 2 * gguf.parameters);
+    assert!(gguf.bytes(4) < 3 * gguf.parameters);
 }
 
 #[test]

@@ -113,6 +113,7 @@ impl App {
         let settings = self.document.settings().clone();
         match self.engine.start(RunRequest {
             keep_latents: true,
+            reuse_steps: true,
             ..settings.clone().into()
         }) {
             Ok(id) => {

@@ -14,6 +14,10 @@ pub struct Forecast {
     pub grid: SigmaGrid,
     /// The plan's cost; `None` before the pair is known.
     pub cost: Option<PlanCost>,
+    /// Leading steps that an earlier run has in common with this one, and that are not computed again.
+    pub kept_steps: usize,
+    /// What the other steps cost.
+    pub left: Option<PlanCost>,
     /// What the large model alone would cost, at the same settings.
     pub reference: Option<PlanCost>,
     /// Predicted seconds of the decode, once measured.
@@ -26,8 +30,8 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The forecast for `settings`; costs need the pair.
-    pub fn new(settings: &RunSettings, pair: Option<&PairSummary>) -> Self {
+    /// The forecast for `settings`, of whose steps the engine keeps the first `kept`; costs need the pair.
+    pub fn new(settings: &RunSettings, pair: Option<&PairSummary>, kept: usize) -> Self {
         let steps = settings.step_plans();
         let size = settings.size();
         // Sizes the family refuses have no cost; `problem` names the reason.
@@ -45,6 +49,8 @@ impl Forecast {
                 .map(|pair| pair.memory_plan(settings)),
             problem: problem(settings, pair),
             grid: settings.grid(),
+            left: add_up(&steps[kept.min(steps.len())..]),
+            kept_steps: kept.min(steps.len()),
             steps,
             costs,
         }
@@ -52,7 +58,7 @@ impl Forecast {
 
     /// Predicted seconds until the clip is there: denoising, and decoding where that was measured.
     pub fn total_secs(&self) -> Option<f64> {
-        Some(self.cost?.denoise_secs? + self.decode_secs.unwrap_or(0.0))
+        Some(self.left?.denoise_secs? + self.decode_secs.unwrap_or(0.0))
     }
 
     /// How many times faster than the large model alone; by time where that is known, else by FLOPs.

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use crate::engine::{EngineEvent, EventKind, FinishedRun, PairSummary, Phase, RunId, StepReport};
+use crate::engine::{
+    EngineEvent, EventKind, FinishedRun, KeptSteps, PairSummary, Phase, RunId, StepReport,
+};
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
 
@@ -13,7 +15,9 @@ pub struct ActiveRun {
     pub settings: RunSettings,
     /// What it is doing.
     pub phase: Option<Phase>,
-    /// Finished steps.
+    /// Steps that were taken from an earlier run.
+    pub reused: usize,
+    /// Steps finished after those.
     pub steps: Vec<StepReport>,
     /// Bytes read and bytes of the weights that are being loaded.
     pub loaded: Option<(u64, u64)>,
@@ -26,13 +30,18 @@ pub struct ActiveRun {
 }
 
 impl ActiveRun {
+    /// Steps that are there, reused and finished ones.
+    pub fn steps_done(&self) -> usize {
+        self.reused + self.steps.len()
+    }
+
     /// How much of the steps is done, 0..=1. Decoding counts as one more step.
     pub fn progress(&self) -> f32 {
         let decoded = match self.decoded {
             Some((done, total)) => done as f32 / total.max(1) as f32,
             None => 0.0,
         };
-        ((self.steps.len() as f32 + decoded) / (self.settings.steps + 1) as f32).min(1.0)
+        ((self.steps_done() as f32 + decoded) / (self.settings.steps + 1) as f32).min(1.0)
     }
 }
 
@@ -45,6 +54,8 @@ pub enum Outcome {
     Pair(Arc<PairSummary>),
     /// A pair cannot be used; a sentence.
     PairFailed(PairRef, String),
+    /// What the engine keeps of earlier runs changed.
+    StepsKept(Arc<KeptSteps>),
     /// A clip is there.
     Finished(RunId, Box<FinishedRun>),
     /// The run stopped because somebody asked.
@@ -80,6 +91,7 @@ impl RunSession {
             id,
             settings,
             phase: None,
+            reused: 0,
             steps: Vec::new(),
             loaded: None,
             decoded: None,
@@ -110,6 +122,7 @@ impl RunSession {
         let EngineEvent { run, kind } = event;
         let active = match kind {
             EventKind::Pair(pair) => return Some(Outcome::Pair(pair)),
+            EventKind::StepsKept(kept) => return Some(Outcome::StepsKept(kept)),
             EventKind::PairFailed(pair, why) => return Some(Outcome::PairFailed(pair, why)),
             // Told about no run: the engine itself failed.
             EventKind::Failed(why) if run == RunId(0) => return Some(Outcome::Failed(why)),
@@ -122,6 +135,11 @@ impl RunSession {
                 active.loaded = None;
                 Outcome::Progress
             }
+            EventKind::StepsReused(steps) => {
+                active.reused = steps;
+                Outcome::Progress
+            }
+            EventKind::StepsKept(kept) => Outcome::StepsKept(kept),
             EventKind::Loaded { done, total } => {
                 active.loaded = Some((done, total));
                 Outcome::Progress

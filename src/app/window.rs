@@ -9,7 +9,7 @@ use super::{
     DocCommand, Document, Exporter, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice,
     Outcome, Readiness, Request, RunSession, Scene, duration, layout, wants_frame_stats,
 };
-use crate::engine::{EngineHandle, PairSummary, PipelineFactory, RunId, Wake};
+use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
 use crate::preview::{Player, RgbFactors};
 use crate::project::{PairRef, RunSettings};
 use crate::schedule::{Plan, Solver};
@@ -38,6 +38,8 @@ pub struct App {
     pub(super) wanted: Option<PairRef>,
     pub(super) models: Models,
     forecast: Forecast,
+    /// Steps of earlier runs that the engine keeps.
+    kept: Arc<KeptSteps>,
     pub(super) session: RunSession,
     pub(super) gallery: Gallery,
     pub(super) player: Player,
@@ -74,10 +76,11 @@ impl App {
         let asked = document.settings().pair.clone();
         engine.describe(asked.clone());
         Ok(Self {
+            kept: Arc::default(),
             asked,
             wanted: None,
             models: Models::new(ModelsSource::default(), Arc::clone(&wake)),
-            forecast: Forecast::new(document.settings(), None),
+            forecast: Forecast::new(document.settings(), None, 0),
             engine,
             wake,
             document,
@@ -184,6 +187,10 @@ impl App {
                     self.gallery.add(ctx, id, *run);
                     self.player.play();
                 }
+                Some(Outcome::StepsKept(kept)) => {
+                    self.kept = kept;
+                    self.refresh_forecast();
+                }
                 Some(Outcome::Cancelled) => {}
                 Some(Outcome::Failed(why)) => self.notice = Some(Notice::error(&why)),
             }
@@ -241,7 +248,8 @@ impl App {
     }
 
     fn refresh_forecast(&mut self) {
-        self.forecast = Forecast::new(self.document.settings(), self.pair.as_deref());
+        let settings = self.document.settings();
+        self.forecast = Forecast::new(settings, self.pair.as_deref(), self.kept.of(settings));
         if let (None, Some(why)) = (&self.pair, &self.pair_error) {
             self.forecast.problem = Some(why.clone());
         }

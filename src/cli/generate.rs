@@ -66,6 +66,7 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         save_trajectory: options.save_trajectory.clone(),
         overwrite: options.overwrite,
         keep_latents: true,
+        reuse_steps: false,
     };
     let finished = wait_for_clip(&mut session, request)?;
     let encode_start = std::time::Instant::now();
@@ -112,7 +113,11 @@ fn wait_for_clip(session: &mut Session, request: RunRequest) -> Result<FinishedR
             EventKind::Finished(finished) => break Ok(*finished),
             EventKind::Cancelled => break Err(CliError::Interrupted),
             EventKind::Failed(why) => break Err(CliError::Failed(why)),
-            EventKind::Decoded { .. } | EventKind::Pair(_) | EventKind::PairFailed(..) => {}
+            EventKind::Decoded { .. }
+            | EventKind::Pair(_)
+            | EventKind::PairFailed(..)
+            | EventKind::StepsReused(_)
+            | EventKind::StepsKept(_) => {}
         }
     };
     progress.finish();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::residency::MemoryNeed;
+use super::step_cache::KeptSteps;
 use crate::media::Clip;
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, Preset, RunSettings};
@@ -57,8 +58,10 @@ pub struct StepReport {
 /// What a finished run measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunReport {
-    /// Every step, in order.
+    /// Every step that was computed, in order.
     pub steps: Vec<StepReport>,
+    /// Steps before those that were taken from an earlier run.
+    pub reused_steps: usize,
     /// Seconds of loading weights; 0 when they were in memory.
     pub load_secs: f64,
     /// Seconds of the text encoder.
@@ -205,6 +208,10 @@ pub enum EventKind {
         /// Bytes of the part that is loaded.
         total: u64,
     },
+    /// The first steps of the run come from an earlier one: how many.
+    StepsReused(usize),
+    /// What is kept of earlier runs changed. Belongs to no run.
+    StepsKept(Arc<KeptSteps>),
     /// The VAE has done `done` of `total` parts of its work.
     Decoded {
         /// Parts done.

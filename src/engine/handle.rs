@@ -219,6 +219,8 @@ impl Worker {
             Progress::Step(step) => self.send(run, EventKind::Step(step)),
             Progress::Loaded { done, total } => self.send(run, EventKind::Loaded { done, total }),
             Progress::Decoded { done, total } => self.send(run, EventKind::Decoded { done, total }),
+            Progress::StepsReused(steps) => self.send(run, EventKind::StepsReused(steps)),
+            Progress::StepsKept(kept) => self.send(RunId(0), EventKind::StepsKept(kept)),
             Progress::Pair(summary) => self.send(RunId(0), EventKind::Pair(summary)),
         }
     }

@@ -11,6 +11,7 @@ use super::event::{FinishedRun, PairSummary, Phase, RunReport};
 use super::loaded::LoadedPair;
 use super::pipeline::{Progress, RunError, RunRequest};
 use super::residency::{Fit, MemoryNeed, Residency, stretches};
+use super::step_cache::StepCache;
 use super::step_clock::StepClock;
 use super::tensor_cache::TensorCache;
 use super::tensors;
@@ -40,6 +41,14 @@ impl Unwritten {
     }
 }
 
+/// What outlives a run.
+pub(super) struct Keepers<'a> {
+    pub(super) loaded: &'a mut LoadedPair,
+    pub(super) hashes: &'a mut WeightHashes,
+    pub(super) unwritten: &'a mut Unwritten,
+    pub(super) steps: &'a mut StepCache,
+}
+
 /// A run that is under way.
 pub(super) struct Job<'a> {
     request: &'a RunRequest,
@@ -49,6 +58,7 @@ pub(super) struct Job<'a> {
     loaded: &'a mut LoadedPair,
     hashes: &'a mut WeightHashes,
     unwritten: &'a mut Unwritten,
+    steps: &'a mut StepCache,
     cancel: &'a Cancel,
     plans: Vec<StepPlan>,
     /// The models of the plan, each once.
@@ -84,11 +94,15 @@ impl<'a> Job<'a> {
         request: &'a RunRequest,
         summary: &'a PairSummary,
         fit: Fit,
-        loaded: &'a mut LoadedPair,
-        hashes: &'a mut WeightHashes,
-        unwritten: &'a mut Unwritten,
+        keepers: Keepers<'a>,
         cancel: &'a Cancel,
     ) -> Self {
+        let Keepers {
+            loaded,
+            hashes,
+            unwritten,
+            steps,
+        } = keepers;
         let plans = request.settings.step_plans();
         let is_used = |role: &ModelRole| plans.iter().any(|step| step.model == *role);
         Self {
@@ -99,6 +113,7 @@ impl<'a> Job<'a> {
             loaded,
             hashes,
             unwritten,
+            steps,
             cancel,
             roles: ModelRole::ALL.into_iter().filter(is_used).collect(),
             plans,
@@ -117,18 +132,23 @@ impl<'a> Job<'a> {
         let mut clock = StepClock::new(self.summary, self.settings());
         let key = self.key()?;
         let left = key.as_ref().and_then(|key| self.left_over(key));
-        let (mut encode_secs, mut denoise_secs, mut files) = (0.0, 0.0, Vec::new());
+        let (mut encode_secs, mut denoise_secs) = (0.0, 0.0);
+        let (mut reused_steps, mut files) = (0, Vec::new());
         let latents = match left {
             Some(latents) => latents,
             None => {
-                encode_secs = self.encode(progress)?;
-                let stretches = stretches(&self.plans, self.fit.residency);
+                let mut trajectory = self.begin(progress)?;
+                reused_steps = trajectory.steps();
+                let stretches = self.stretches_from(reused_steps);
                 if let Some((_, roles)) = stretches.first() {
+                    encode_secs = self.encode(progress)?;
                     self.load(roles, progress)?;
                 }
                 let started = Instant::now();
-                let trajectory = self.denoise(&stretches, &mut clock, progress)?;
+                let outcome = self.denoise(&mut trajectory, &stretches, &mut clock, progress);
                 denoise_secs = started.elapsed().as_secs_f64();
+                self.keep_steps(&trajectory)?;
+                outcome?;
                 // Nothing finished is lost: the latents reach disk before the decode may fail.
                 files = tensors::write_by_products(self.request, &trajectory, &self.plans)?;
                 trajectory.last().clone()
@@ -160,6 +180,7 @@ impl<'a> Job<'a> {
         let Loads { secs, bytes } = self.loads;
         let report = RunReport {
             steps: clock.steps.clone(),
+            reused_steps,
             load_secs: secs,
             encode_secs,
             denoise_secs,
@@ -189,22 +210,70 @@ impl<'a> Job<'a> {
         if !self.request.keep_latents {
             return Ok(None);
         }
+        let settings = serde_json::to_string(self.settings())
+            .map_err(|why| RunError::Failed(why.to_string()))?;
+        let source = self.source()?;
+        Ok(Some(TensorCache::key(&[&settings, &source])))
+    }
+
+    /// What decides on a run beside its settings: device, format, the models' files, given noise.
+    fn source(&self) -> Result<String, RunError> {
         let mut parts = vec![
-            serde_json::to_string(self.settings())
-                .map_err(|why| RunError::Failed(why.to_string()))?,
             self.summary.device.clone(),
             self.loaded.dtype().as_str().to_owned(),
         ];
-        for role in &self.roles {
-            let model = self.loaded.model_path(*role)?;
+        for role in [ModelRole::Large, ModelRole::Small] {
+            let model = self.loaded.model_path(role)?;
             let files = Family::of(model).transformer_files(model)?;
             parts.push(identity(&files)?);
         }
         if let Some(file) = &self.request.init_latents {
             parts.push(identity([file])?);
         }
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        Ok(Some(TensorCache::key(&parts)))
+        Ok(parts.join("\n"))
+    }
+
+    /// Where the run starts from: the noise, or the steps that an earlier run has in common with it.
+    fn begin(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Trajectory, RunError> {
+        let (settings, device) = (self.settings(), self.loaded.device().clone());
+        if self.request.reuse_steps
+            && let Some(begun) = self.steps.begin(&self.source()?, settings, &device)
+        {
+            progress(Progress::StepsReused(begun.steps()));
+            let last = begun.steps() - 1;
+            progress(Progress::Preview(preview(&StepView {
+                step: last,
+                plan: self.plans[last],
+                sigma: settings.grid().sigma(last),
+                before: begun.state(last),
+                velocity: begun.velocity(last),
+                after: begun.last(),
+            })?));
+            return Ok(begun);
+        }
+        let shape = self.latent_shape().into();
+        let initial = match &self.request.init_latents {
+            Some(file) => tensors::read_latents(file, shape, &device)?,
+            None => initial_noise(settings.seed, shape, &device)?,
+        };
+        Ok(Trajectory::starting_at(initial))
+    }
+
+    fn keep_steps(&mut self, trajectory: &Trajectory) -> Result<(), RunError> {
+        if self.request.reuse_steps {
+            let source = self.source()?;
+            self.steps.keep(source, self.settings(), trajectory);
+        }
+        Ok(())
+    }
+
+    /// The stretches of the plan that are left after its first steps.
+    fn stretches_from(&self, begun: usize) -> Vec<(usize, Vec<ModelRole>)> {
+        let mut left = stretches(&self.plans[begun..], self.fit.residency);
+        for (end, _) in &mut left {
+            *end += begun;
+        }
+        left
     }
 
     /// What an earlier start of the program denoised and never wrote.
@@ -282,20 +351,15 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
+    /// Takes the steps that are left.
     fn denoise(
         &mut self,
+        trajectory: &mut Trajectory,
         stretches: &[(usize, Vec<ModelRole>)],
         clock: &mut StepClock,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Trajectory, RunError> {
+    ) -> Result<(), RunError> {
         let settings = self.settings();
-        let device = self.loaded.device().clone();
-        let shape = self.latent_shape().into();
-        let initial = match &self.request.init_latents {
-            Some(file) => tensors::read_latents(file, shape, &device)?,
-            None => initial_noise(settings.seed, shape, &device)?,
-        };
-        let mut trajectory = Trajectory::starting_at(initial);
         for (i, (end, roles)) in stretches.iter().enumerate() {
             self.load(roles, progress)?;
             let next = stretches.get(i + 1).map(|(_, roles)| roles.as_slice());
@@ -305,7 +369,7 @@ impl<'a> Job<'a> {
             progress(Progress::Phase(Phase::Denoising));
             clock.resume();
             let (this, plans) = (&*self, &self.plans);
-            trajectory = denoise_until(
+            denoise_until(
                 *end,
                 trajectory,
                 &settings.grid(),
@@ -325,7 +389,7 @@ impl<'a> Job<'a> {
                 },
             )?;
         }
-        Ok(trajectory)
+        Ok(())
     }
 
     /// While the last step before a boundary runs, the disk can be at work for the next one.

@@ -3,10 +3,11 @@ use std::sync::Arc;
 
 use super::device::{DeviceChoice, OpenDevice};
 use super::event::{FinishedRun, PairRules, PairSummary};
-use super::job::{Done, Job, Unwritten};
+use super::job::{Done, Job, Keepers, Unwritten};
 use super::loaded::LoadedPair;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
 use super::rules::Rules;
+use super::step_cache::StepCache;
 use super::tensors;
 use super::timings::Timings;
 use super::weight_hashes::WeightHashes;
@@ -35,6 +36,7 @@ pub struct PairPipeline {
     timings: Timings,
     hashes: WeightHashes,
     unwritten: Unwritten,
+    steps: StepCache,
 }
 
 impl PairPipeline {
@@ -47,6 +49,7 @@ impl PairPipeline {
             timings: Timings::open(cached("timings.json")),
             hashes: WeightHashes::open(cached("hashes.json")),
             unwritten: Unwritten::in_folder(cached("latents")),
+            steps: StepCache::default(),
         }
     }
 
@@ -149,6 +152,7 @@ impl Pipeline for PairPipeline {
             loaded: Some(loaded),
             hashes,
             unwritten,
+            steps,
             ..
         } = self
         else {
@@ -156,8 +160,15 @@ impl Pipeline for PairPipeline {
                 "the models could not be kept in memory; please report this".to_owned(),
             ));
         };
-        let done =
-            Job::new(request, &summary, fit, loaded, hashes, unwritten, cancel).run(progress)?;
+        let keepers = Keepers {
+            loaded,
+            hashes,
+            unwritten,
+            steps,
+        };
+        let done = Job::new(request, &summary, fit, keepers, cancel).run(progress);
+        progress(Progress::StepsKept(self.steps.told()));
+        let done = done?;
 
         if settings.size() == summary.defaults.size() {
             self.remember(&spec, &done)?;

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::event::{FinishedRun, PairSummary, Phase, StepReport};
+use super::step_cache::KeptSteps;
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
 use crate::sampler::Cancel;
@@ -22,6 +23,8 @@ pub struct RunRequest {
     /// Keep the final latents until the clip is safely written, and take those that an earlier start
     /// of the program left of the same run: then only the decode is done again.
     pub keep_latents: bool,
+    /// Take the steps that an earlier run of this process has in common with this one from there.
+    pub reuse_steps: bool,
 }
 
 impl From<RunSettings> for RunRequest {
@@ -33,6 +36,7 @@ impl From<RunSettings> for RunRequest {
             save_trajectory: None,
             overwrite: false,
             keep_latents: false,
+            reuse_steps: false,
         }
     }
 }
@@ -53,6 +57,10 @@ pub enum Progress {
         /// Bytes of the part that is loaded.
         total: u64,
     },
+    /// The first steps come from an earlier run: how many.
+    StepsReused(usize),
+    /// What is kept of earlier runs changed.
+    StepsKept(Arc<KeptSteps>),
     /// The VAE has done `done` of `total` parts of its work.
     Decoded {
         /// Parts done.

@@ -64,6 +64,38 @@ impl RunSettings {
         (self.width, self.height, self.frames)
     }
 
+    /// Whether two runs are the same but for their plans, guidance included: as long as the plans do
+    /// the same, both take the same way.
+    pub fn differs_only_in_plan(&self, other: &Self) -> bool {
+        let Self {
+            pair,
+            prompt,
+            negative,
+            seed,
+            plan: _,
+            steps,
+            shift,
+            solver,
+            cfg: _,
+            width,
+            height,
+            frames,
+            fps,
+        } = self;
+        (*seed, *steps, *width, *height, *frames)
+            == (
+                other.seed,
+                other.steps,
+                other.width,
+                other.height,
+                other.frames,
+            )
+            && (*shift, *fps, *solver) == (other.shift, other.fps, other.solver)
+            && *pair == other.pair
+            && *prompt == other.prompt
+            && *negative == other.negative
+    }
+
     /// The noise levels of the run.
     pub fn grid(&self) -> SigmaGrid {
         self.solver.grid(self.steps, self.shift)

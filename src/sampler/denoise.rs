@@ -64,20 +64,31 @@ pub fn denoise_from(
     cancel: &Cancel,
     on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
 ) -> Result<Trajectory, SampleError> {
-    denoise_until(steps.len(), begun, grid, steps, models, cancel, on_step)
+    let mut trajectory = begun;
+    denoise_until(
+        steps.len(),
+        &mut trajectory,
+        grid,
+        steps,
+        models,
+        cancel,
+        on_step,
+    )?;
+    Ok(trajectory)
 }
 
-/// As [`denoise_from`], but takes no more than the first `end` of the plan's `steps`. What it returns
-/// can be gone on from, with other models in memory.
+/// As [`denoise_from`], but takes no more than the first `end` of the plan's `steps`, and takes them onto
+/// `trajectory`: it can be gone on from, with other models in memory, and after an error it holds
+/// the steps that were finished.
 pub fn denoise_until(
     end: usize,
-    begun: Trajectory,
+    trajectory: &mut Trajectory,
     grid: &SigmaGrid,
     steps: &[StepPlan],
     models: &dyn ModelSet,
     cancel: &Cancel,
     on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
-) -> Result<Trajectory, SampleError> {
+) -> Result<(), SampleError> {
     let misfit = |what: &str, found: usize, expected: usize| SampleError::Shape {
         what: what.to_owned(),
         found: vec![found],
@@ -86,11 +97,10 @@ pub fn denoise_until(
     if steps.len() != grid.steps() {
         return Err(misfit("the plan", steps.len(), grid.steps()));
     }
-    if begun.steps() > steps.len() {
+    if trajectory.steps() > steps.len() {
         let what = "the run to go on from";
-        return Err(misfit(what, begun.steps(), steps.len()));
+        return Err(misfit(what, trajectory.steps(), steps.len()));
     }
-    let mut trajectory = begun;
     for (i, plan) in steps.iter().enumerate().take(end).skip(trajectory.steps()) {
         cancel.check()?;
         let before = trajectory.last().clone();
@@ -116,7 +126,7 @@ pub fn denoise_until(
         })?;
         trajectory.push(velocity, after);
     }
-    Ok(trajectory)
+    Ok(())
 }
 
 /// Whether a tensor holds numbers only. One value crosses from the device.
@@ -322,5 +332,31 @@ mod tests {
         );
         assert!(matches!(result, Err(SampleError::Cancelled)));
         assert_eq!(seen, 3);
+    }
+
+    #[test]
+    fn what_was_finished_before_an_error_is_there() {
+        // The large model fails at the fourth step.
+        let pair = Pair::new(f64::NAN, 0.0);
+        let steps = Plan::parse("SLL", &[0.3, 0.7]).unwrap().steps(10, 1.0);
+        let grid = SigmaGrid::flow_uniform(10, 3.0);
+        let noise = initial_noise(1, SHAPE, &Device::Cpu).unwrap();
+        let mut trajectory = Trajectory::starting_at(noise);
+        let cancel = Cancel::new();
+        let mut heard = 0;
+        let result = denoise_until(
+            10,
+            &mut trajectory,
+            &grid,
+            &steps,
+            &pair,
+            &cancel,
+            &mut |_| {
+                heard += 1;
+                Ok(())
+            },
+        );
+        assert!(matches!(result, Err(SampleError::NonFinite { .. })));
+        assert_eq!((heard, trajectory.steps()), (3, 3));
     }
 }

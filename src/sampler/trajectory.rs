@@ -1,4 +1,4 @@
-use candle_core::Tensor;
+use candle_core::{Device, Result, Tensor};
 
 /// The way a run took: the state before its first step, then state and guided velocity of each step.
 #[derive(Clone, Debug)]
@@ -19,6 +19,25 @@ impl Trajectory {
     pub(super) fn push(&mut self, velocity: Tensor, after: Tensor) {
         self.velocities.push(velocity);
         self.states.push(after);
+    }
+
+    /// The same on another device; the numbers stay as they are.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let moved = |tensors: &[Tensor]| -> Result<Vec<Tensor>> {
+            tensors.iter().map(|t| t.to_device(device)).collect()
+        };
+        Ok(Self {
+            states: moved(&self.states)?,
+            velocities: moved(&self.velocities)?,
+        })
+    }
+
+    /// Bytes of all its tensors.
+    pub fn bytes(&self) -> u64 {
+        let tensors = self.states.iter().chain(&self.velocities);
+        tensors
+            .map(|t| (t.elem_count() * t.dtype().size_in_bytes()) as u64)
+            .sum()
     }
 
     /// Steps taken.

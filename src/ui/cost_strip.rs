@@ -71,7 +71,13 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
     let secs = forecast.cost.and_then(|c| c.denoise_secs);
     let reference_secs = forecast.reference.and_then(|c| c.denoise_secs);
     let measured = measured(scene);
+    let (kept, steps) = (forecast.kept_steps, forecast.steps.len());
+    // Of a plan that was computed the whole of it is worth to know.
+    let is_partial = (1..steps).contains(&kept);
+    let left = forecast.left.filter(|_| is_partial);
+    let shown = left.map_or(secs, |left| left.denoise_secs);
     let time_note = match (measured, reference_secs) {
+        _ if is_partial => format!("{} of {steps} steps", steps - kept),
         (Some(run), _) => format!("took {}", format::seconds(run.run.report.denoise_secs)),
         (None, Some(secs)) => format!("LLL {}", format::seconds(secs)),
         (None, None) => String::new(),
@@ -80,13 +86,16 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
         .zip(reference_secs)
         .map(|(run, reference)| reference / run.run.report.denoise_secs)
         .filter(|ratio| ratio.is_finite());
-    let steps = forecast.steps.len();
     [
         Card {
             name: "Time",
-            value: secs.map_or_else(dash, format::seconds),
+            value: shown.map_or_else(dash, format::seconds),
             note: time_note,
             hint: match reference_secs {
+                _ if is_partial => format!(
+                    "Predicted seconds of the steps that are left. The first {kept} of {steps} are taken from an earlier run; the whole plan takes {}.",
+                    secs.map_or_else(dash, format::seconds)
+                ),
                 Some(reference) => format!(
                     "Predicted seconds of denoising at the measured speeds. The large model alone takes {}.",
                     format::seconds(reference)
@@ -151,7 +160,7 @@ fn measured<'a>(scene: &Scene<'a>) -> Option<&'a GalleryRun> {
         .gallery
         .runs()
         .iter()
-        .find(|run| costs_the_same(&run.run.settings, ours))
+        .find(|run| run.run.report.reused_steps == 0 && costs_the_same(&run.run.settings, ours))
 }
 
 fn costs_the_same(a: &RunSettings, b: &RunSettings) -> bool {

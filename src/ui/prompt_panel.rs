@@ -367,10 +367,15 @@ fn seed(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>)
 /// The one blue button: what it would do, how long that takes, or why it cannot.
 fn generate(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let readiness = scene.readiness();
-    let steps = scene.document.settings().steps;
+    let (steps, kept) = (scene.forecast.steps.len(), scene.forecast.kept_steps);
+    let work = match kept {
+        0 => format!("{steps} steps"),
+        kept if kept == steps => "only decode".to_owned(),
+        kept => format!("{} of {steps} steps", steps - kept),
+    };
     let cost = match scene.forecast.total_secs() {
-        Some(secs) => format!("{steps} steps · {}", format::about(secs)),
-        None => format!("{steps} steps"),
+        Some(secs) => format!("{work} · {}", format::about(secs)),
+        None => work,
     };
     let (title, subtitle, is_enabled) = match &readiness {
         Readiness::Ready => ("Generate", cost, true),

@@ -93,8 +93,12 @@ fn idle(scene: &Scene<'_>) -> String {
         (_, Some(run)) => {
             let report = &run.run.report;
             let steps = report.steps.len();
+            let reused = match report.reused_steps {
+                0 => String::new(),
+                kept => format!(", {kept} of an earlier run"),
+            };
             format!(
-                "Run {} took {}: {} steps in {}, decoding {}",
+                "Run {} took {}: {} steps in {}{reused}, decoding {}",
                 run.id,
                 format::seconds(
                     report.load_secs
@@ -127,7 +131,7 @@ fn describe(active: &ActiveRun) -> String {
     ];
     if active.phase == Some(Phase::Denoising) {
         let steps = active.settings.steps;
-        let running = (active.steps.len() + 1).min(steps);
+        let running = (active.steps_done() + 1).min(steps);
         parts.push(format!("step {running} of {steps}"));
         let plans = active.settings.step_plans();
         if let Some(plan) = plans.get(running - 1) {

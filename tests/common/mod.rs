@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowblend::engine::{
-    FinishedRun, MemoryNeed, PairRules, PairSummary, Phase, Pipeline, PipelineFactory, Progress,
-    RunError, RunReport, RunRequest, StepReport,
+    FinishedRun, KeptSteps, MemoryNeed, PairRules, PairSummary, Phase, Pipeline, PipelineFactory,
+    Progress, RunError, RunReport, RunRequest, StepReport,
 };
 use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
@@ -270,12 +270,15 @@ impl Pipeline for Fake {
         progress(Progress::Phase(Phase::Decoding));
         self.wait(cancel)?;
         progress(Progress::Decoded { done: 5, total: 5 });
+        let kept = KeptSteps::new(vec![(settings.clone(), settings.steps)]);
+        progress(Progress::StepsKept(Arc::new(kept)));
         Ok(FinishedRun {
             settings: settings.clone(),
             clip: Arc::new(clip(settings)),
             report: RunReport {
                 denoise_secs: steps.iter().map(|s| s.secs).sum(),
                 steps,
+                reused_steps: 0,
                 load_secs: 0.0,
                 encode_secs: 0.05,
                 decode_secs: 0.6,

@@ -40,15 +40,17 @@ pub fn ruler(ui: &Ui, axis: &Axis<'_>, lane: Rect) {
     }
 }
 
-/// How many steps are done, as far as the run fits the plan on show: a run that is going, or the
-/// finished one in the preview.
+/// How many steps are done, as far as the run fits the plan on show: of the run that is going, else of
+/// earlier ones.
 fn computed(scene: &Scene<'_>) -> Option<usize> {
     let settings = scene.document.settings();
     if let Some(active) = scene.session.active() {
-        return (active.settings.steps == settings.steps).then_some(active.steps.len());
+        return (active.settings.steps == settings.steps).then_some(active.steps_done());
     }
-    let run = scene.gallery.shown()?;
-    (run.run.settings == *settings).then_some(settings.steps)
+    match scene.forecast.kept_steps {
+        0 => None,
+        kept => Some(kept),
+    }
 }
 
 /// One cell a step under the track, blue when computed.
@@ -77,7 +79,8 @@ pub fn caption(ui: &Ui, scene: &Scene<'_>, lane: Rect) {
     let text = match (scene.session.active(), computed(scene)) {
         (Some(_), Some(_)) => "blue: computed",
         (Some(_), None) => "the run that is going has another number of steps",
-        (None, Some(_)) => "blue: computed, this is the clip on show",
+        (None, Some(done)) if done == scene.forecast.steps.len() => "blue: computed",
+        (None, Some(_)) => "blue: computed by an earlier run, only the others are left",
         (None, None) => "drag a boundary, or choose it and use the arrow keys",
     };
     paint_text(
@@ -96,10 +99,10 @@ pub fn playhead(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, top: f32, bottom: f
     let Some(active) = scene.session.active() else {
         return;
     };
-    if active.settings.steps != axis.steps() || active.steps.len() >= axis.steps() {
+    if active.settings.steps != axis.steps() || active.steps_done() >= axis.steps() {
         return;
     }
-    let x = axis.x(active.steps.len() as f64) as f32;
+    let x = axis.x(active.steps_done() as f64) as f32;
     let colour = palette(ui).text_strong;
     ui.painter()
         .vline(x, top..=bottom, Stroke::new(1.5, colour));

@@ -1,0 +1,256 @@
+//! The steps of earlier runs, so that a change of the plan computes no more than what it changes.
+
+use std::sync::Arc;
+
+use candle_core::Device;
+
+use crate::project::RunSettings;
+use crate::sampler::Trajectory;
+use crate::schedule::{StepPlan, shared_steps};
+
+/// Bytes of steps that are kept. A run of WAN at 832x480 with 81 frames takes 0.8 GB, one of the bundled
+/// pair 4 MB.
+const MOST_BYTES: u64 = 2 << 30;
+
+/// What the engine keeps of earlier runs, for whoever plans the next one.
+#[derive(Clone, Debug, Default)]
+pub struct KeptSteps(Vec<(RunSettings, usize)>);
+
+impl KeptSteps {
+    /// Of runs, each with the number of its first steps that are kept.
+    pub fn new(runs: Vec<(RunSettings, usize)>) -> Self {
+        Self(runs)
+    }
+
+    /// Leading steps of a run with these settings that are not computed again.
+    pub fn of(&self, settings: &RunSettings) -> usize {
+        let plans = settings.step_plans();
+        self.0
+            .iter()
+            .filter(|(run, _)| run.differs_only_in_plan(settings))
+            .map(|(run, steps)| shared_steps(&run.step_plans(), &plans).min(*steps))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// Trajectories in memory, the one that was used last at the end.
+pub(super) struct StepCache {
+    runs: Vec<Kept>,
+    most_bytes: u64,
+}
+
+struct Kept {
+    /// Tells apart what the settings do not: the models' files, the device, given noise.
+    source: String,
+    settings: RunSettings,
+    plans: Vec<StepPlan>,
+    trajectory: Trajectory,
+}
+
+impl Kept {
+    /// Leading steps that a run has in common with this one.
+    fn shared(&self, source: &str, settings: &RunSettings, plans: &[StepPlan]) -> usize {
+        if self.source != source || !self.settings.differs_only_in_plan(settings) {
+            return 0;
+        }
+        shared_steps(&self.plans, plans).min(self.trajectory.steps())
+    }
+}
+
+impl Default for StepCache {
+    fn default() -> Self {
+        Self {
+            runs: Vec::new(),
+            most_bytes: MOST_BYTES,
+        }
+    }
+}
+
+impl StepCache {
+    /// The longest beginning of a run that is known, if any step is.
+    pub(super) fn begin(
+        &mut self,
+        source: &str,
+        settings: &RunSettings,
+        device: &Device,
+    ) -> Option<Trajectory> {
+        let plans = settings.step_plans();
+        let shared = |kept: &Kept| kept.shared(source, settings, &plans);
+        let (at, steps) = self
+            .runs
+            .iter()
+            .map(shared)
+            .enumerate()
+            .max_by_key(|(_, steps)| *steps)
+            .filter(|(_, steps)| *steps > 0)?;
+        let used = self.runs.remove(at);
+        let begun = used.trajectory.first_steps(steps).to_device(device).ok();
+        self.runs.push(used);
+        begun
+    }
+
+    /// Keeps what a run computed, also one that was cancelled.
+    pub(super) fn keep(&mut self, source: String, settings: &RunSettings, trajectory: &Trajectory) {
+        let plans = settings.step_plans();
+        let steps = trajectory.steps();
+        // On the device it would stand in the way of the next run.
+        let Ok(trajectory) = trajectory.to_device(&Device::Cpu) else {
+            return;
+        };
+        let known = |kept: &Kept| kept.shared(&source, settings, &plans);
+        if steps == 0 || self.runs.iter().any(|kept| known(kept) >= steps) {
+            return;
+        }
+        // What is but the beginning of this one.
+        self.runs
+            .retain(|kept| known(kept) < kept.trajectory.steps());
+        self.runs.push(Kept {
+            source,
+            settings: settings.clone(),
+            plans,
+            trajectory,
+        });
+        let bytes = |kept: &Kept| kept.trajectory.bytes();
+        while self.runs.iter().map(bytes).sum::<u64>() > self.most_bytes {
+            self.runs.remove(0);
+        }
+    }
+
+    /// What is kept, for others.
+    pub(super) fn told(&self) -> Arc<KeptSteps> {
+        let runs = self.runs.iter();
+        let told = runs.map(|kept| (kept.settings.clone(), kept.trajectory.steps()));
+        Arc::new(KeptSteps::new(told.collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Tensor;
+
+    use super::*;
+    use crate::project::PairRef;
+    use crate::sampler::{
+        Cancel, Context, Guided, ModelSet, SampleError, VelocityModel, denoise, initial_noise,
+    };
+    use crate::schedule::{ModelRole, Plan, Solver};
+
+    struct Still;
+
+    impl VelocityModel for Still {
+        fn context(&self, _: &Tensor) -> Result<Context, SampleError> {
+            Ok(Context(Vec::new()))
+        }
+
+        fn velocity(
+            &self,
+            latents: &Tensor,
+            _: f64,
+            _: &Context,
+            _: &Cancel,
+        ) -> Result<Tensor, SampleError> {
+            Ok(latents.zeros_like()?)
+        }
+    }
+
+    struct Models(Context);
+
+    impl ModelSet for Models {
+        fn guided(&self, _: ModelRole) -> Result<Guided<'_>, SampleError> {
+            Ok(Guided {
+                model: &Still,
+                prompt: &self.0,
+                negative: &self.0,
+            })
+        }
+    }
+
+    fn settings(letters: &str, boundaries: &[f64]) -> RunSettings {
+        RunSettings {
+            pair: PairRef::default(),
+            prompt: "a dot".into(),
+            negative: String::new(),
+            seed: 1,
+            plan: Plan::parse(letters, boundaries).unwrap(),
+            steps: 10,
+            shift: 3.0,
+            solver: Solver::Euler,
+            cfg: 5.0,
+            width: 16,
+            height: 16,
+            frames: 1,
+            fps: 8.0,
+        }
+    }
+
+    fn trajectory(settings: &RunSettings) -> Trajectory {
+        let noise = initial_noise(1, (1, 4, 1, 2, 2), &Device::Cpu).unwrap();
+        denoise(
+            &noise,
+            &settings.grid(),
+            &settings.step_plans(),
+            &Models(Context(Vec::new())),
+            &Cancel::new(),
+            &mut |_| Ok(()),
+        )
+        .unwrap()
+    }
+
+    fn keep(cache: &mut StepCache, settings: &RunSettings) {
+        cache.keep("here".to_owned(), settings, &trajectory(settings));
+    }
+
+    #[test]
+    fn the_longest_beginning_in_common_is_taken() {
+        let mut cache = StepCache::default();
+        keep(&mut cache, &settings("LSL", &[0.3, 0.7]));
+        keep(&mut cache, &settings("L", &[]));
+        let told = cache.told();
+        for (wanted, steps) in [
+            (settings("LSL", &[0.3, 0.7]), 10),
+            (settings("LSL", &[0.3, 0.9]), 7),
+            (settings("LSL", &[0.5, 0.9]), 5),
+            (settings("S", &[]), 0),
+            (
+                RunSettings {
+                    seed: 2,
+                    ..settings("L", &[])
+                },
+                0,
+            ),
+            (
+                RunSettings {
+                    cfg: 4.0,
+                    ..settings("L", &[])
+                },
+                0,
+            ),
+        ] {
+            assert_eq!(told.of(&wanted), steps);
+            let begun = cache.begin("here", &wanted, &Device::Cpu);
+            assert_eq!(begun.map_or(0, |begun| begun.steps()), steps);
+            assert!(cache.begin("elsewhere", &wanted, &Device::Cpu).is_none());
+        }
+    }
+
+    #[test]
+    fn beginnings_of_other_runs_and_the_least_used_go() {
+        let (short, long) = (settings("LS", &[0.5]), settings("LSL", &[0.3, 0.7]));
+        let mut cache = StepCache::default();
+        let begun = trajectory(&short).first_steps(4);
+        cache.keep("here".to_owned(), &short, &begun);
+        cache.keep("here".to_owned(), &short, &trajectory(&short));
+        keep(&mut cache, &short);
+        assert_eq!(cache.runs.len(), 1);
+        assert_eq!(cache.runs[0].trajectory.steps(), 10);
+        keep(&mut cache, &long);
+        assert_eq!(cache.runs.len(), 2);
+
+        // Room for two: the one that was not looked at goes.
+        cache.most_bytes = 2 * cache.runs[0].trajectory.bytes();
+        assert!(cache.begin("here", &short, &Device::Cpu).is_some());
+        keep(&mut cache, &settings("S", &[]));
+        assert_eq!((cache.told().of(&short), cache.told().of(&long)), (10, 3));
+    }
+}

@@ -1,0 +1,157 @@
+//! A run that goes on from the steps of earlier ones gives the same bits as one from scratch.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flowblend::engine::{
+    EngineOptions, FinishedRun, KeptSteps, PairPipeline, Pipeline as _, Progress, RunError,
+    RunRequest,
+};
+use flowblend::project::{PairRef, RunSettings};
+use flowblend::sampler::Cancel;
+use flowblend::schedule::{ModelRole, Plan, Stage};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+
+const STEPS: usize = 8;
+
+struct Rig {
+    pipeline: PairPipeline,
+    kept: Arc<KeptSteps>,
+    folder: tempfile::TempDir,
+    runs: usize,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self {
+            pipeline: PairPipeline::new(EngineOptions::default()),
+            kept: Arc::default(),
+            folder: tempfile::tempdir().unwrap(),
+            runs: 0,
+        }
+    }
+
+    fn settings(&mut self) -> RunSettings {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wan_native");
+        let pair = PairRef::Folders {
+            large: path.join("large"),
+            small: path.join("small.gguf"),
+        };
+        RunSettings {
+            prompt: "a red circle".into(),
+            width: 32,
+            height: 32,
+            frames: 5,
+            steps: STEPS,
+            ..self.pipeline.describe(&pair).unwrap().defaults
+        }
+    }
+
+    /// Runs, and gives the final latents as bytes of their file beside the run. Raises `cancel` after
+    /// `stop` steps.
+    fn run(
+        &mut self,
+        settings: &RunSettings,
+        reuse_steps: bool,
+        stop: Option<usize>,
+    ) -> Result<(FinishedRun, Vec<u8>, usize), RunError> {
+        self.runs += 1;
+        let latents = self
+            .folder
+            .path()
+            .join(format!("{}.safetensors", self.runs));
+        let request = RunRequest {
+            save_latents: Some(latents.clone()),
+            reuse_steps,
+            ..settings.clone().into()
+        };
+        let (cancel, mut steps, mut reused) = (Cancel::new(), 0, 0);
+        let kept = &mut self.kept;
+        let finished = self
+            .pipeline
+            .run(&request, &cancel, &mut |progress| match progress {
+                Progress::Step(_) => {
+                    steps += 1;
+                    if stop == Some(steps) {
+                        cancel.cancel();
+                    }
+                }
+                Progress::StepsReused(count) => reused = count,
+                Progress::StepsKept(told) => *kept = told,
+                _ => {}
+            })?;
+        assert_eq!(
+            (finished.report.steps.len(), finished.report.reused_steps),
+            (steps, reused)
+        );
+        Ok((finished, std::fs::read(latents).unwrap(), reused))
+    }
+}
+
+/// A plan of one to four stages, some with guidance of their own.
+fn random_plan(random: &mut ChaCha8Rng) -> Plan {
+    let mut number = |below: u64| random.next_u64() % below;
+    let stages: Vec<Stage> = (0..=number(4))
+        .map(|_| Stage {
+            model: [ModelRole::Large, ModelRole::Small][number(2) as usize],
+            cfg: [None, None, Some(1.0), Some(3.0)][number(4) as usize],
+        })
+        .collect();
+    let mut boundaries: Vec<f64> = (1..stages.len())
+        .map(|_| number(STEPS as u64 + 1) as f64 / STEPS as f64)
+        .collect();
+    boundaries.sort_by(f64::total_cmp);
+    Plan::new(stages, boundaries).unwrap()
+}
+
+#[test]
+fn random_edits_end_in_the_same_bits() {
+    let (mut kept, mut fresh) = (Rig::new(), Rig::new());
+    let base = kept.settings();
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let (mut reused, mut total) = (0, 0);
+    for edit in 0..40 {
+        let settings = RunSettings {
+            plan: random_plan(&mut random),
+            seed: u64::from(edit % 7 == 6),
+            cfg: if edit % 5 == 4 { 2.0 } else { base.cfg },
+            ..base.clone()
+        };
+        let promised = kept.kept.of(&settings);
+        let (again, bits, steps) = kept.run(&settings, true, None).unwrap();
+        let (whole, wanted, none) = fresh.run(&settings, false, None).unwrap();
+        assert_eq!((steps, none), (promised, 0), "edit {edit}");
+        assert!(bits == wanted, "edit {edit}: {:?}", settings.plan);
+        assert!(again.clip.frames == whole.clip.frames, "edit {edit}");
+        assert_eq!(kept.kept.of(&settings), STEPS);
+        reused += steps;
+        total += STEPS;
+    }
+    assert!(reused > total / 4, "{reused} of {total}");
+}
+
+#[test]
+fn a_plan_seen_before_and_a_cancelled_one_are_gone_on_from() {
+    let mut rig = Rig::new();
+    let base = rig.settings();
+    assert!(matches!(
+        rig.run(&base, true, Some(3)),
+        Err(RunError::Cancelled)
+    ));
+    assert_eq!(rig.kept.of(&base), 3);
+    let (first, bits, steps) = rig.run(&base, true, None).unwrap();
+    assert_eq!(steps, 3);
+    let (again, same, steps) = rig.run(&base, true, None).unwrap();
+    assert_eq!((steps, again.report.steps.len()), (STEPS, 0));
+    assert!(bits == same && first.clip.frames == again.clip.frames);
+    // Another prompt has nothing in common with it.
+    let other = RunSettings {
+        prompt: "a blue star".into(),
+        ..base
+    };
+    assert_eq!(rig.kept.of(&other), 0);
+    assert_eq!(rig.run(&other, true, None).unwrap().2, 0);
+}
