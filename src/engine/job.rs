@@ -158,7 +158,7 @@ impl<'a> Job<'a> {
             .as_ref()
             .and_then(|key| self.unwritten.kept.put(key, &latents));
 
-        let started = Instant::now();
+        let (started, loaded) = (Instant::now(), self.loads.secs);
         let clip = self.decode(&latents, progress).map_err(|why| match why {
             RunError::Failed(why) if unwritten.is_some() => RunError::Failed(format!(
                 "{why}; the latents were kept, so that the same run, with seed {}, only decodes",
@@ -166,7 +166,8 @@ impl<'a> Job<'a> {
             )),
             why => why,
         })?;
-        let decode_secs = started.elapsed().as_secs_f64();
+        // The VAE may have been loaded just now, which is no part of the decode.
+        let decode_secs = started.elapsed().as_secs_f64() - (self.loads.secs - loaded);
         self.unwritten.decoded.extend(key);
         let mut model_hashes = Vec::new();
         for role in &self.roles {

@@ -1,5 +1,6 @@
 //! The one thread that owns the device: commands in, events out.
 
+mod book;
 mod device;
 mod eta;
 mod event;

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::project::write_bytes_atomic;
+use super::book;
 
 /// Seconds that parts took on this machine, kept between starts so that the first prediction of a
 /// session is already right. Losing the file costs nothing but that.
@@ -22,11 +22,7 @@ struct Table {
 impl Timings {
     /// Opens the table kept in `file`; `None` keeps nothing.
     pub fn open(file: Option<PathBuf>) -> Self {
-        let table = file
-            .as_ref()
-            .and_then(|file| std::fs::read(file).ok())
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
+        let table = book::read(file.as_deref());
         Self { file, table }
     }
 
@@ -42,13 +38,6 @@ impl Timings {
 
     /// Writes the table down. A folder that cannot be written to is no reason to bother anyone.
     pub fn save(&self) {
-        let Some(file) = &self.file else { return };
-        let Ok(json) = serde_json::to_vec_pretty(&self.table) else {
-            return;
-        };
-        if let Some(folder) = file.parent() {
-            let _ = std::fs::create_dir_all(folder);
-        }
-        let _ = write_bytes_atomic(file, true, &json);
+        book::write(self.file.as_deref(), &self.table);
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
+use super::book;
 use super::pipeline::RunError;
 use crate::models::{Family, ModelError, hash_files, identity};
-use crate::project::write_bytes_atomic;
 use crate::sampler::Cancel;
 
 /// How often a wait looks whether somebody wants to stop.
@@ -34,11 +34,7 @@ struct Pending {
 impl WeightHashes {
     /// What is kept in `file`; `None` keeps nothing.
     pub(super) fn open(file: Option<PathBuf>) -> Self {
-        let known = file
-            .as_ref()
-            .and_then(|file| std::fs::read(file).ok())
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
+        let known = book::read(file.as_deref());
         Self {
             file,
             known,
@@ -105,14 +101,7 @@ impl WeightHashes {
     }
 
     fn save(&self) {
-        let Some(file) = &self.file else { return };
-        let Ok(json) = serde_json::to_vec_pretty(&self.known) else {
-            return;
-        };
-        if let Some(folder) = file.parent() {
-            let _ = std::fs::create_dir_all(folder);
-        }
-        let _ = write_bytes_atomic(file, true, &json);
+        book::write(self.file.as_deref(), &self.known);
     }
 }
 
