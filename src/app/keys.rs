@@ -91,8 +91,8 @@ fn meant(key: Key, modifiers: Modifiers) -> Option<Command> {
         usize::from(m.shift) + usize::from(m.command) + usize::from(m.alt)
     };
     Command::ALL
-        .into_iter()
-        .flat_map(|command| command.shortcuts().into_iter().map(move |s| (s, command)))
+        .iter()
+        .flat_map(|&command| command.shortcuts().iter().map(move |s| (s, command)))
         .filter(|(s, _)| s.logical_key == key && modifiers.matches_logically(s.modifiers))
         .max_by_key(|(s, _)| weight(s))
         .map(|(_, command)| command)

@@ -120,7 +120,7 @@ fn shortcut_section(ui: &mut Ui, section: Section) {
         .min_col_width(96.0)
         .spacing(vec2(12.0, 4.0))
         .show(ui, |ui| {
-            for command in Command::ALL {
+            for command in Command::ALL.iter().copied() {
                 if command.section() != section {
                     continue;
                 }

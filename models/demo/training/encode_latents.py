@@ -2,7 +2,7 @@
 
     python encode_latents.py --vae work/vae.pt --out work/latents --clips 8000
 
-A shard holds the seed of its first scene and latents [N, 16, T, H, W] (means, float16, not normalised); a
+A shard holds the seed of its first scene, how often its scenes have two objects, and latents [N, 16, T, H, W] (means, float16, not normalised); a
 scene is drawn again from its seed, so its caption can be worded anew each time. `stats.json` holds the mean
 and deviation per channel over the first shards, or an exported VAE's own, and stays as it is, for models
 are trained on it.
@@ -27,14 +27,15 @@ SHARD = 128
 STATS_SHARDS = 4
 
 
-def scene_of(seed: int) -> scenes.Scene:
-    return scenes.sample_scene(np.random.default_rng(seed))
+def scene_of(seed: int, two: float = scenes.TWO) -> scenes.Scene:
+    return scenes.sample_scene(np.random.default_rng(seed), two)
 
 
-def encode_scenes(vae: AutoencoderKLWan, seeds: range, frames: int, height: int, width: int) -> torch.Tensor:
+def encode_scenes(vae: AutoencoderKLWan, drawn: list[scenes.Scene], frames: int, height: int, width: int):
+    """Latents [N, 16, T, H, W] of the clips of `drawn`, float16."""
     parts = []
-    for first in range(0, len(seeds), 8):
-        batch = [scenes.render(scene_of(s), frames, height, width) for s in seeds[first : first + 8]]
+    for first in range(0, len(drawn), 8):
+        batch = [scenes.render(scene, frames, height, width) for scene in drawn[first : first + 8]]
         clips = torch.from_numpy(np.stack(batch)).permute(0, 4, 1, 2, 3) * 2 - 1
         with torch.autocast("cpu", torch.bfloat16):
             parts.append(wan_vae.encode(vae, clips.contiguous(memory_format=torch.channels_last_3d))[0].half())
@@ -56,6 +57,8 @@ def main():
     parser.add_argument("--height", type=int, default=SIZE)
     parser.add_argument("--width", type=int, default=SIZE)
     parser.add_argument("--seed", type=int, default=2_000_000, help="seed of the first scene")
+    parser.add_argument("--two", type=float, default=scenes.TWO, help="how often a scene has two objects")
+    parser.add_argument("--first", type=int, default=0, help="number of the first shard, to add to a folder")
     args = parser.parse_args()
 
     vae = wan_vae.load(args.vae).eval()
@@ -64,13 +67,14 @@ def main():
     if args.vae.is_dir() and not stats.exists():
         stats.write_text(json.dumps({"mean": vae.config.latents_mean, "std": vae.config.latents_std}))
     for first in range(0, args.clips, SHARD):
-        path = args.out / f"shard-{first // SHARD:05d}.pt"
+        path = args.out / f"shard-{args.first + first // SHARD:05d}.pt"
         if path.exists():
             continue
         start, seed = time.monotonic(), args.seed + first
+        drawn = [scene_of(s, args.two) for s in range(seed, seed + SHARD)]
         with torch.no_grad():
-            latents = encode_scenes(vae, range(seed, seed + SHARD), args.frames, args.height, args.width)
-        save_atomic({"seed": seed, "latents": latents}, path)
+            latents = encode_scenes(vae, drawn, args.frames, args.height, args.width)
+        save_atomic({"seed": seed, "two": args.two, "latents": latents}, path)
         log(clips=first + SHARD, seconds_per_clip=(time.monotonic() - start) / SHARD)
         if first == (STATS_SHARDS - 1) * SHARD and not stats.exists():
             stats.write_text(json.dumps(measure(args.out)))

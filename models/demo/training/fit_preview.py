@@ -17,7 +17,6 @@ import torch
 
 import scenes
 from common import log
-from encode_latents import scene_of
 from train_transformer import Latents
 
 
@@ -36,9 +35,9 @@ def main():
 
     data = Latents(args.latents)
     data.refresh()
-    latents, seeds = data.draw(np.random.default_rng(0), args.clips)
+    latents, shown = data.draw(np.random.default_rng(0), args.clips)
     _, channels, t, h, w = latents.shape
-    colours = [cell_colours(scenes.render(scene_of(s), 4 * t - 3, 8 * h, 8 * w), t, h, w) for s in seeds]
+    colours = [cell_colours(scenes.render(scene, 4 * t - 3, 8 * h, 8 * w), t, h, w) for scene in shown]
     y = torch.stack(colours).flatten(0, 3)
     x = latents.permute(0, 2, 3, 4, 1).flatten(0, 3)
     x = torch.cat([x, torch.ones(len(x), 1)], 1)

@@ -93,22 +93,23 @@ class Latents:
             if path not in self.shards:
                 self.shards[path] = torch.load(path)
         self.latents = [shard["latents"] for shard in self.shards.values()]
-        self.seeds = [shard["seed"] for shard in self.shards.values()]
+        self.scenes = [(shard["seed"], shard.get("two", scenes.TWO)) for shard in self.shards.values()]
 
     def __len__(self):
         return sum(map(len, self.latents))
 
-    def draw(self, rng: np.random.Generator, count: int) -> tuple[torch.Tensor, list[int]]:
-        """Clips [count, 16, T, H, W] and the seeds of their scenes."""
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[torch.Tensor, list[scenes.Scene]]:
+        """Clips [count, 16, T, H, W] and what they show."""
         picks = [(s, rng.integers(len(self.latents[s]))) for s in rng.integers(len(self.latents), size=count)]
         clips = torch.stack([self.latents[s][i] for s, i in picks]).float()
-        return (clips - self.mean) / self.std, [self.seeds[s] + int(i) for s, i in picks]
+        shown = [scene_of(self.scenes[s][0] + int(i), self.scenes[s][1]) for s, i in picks]
+        return (clips - self.mean) / self.std, shown
 
 
 def batch(data: Latents, prompts: Prompts, rng: np.random.Generator, count: int, drop: float = 0.1):
     """Noisy clips, times in [0, 1] (logit-normal, one per slice of the distribution), embeddings, targets."""
-    clips, seeds = data.draw(rng, count)
-    texts = [scenes.caption(scene_of(s), rng)[0] if rng.uniform() > drop else "" for s in seeds]
+    clips, shown = data.draw(rng, count)
+    texts = [scenes.caption(scene, rng)[0] if rng.uniform() > drop else "" for scene in shown]
     noise = torch.from_numpy(rng.standard_normal(clips.shape, dtype=np.float32))
     quantiles = (torch.arange(count) + torch.from_numpy(rng.uniform(size=count))) / count
     times = torch.sigmoid(torch.special.ndtri(quantiles.clamp(1e-4, 1 - 1e-4))).float()
