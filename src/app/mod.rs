@@ -4,6 +4,7 @@ mod actions;
 mod bench;
 mod command;
 mod document;
+mod events;
 mod exporter;
 mod forecast;
 mod frame_stats;

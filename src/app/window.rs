@@ -6,8 +6,8 @@ use egui::{Context, Ui, ViewportCommand};
 
 use super::keys::Keyboard;
 use super::{
-    DocCommand, Document, Exporter, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice,
-    Outcome, Readiness, Request, RunSession, Scene, duration, layout, wants_frame_stats,
+    Document, Exporter, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice, Readiness,
+    Request, RunSession, Scene, duration, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
 use crate::preview::{Player, RgbFactors};
@@ -33,19 +33,19 @@ pub struct App {
     pub(super) pair: Option<Arc<PairSummary>>,
     pub(super) pair_error: Option<String>,
     /// The pair that the engine was asked to describe for the document.
-    asked: PairRef,
+    pub(super) asked: PairRef,
     /// The pair that the document shall have as soon as the engine described it.
     pub(super) wanted: Option<PairRef>,
     pub(super) models: Models,
-    forecast: Forecast,
+    pub(super) forecast: Forecast,
     /// Steps of earlier runs that the engine keeps.
-    kept: Arc<KeptSteps>,
+    pub(super) kept: Arc<KeptSteps>,
     pub(super) session: RunSession,
     pub(super) gallery: Gallery,
     pub(super) player: Player,
     /// What the player plays.
     source: Source,
-    rgb: Option<Arc<RgbFactors>>,
+    pub(super) rgb: Option<Arc<RgbFactors>>,
     pub(super) exporter: Exporter,
     pub(super) notice: Option<Notice>,
     pub(super) view: View,
@@ -163,95 +163,6 @@ impl App {
             notice: self.notice.as_ref(),
             models: &self.models,
             export: self.exporter.progress(),
-        }
-    }
-
-    fn drain_engine(&mut self, ctx: &Context) {
-        while let Some(event) = self.engine.poll() {
-            match self.session.take(event) {
-                None | Some(Outcome::Progress) => {}
-                Some(Outcome::Pair(pair)) if self.wanted.as_ref() == Some(&pair.pair) => {
-                    self.change_pair(pair, ctx.input(|i| i.time));
-                }
-                Some(Outcome::Pair(pair)) => self.pair_arrived(pair),
-                Some(Outcome::PairFailed(pair, why)) if self.wanted == Some(pair.clone()) => {
-                    // The document keeps the pair it has.
-                    self.wanted = None;
-                    self.notice = Some(Notice::error(&why));
-                }
-                Some(Outcome::PairFailed(_, why)) => {
-                    self.notice = Some(Notice::error(&why));
-                    self.pair_error = Some(super::sentence(&why));
-                }
-                Some(Outcome::Finished(id, run)) => {
-                    self.gallery.add(ctx, id, *run);
-                    self.player.play();
-                }
-                Some(Outcome::StepsKept(kept)) => {
-                    self.kept = kept;
-                    self.refresh_forecast();
-                }
-                Some(Outcome::Cancelled) => {}
-                Some(Outcome::Failed(why)) => self.notice = Some(Notice::error(&why)),
-            }
-        }
-        if let Some((run, frames)) = self.engine.take_preview() {
-            self.session.take_preview(run, frames);
-        }
-        if self.dialog == Some(Dialog::CancelRun) && self.session.active().is_none() {
-            // The run ended while the question was on the screen.
-            self.dialog = None;
-        }
-    }
-
-    fn pair_arrived(&mut self, pair: Arc<PairSummary>) {
-        if pair.pair != self.document.settings().pair {
-            return;
-        }
-        if self.document.is_new() {
-            self.document = Document::new(pair.defaults.clone());
-        }
-        self.rgb = Some(Arc::new(pair.rgb.clone()));
-        self.pair = Some(pair);
-        self.pair_error = None;
-    }
-
-    /// The wanted pair can be used: the document takes it with the settings that suit it, and keeps
-    /// what the person wrote.
-    fn change_pair(&mut self, pair: Arc<PairSummary>, now_secs: f64) {
-        self.wanted = None;
-        self.asked = pair.pair.clone();
-        let now = self.document.settings();
-        let settings = RunSettings {
-            pair: pair.pair.clone(),
-            prompt: now.prompt.clone(),
-            negative: now.negative.clone(),
-            seed: now.seed,
-            ..pair.defaults.clone()
-        };
-        self.document.end_burst();
-        self.document
-            .apply(DocCommand::Pair(Box::new(settings)), now_secs);
-        self.document.end_burst();
-        self.pair_arrived(pair);
-    }
-
-    /// Has the pair described that an undo or a restored run brought.
-    fn follow_pair(&mut self) {
-        let pair = &self.document.settings().pair;
-        if *pair != self.asked {
-            self.asked = pair.clone();
-            self.engine.describe(pair.clone());
-            self.pair = None;
-            self.pair_error = None;
-        }
-    }
-
-    fn refresh_forecast(&mut self) {
-        let settings = self.document.settings();
-        self.forecast = Forecast::new(settings, self.pair.as_deref(), self.kept.of(settings));
-        if let (None, Some(why)) = (&self.pair, &self.pair_error) {
-            self.forecast.problem = Some(why.clone());
         }
     }
 
