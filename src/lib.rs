@@ -6,6 +6,7 @@ pub mod app;
 pub mod cli;
 pub mod engine;
 pub mod hub;
+pub mod library;
 pub mod media;
 pub mod models;
 pub mod preview;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use egui::{Context, ViewportCommand};
 
-use super::{App, Command, DocCommand, Notice, Readiness, Request};
+use super::{App, Command, DocCommand, Notice, Readiness, Request, Showing};
 use crate::engine::{RunId, RunRequest};
 use crate::project::PairRef;
 use crate::ui::dialogs::Dialog;
@@ -38,6 +38,19 @@ impl App {
                 self.player.seek_frame(frame);
             }
             Request::Restore(id) => self.restore(id, now_secs),
+            Request::Star(id) => {
+                if let (Some(keeper), Some((name, record))) = (&self.keeper, self.gallery.star(id))
+                {
+                    keeper.rewrite(name, record);
+                }
+            }
+            Request::DeleteRun(id) => self.delete_run(id),
+            Request::PutBack(name) => {
+                self.notice = None;
+                if let Some(keeper) = &self.keeper {
+                    keeper.put_back(name);
+                }
+            }
             Request::RollSeed => self.roll_seed(now_secs),
             Request::UsePair(name) => self.use_pair(PairRef::Named(name)),
             Request::AddPair => self.notice = self.models.add(frame).or(self.notice.take()),
@@ -149,10 +162,11 @@ impl App {
             ));
             return;
         };
-        if let Err(why) = self
-            .exporter
-            .begin(frame, &shown.run, Arc::clone(&self.wake))
-        {
+        // What is on show has its clip in memory.
+        let Some(run) = shown.finished() else {
+            return;
+        };
+        if let Err(why) = self.exporter.begin(frame, &run, Arc::clone(&self.wake)) {
             self.notice = Some(Notice::error(&why));
         }
     }
@@ -166,16 +180,45 @@ impl App {
     }
 
     fn restore(&mut self, id: RunId, now_secs: f64) {
-        let Some(shown) = self.gallery.show(id) else {
+        match self.gallery.show(id) {
+            Showing::Unknown => return,
+            Showing::Now => {
+                self.player.home();
+                self.player.play();
+            }
+            Showing::Fetch(name) => {
+                if let Some(keeper) = &self.keeper {
+                    keeper.fetch(name);
+                }
+            }
+        }
+        let Some(settings) = self.gallery.get(id).map(|run| run.settings().clone()) else {
             return;
         };
-        let settings = shown.run.settings.clone();
-        self.player.home();
-        self.player.play();
         self.document.end_burst();
         self.document
             .apply(DocCommand::Restore(Box::new(settings)), now_secs);
         self.document.end_burst();
+    }
+
+    fn delete_run(&mut self, id: RunId) {
+        let Some(keeper) = &self.keeper else {
+            return;
+        };
+        match self.gallery.remove(id) {
+            Some(name) => {
+                self.notice = Some(
+                    Notice::done("The run was deleted")
+                        .offering("Undo", Request::PutBack(name.clone())),
+                );
+                keeper.delete(name);
+            }
+            None => {
+                self.notice = Some(Notice::error(
+                    "the run is still being written to disk; delete it in a moment",
+                ));
+            }
+        }
     }
 
     fn choose_boundary(&mut self, ctx: &Context, by: isize) {

@@ -7,6 +7,7 @@ use egui::Context;
 
 use super::{App, DocCommand, Document, Forecast, Notice, Outcome};
 use crate::engine::PairSummary;
+use crate::library::{Keeper, Told};
 use crate::project::RunSettings;
 use crate::ui::dialogs::Dialog;
 
@@ -29,6 +30,9 @@ impl App {
                     self.pair_error = Some(super::sentence(&why));
                 }
                 Some(Outcome::Finished(id, run)) => {
+                    if let Some(keeper) = &self.keeper {
+                        keeper.keep(id, (*run).clone());
+                    }
                     self.gallery.add(ctx, id, *run);
                     self.player.play();
                 }
@@ -47,6 +51,32 @@ impl App {
             // The run ended while the question was on the screen.
             self.dialog = None;
         }
+    }
+
+    /// What the shelf of finished runs says. No more of it than a frame has time for.
+    pub(super) fn drain_keeper(&mut self, ctx: &Context) {
+        const A_FRAME: usize = 16;
+        for _ in 0..A_FRAME {
+            match self.keeper.as_ref().and_then(Keeper::poll) {
+                None => return,
+                Some(Told::Listed(kept) | Told::IsBack(kept)) => self.gallery.add_kept(ctx, *kept),
+                Some(Told::Kept(id, kept)) => {
+                    if let Some((name, record)) = self.gallery.is_kept(id, *kept)
+                        && let Some(keeper) = &self.keeper
+                    {
+                        keeper.rewrite(name, record);
+                    }
+                }
+                Some(Told::Fetched(name, clip)) => {
+                    if self.gallery.fetched(&name, clip).is_some() {
+                        self.player.home();
+                        self.player.play();
+                    }
+                }
+                Some(Told::Failed(why)) => self.notice = Some(Notice::error(&why)),
+            }
+        }
+        ctx.request_repaint();
     }
 
     fn pair_arrived(&mut self, pair: Arc<PairSummary>) {

@@ -1,33 +1,170 @@
 use eframe::egui;
-use egui::{ColorImage, TextureHandle, TextureOptions};
+use std::sync::Arc;
 
-use crate::engine::{FinishedRun, RunId};
+use egui::{ColorImage, Context, TextureHandle, TextureOptions};
+
+use crate::engine::{FinishedRun, RunId, RunReport};
+use crate::library::{Kept, RunName, RunRecord, Thumbnail};
 use crate::media::Clip;
+use crate::project::RunSettings;
 
-/// A finished run of this session.
+/// Bytes of clips that stay in memory besides the one on show; others are read again from disk.
+const CLIP_BYTES: usize = 1 << 30;
+
+/// A finished run, of this start of the program or an earlier one.
 pub struct GalleryRun {
     /// Which run.
     pub id: RunId,
-    /// What it was asked for, its clip and what was measured.
-    pub run: FinishedRun,
+    /// What it was asked for, what was measured, when.
+    pub record: RunRecord,
+    /// Its name on disk, once it is safe there.
+    pub name: Option<RunName>,
     /// The clip's middle frame.
     pub thumbnail: Option<TextureHandle>,
+    clip: Option<Arc<Clip>>,
+    /// The file with its latents while the clip is not on disk.
+    unwritten: Option<std::path::PathBuf>,
+    /// When it was last looked at, as a count.
+    looked_at: u64,
 }
 
-/// The finished runs of this session, the newest first. In memory only.
+impl GalleryRun {
+    /// What it was asked for.
+    pub fn settings(&self) -> &RunSettings {
+        &self.record.settings
+    }
+
+    /// What was measured.
+    pub fn report(&self) -> &RunReport {
+        &self.record.report
+    }
+
+    /// Its frames, while they are in memory.
+    pub fn clip(&self) -> Option<&Arc<Clip>> {
+        self.clip.as_ref()
+    }
+
+    /// All of it, as the engine gave it, while its frames are in memory.
+    pub fn finished(&self) -> Option<FinishedRun> {
+        Some(FinishedRun {
+            settings: self.record.settings.clone(),
+            clip: Arc::clone(self.clip.as_ref()?),
+            report: self.record.report.clone(),
+            unwritten: self.unwritten.clone(),
+        })
+    }
+
+    /// Whether it answers to what was typed: words of the prompt, letters of the plan, the seed.
+    pub fn answers_to(&self, typed: &str) -> bool {
+        let settings = self.settings();
+        let (prompt, plan) = (settings.prompt.to_lowercase(), settings.plan.letters());
+        let seed = settings.seed.to_string();
+        typed.to_lowercase().split_whitespace().all(|word| {
+            prompt.contains(word) || plan.to_lowercase() == word || seed.starts_with(word)
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        self.clip
+            .as_ref()
+            .map_or(0, |clip| clip.frames.iter().map(Vec::len).sum())
+    }
+}
+
+/// What showing a run takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Showing {
+    /// It is on show.
+    Now,
+    /// Its clip has to be read first.
+    Fetch(RunName),
+    /// There is no such run.
+    Unknown,
+}
+
+/// The finished runs, the newest first.
 #[derive(Default)]
 pub struct Gallery {
     runs: Vec<GalleryRun>,
     shown: Option<RunId>,
+    /// To be shown as soon as its clip was read.
+    wanted: Option<RunId>,
+    /// Runs of earlier starts so far.
+    earlier: u64,
+    looks: u64,
 }
 
 impl Gallery {
-    /// Adds a run and shows it.
-    pub fn add(&mut self, ctx: &egui::Context, id: RunId, run: FinishedRun) {
-        let thumbnail = middle_frame(&run.clip)
-            .map(|image| ctx.load_texture(format!("run {id}"), image, TextureOptions::LINEAR));
-        self.runs.insert(0, GalleryRun { id, run, thumbnail });
-        self.shown = Some(id);
+    /// Adds a run of this start and shows it.
+    pub fn add(&mut self, ctx: &Context, id: RunId, run: FinishedRun) {
+        let thumbnail = Thumbnail::of(&run.clip);
+        self.runs.insert(
+            0,
+            GalleryRun {
+                id,
+                record: RunRecord::new(run.settings, run.report),
+                name: None,
+                thumbnail: thumbnail.and_then(|small| texture(ctx, id, small)),
+                clip: Some(run.clip),
+                unwritten: run.unwritten,
+                looked_at: 0,
+            },
+        );
+        self.show(id);
+    }
+
+    /// Adds a run of an earlier start, or one that came back, where its time puts it.
+    pub fn add_kept(&mut self, ctx: &Context, kept: Kept) {
+        if self
+            .runs
+            .iter()
+            .any(|run| run.name.as_ref() == Some(&kept.name))
+        {
+            return;
+        }
+        // Far above every id that the engine will come to.
+        let id = RunId(u64::MAX - self.earlier);
+        self.earlier += 1;
+        let at = self
+            .runs
+            .partition_point(|run| run.record.finished > kept.record.finished);
+        self.runs.insert(
+            at,
+            GalleryRun {
+                id,
+                record: kept.record,
+                name: Some(kept.name),
+                thumbnail: kept.thumbnail.and_then(|small| texture(ctx, id, small)),
+                clip: None,
+                unwritten: None,
+                looked_at: 0,
+            },
+        );
+    }
+
+    /// A run of this start is on disk now. Gives what is to be written down, where it was marked
+    /// meanwhile.
+    pub fn is_kept(&mut self, id: RunId, kept: Kept) -> Option<(RunName, RunRecord)> {
+        let run = self.runs.iter_mut().find(|run| run.id == id)?;
+        let is_starred = run.record.is_starred;
+        run.record = RunRecord {
+            is_starred,
+            ..kept.record
+        };
+        run.name = Some(kept.name.clone());
+        run.unwritten = None;
+        is_starred.then(|| (kept.name, run.record.clone()))
+    }
+
+    /// A clip was read. Gives the run that is on show by that.
+    pub fn fetched(&mut self, name: &RunName, clip: Arc<Clip>) -> Option<RunId> {
+        let run = self
+            .runs
+            .iter_mut()
+            .find(|run| run.name.as_ref() == Some(name))?;
+        run.clip = Some(clip);
+        let id = run.id;
+        (self.wanted == Some(id) && self.show(id) == Showing::Now).then_some(id)
     }
 
     /// Every run, the newest first.
@@ -35,22 +172,89 @@ impl Gallery {
         &self.runs
     }
 
-    /// The run whose clip is in the preview.
-    pub fn shown(&self) -> Option<&GalleryRun> {
-        self.runs.iter().find(|r| Some(r.id) == self.shown)
+    /// A run.
+    pub fn get(&self, id: RunId) -> Option<&GalleryRun> {
+        self.runs.iter().find(|run| run.id == id)
     }
 
-    /// Puts a run's clip into the preview.
-    pub fn show(&mut self, id: RunId) -> Option<&GalleryRun> {
-        if self.runs.iter().any(|r| r.id == id) {
-            self.shown = Some(id);
+    /// The run whose clip is in the preview.
+    pub fn shown(&self) -> Option<&GalleryRun> {
+        self.shown.and_then(|id| self.get(id))
+    }
+
+    /// The run that was chosen, also while its clip is still being read.
+    pub fn chosen(&self) -> Option<RunId> {
+        self.wanted.or(self.shown)
+    }
+
+    /// Puts a run's clip into the preview, where it is in memory.
+    pub fn show(&mut self, id: RunId) -> Showing {
+        let Some(run) = self.runs.iter_mut().find(|run| run.id == id) else {
+            return Showing::Unknown;
+        };
+        self.looks += 1;
+        run.looked_at = self.looks;
+        match (&run.clip, &run.name) {
+            (Some(_), _) => {
+                self.shown = Some(id);
+                self.wanted = None;
+                self.make_room();
+                Showing::Now
+            }
+            (None, Some(name)) => {
+                self.wanted = Some(id);
+                Showing::Fetch(name.clone())
+            }
+            (None, None) => Showing::Unknown,
         }
-        self.shown()
+    }
+
+    /// Marks a run, or takes the mark away. Gives what is to be written down.
+    pub fn star(&mut self, id: RunId) -> Option<(RunName, RunRecord)> {
+        let run = self.runs.iter_mut().find(|run| run.id == id)?;
+        run.record.is_starred = !run.record.is_starred;
+        Some((run.name.clone()?, run.record.clone()))
+    }
+
+    /// Takes a run out. One that is not on disk yet stays. The next one takes its place in the preview.
+    pub fn remove(&mut self, id: RunId) -> Option<RunName> {
+        let at = self.runs.iter().position(|run| run.id == id)?;
+        let name = self.runs[at].name.clone()?;
+        self.runs.remove(at);
+        if self.shown == Some(id) {
+            self.shown = None;
+        }
+        if self.wanted == Some(id) {
+            self.wanted = None;
+        }
+        Some(name)
+    }
+
+    /// Lets go of clips that can be read again, those first that nobody looked at for longest.
+    fn make_room(&mut self) {
+        loop {
+            let held: usize = self.runs.iter().map(GalleryRun::bytes).sum();
+            if held <= CLIP_BYTES {
+                return;
+            }
+            let shown = self.shown;
+            let oldest = self
+                .runs
+                .iter_mut()
+                .filter(|run| run.clip.is_some() && run.name.is_some() && Some(run.id) != shown)
+                .min_by_key(|run| run.looked_at);
+            match oldest {
+                Some(run) => run.clip = None,
+                None => return,
+            }
+        }
     }
 }
 
-fn middle_frame(clip: &Clip) -> Option<ColorImage> {
-    let frame = clip.frames.get(clip.frames.len() / 2)?;
-    (frame.len() == clip.width * clip.height * 3)
-        .then(|| ColorImage::from_rgb([clip.width, clip.height], frame))
+fn texture(ctx: &Context, id: RunId, small: Thumbnail) -> Option<TextureHandle> {
+    let [width, height] = small.size;
+    (small.rgb.len() == width * height * 3).then(|| {
+        let image = ColorImage::from_rgb(small.size, &small.rgb);
+        ctx.load_texture(format!("run {id}"), image, TextureOptions::LINEAR)
+    })
 }

@@ -47,7 +47,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
         .exact_size(right_px)
         .resizable(false)
         .frame(side)
-        .show(ui, |ui| runs_panel::show(ui, scene, out));
+        .show(ui, |ui| runs_panel::show(ui, scene, view, out));
     centre(ui, scene, view, colours, out);
 }
 

@@ -13,6 +13,7 @@ mod keys;
 mod layout;
 mod models;
 mod notice;
+mod places;
 mod request;
 mod scene;
 mod session;
@@ -27,9 +28,10 @@ pub use document::{DocCommand, Document};
 pub use exporter::Exporter;
 pub use forecast::{Forecast, sentence};
 pub use frame_stats::{FrameStats, FrameTimes};
-pub use gallery::{Gallery, GalleryRun};
+pub use gallery::{Gallery, GalleryRun, Showing};
 pub use models::{Models, ModelsSource, Pulling};
 pub use notice::Notice;
+pub use places::Places;
 pub use request::Request;
 pub use scene::{Readiness, Scene};
 pub use session::{ActiveRun, Outcome, RunSession};
@@ -43,7 +45,11 @@ const FRAME_STATS_VARIABLE: &str = "FLOWBLEND_FRAME_STATS";
 /// Opens the window and returns when it is closed. `factory` makes the pipeline on the engine's own
 /// thread.
 pub fn run(factory: PipelineFactory) -> anyhow::Result<()> {
-    open(Box::new(|cc| Ok(Box::new(App::new(cc, factory)?))))
+    open(Box::new(|cc| {
+        Ok(Box::new(
+            App::new(cc, factory)?.with_places(Places::of_user()),
+        ))
+    }))
 }
 
 fn open(create: eframe::AppCreator<'_>) -> anyhow::Result<()> {

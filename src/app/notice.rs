@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::Request;
 use super::forecast::sentence;
 
 /// A message that stays until it is put away.
@@ -11,6 +12,8 @@ pub struct Notice {
     pub is_error: bool,
     /// A folder worth opening.
     pub folder: Option<PathBuf>,
+    /// Words of a button and what it asks for.
+    pub offer: Option<(&'static str, Request)>,
 }
 
 impl Notice {
@@ -20,6 +23,7 @@ impl Notice {
             text: sentence(text),
             is_error: true,
             folder: None,
+            offer: None,
         }
     }
 
@@ -29,6 +33,16 @@ impl Notice {
             text: text.to_owned(),
             is_error: false,
             folder: None,
+            offer: None,
+        }
+    }
+
+    /// The same with a button.
+    #[must_use]
+    pub fn offering(self, words: &'static str, request: Request) -> Self {
+        Self {
+            offer: Some((words, request)),
+            ..self
         }
     }
 
@@ -38,6 +52,7 @@ impl Notice {
             text: format!("Saved to {}", path.display()),
             is_error: false,
             folder: path.parent().map(PathBuf::from),
+            offer: None,
         }
     }
 }

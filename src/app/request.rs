@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use super::{Command, DocCommand};
 use crate::engine::RunId;
+use crate::library::RunName;
 
 /// What a panel asks the app to do. Panels collect these while they draw; the app obeys afterwards.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,12 @@ pub enum Request {
     Seek(usize),
     /// Show a finished run and take its settings.
     Restore(RunId),
+    /// Mark a run, or take its mark away.
+    Star(RunId),
+    /// Take a run out of the gallery; can be undone.
+    DeleteRun(RunId),
+    /// Bring a deleted run back.
+    PutBack(RunName),
     /// Take an unused random seed.
     RollSeed,
     /// Take the known pair of this name.

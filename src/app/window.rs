@@ -6,10 +6,11 @@ use egui::{Context, Ui, ViewportCommand};
 
 use super::keys::Keyboard;
 use super::{
-    Document, Exporter, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice, Readiness,
-    Request, RunSession, Scene, duration, layout, wants_frame_stats,
+    Document, Exporter, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice, Places,
+    Readiness, Request, RunSession, Scene, duration, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
+use crate::library::{Keeper, Shelf};
 use crate::preview::{Player, RgbFactors};
 use crate::project::{PairRef, RunSettings};
 use crate::schedule::{Plan, Solver};
@@ -42,6 +43,8 @@ pub struct App {
     pub(super) kept: Arc<KeptSteps>,
     pub(super) session: RunSession,
     pub(super) gallery: Gallery,
+    /// Keeps finished runs on disk; `None` where there is no place for them.
+    pub(super) keeper: Option<Keeper>,
     pub(super) player: Player,
     /// What the player plays.
     source: Source,
@@ -88,6 +91,7 @@ impl App {
             pair_error: None,
             session: RunSession::default(),
             gallery: Gallery::default(),
+            keeper: None,
             player: Player::default(),
             source: Source::Nothing,
             rgb: None,
@@ -108,6 +112,22 @@ impl App {
     #[must_use]
     pub fn with_models(mut self, source: ModelsSource) -> Self {
         self.models = Models::new(source, Arc::clone(&self.wake));
+        self
+    }
+
+    /// Keeps things where `places` says. Without, nothing outlives the window.
+    #[must_use]
+    pub fn with_places(mut self, places: Places) -> Self {
+        if let Some(folder) = places.runs {
+            match Keeper::start(Shelf::new(folder), Arc::clone(&self.wake)) {
+                Ok(keeper) => self.keeper = Some(keeper),
+                Err(why) => {
+                    self.notice = Some(Notice::error(&format!(
+                        "finished runs will not be kept ({why}); restart flowblend"
+                    )));
+                }
+            }
+        }
         self
     }
 
@@ -184,8 +204,7 @@ impl App {
                 active.settings.frames.saturating_sub(1) / latents.frames.max(2).saturating_sub(1);
             self.player
                 .set_latent_source(latents.frames, active.settings.fps, stride);
-        } else if let Some(run) = self.gallery.shown() {
-            let clip = &run.run.clip;
+        } else if let Some(clip) = self.gallery.shown().and_then(|run| run.clip()) {
             self.player.set_source(clip.frames.len(), clip.fps);
         } else {
             self.player.set_source(0, 1.0);
@@ -309,6 +328,7 @@ impl eframe::App for App {
     fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
         let start = Instant::now();
         self.drain_engine(ctx);
+        self.drain_keeper(ctx);
         if let Some(notice) = self.exporter.poll() {
             self.notice = Some(notice);
         }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::residency::MemoryNeed;
 use super::step_cache::KeptSteps;
@@ -36,7 +36,7 @@ pub enum Phase {
 }
 
 /// One finished step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// The step, from 0.
     pub step: usize,
@@ -56,7 +56,7 @@ pub struct StepReport {
 }
 
 /// What a finished run measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// Every step that was computed, in order.
     pub steps: Vec<StepReport>,

@@ -78,13 +78,13 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
     let shown = left.map_or(secs, |left| left.denoise_secs);
     let time_note = match (measured, reference_secs) {
         _ if is_partial => format!("{} of {steps} steps", steps - kept),
-        (Some(run), _) => format!("took {}", format::seconds(run.run.report.denoise_secs)),
+        (Some(run), _) => format!("took {}", format::seconds(run.report().denoise_secs)),
         (None, Some(secs)) => format!("LLL {}", format::seconds(secs)),
         (None, None) => String::new(),
     };
     let measured_speed_up = measured
         .zip(reference_secs)
-        .map(|(run, reference)| reference / run.run.report.denoise_secs)
+        .map(|(run, reference)| reference / run.report().denoise_secs)
         .filter(|ratio| ratio.is_finite());
     [
         Card {
@@ -160,7 +160,7 @@ fn measured<'a>(scene: &Scene<'a>) -> Option<&'a GalleryRun> {
         .gallery
         .runs()
         .iter()
-        .find(|run| run.run.report.reused_steps == 0 && costs_the_same(&run.run.settings, ours))
+        .find(|run| run.report().reused_steps == 0 && costs_the_same(run.settings(), ours))
 }
 
 fn costs_the_same(a: &RunSettings, b: &RunSettings) -> bool {

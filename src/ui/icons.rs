@@ -29,6 +29,10 @@ pub enum Icon {
     Unlocked,
     /// A cross.
     Close,
+    /// A star.
+    Star,
+    /// Three dots: more to choose from.
+    More,
 }
 
 impl Icon {
@@ -120,6 +124,28 @@ impl Icon {
                     shackle.push(at(3.0, -1.0));
                 }
                 painter.add(Shape::line(shackle, stroke));
+            }
+            Self::Star => {
+                // Five triangles about the middle: the painter fills only what is convex.
+                for i in 0..5 {
+                    let tip = -90.0 + 72.0 * i as f32;
+                    for side in [-36.0, 36.0] {
+                        triangle(
+                            painter,
+                            [
+                                centre,
+                                polar(centre, 6.5, tip),
+                                polar(centre, 3.0, tip + side),
+                            ],
+                            colour,
+                        );
+                    }
+                }
+            }
+            Self::More => {
+                for x in [-4.5, 0.0, 4.5] {
+                    painter.circle_filled(at(x, 0.0), 1.5, colour);
+                }
             }
             Self::Close => {
                 painter.line_segment([at(-4.0, -4.0), at(4.0, 4.0)], stroke);

@@ -62,9 +62,9 @@ fn picture(scene: &Scene<'_>) -> Picture {
             frame_index: frame_index.min(latents.frames.saturating_sub(1)),
         };
     }
-    match scene.gallery.shown() {
-        Some(run) => Picture::Clip {
-            clip: Arc::clone(&run.run.clip),
+    match scene.gallery.shown().and_then(|run| run.clip()) {
+        Some(clip) => Picture::Clip {
+            clip: Arc::clone(clip),
             frame_index,
         },
         None => Picture::Empty,
@@ -76,7 +76,7 @@ fn clip_size(scene: &Scene<'_>) -> Option<Vec2> {
     let (width, height) = match (scene.session.active(), scene.session.preview()) {
         (Some(active), Some(_)) => (active.settings.width, active.settings.height),
         _ => {
-            let clip = &scene.gallery.shown()?.run.clip;
+            let clip = scene.gallery.shown()?.clip()?;
             (clip.width, clip.height)
         }
     };
@@ -143,8 +143,8 @@ fn badges(ui: &Ui, scene: &Scene<'_>, rect: Rect) {
     } else if let Some(run) = scene.gallery.shown() {
         let text = format!(
             "{} · {}",
-            run.run.settings.plan.letters(),
-            format::seconds(run.run.report.denoise_secs)
+            run.settings().plan.letters(),
+            format::seconds(run.report().denoise_secs)
         );
         badge(
             ui,

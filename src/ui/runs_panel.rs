@@ -3,20 +3,22 @@
 use eframe::egui;
 use egui::accesskit::Role;
 use egui::{
-    Align2, Color32, CornerRadius, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    WidgetInfo, pos2, vec2,
+    Align2, Color32, CornerRadius, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind, TextEdit,
+    Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::format;
+use super::icons::Icon;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
-use super::widgets::{focus_ring, paint_text};
+use super::view::View;
+use super::widgets::{focus_ring, icon_button, paint_text, text_width};
 use crate::app::{GalleryRun, Request, Scene};
 use crate::schedule::Plan;
 
 const ENTRY_HEIGHT_PX: f32 = 84.0;
 
-/// The finished runs of this session; a click restores clip and settings.
-pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
+/// The finished runs; a click restores clip and settings.
+pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     heading(ui);
     if scene.gallery.runs().is_empty() {
         ui.add_space(GRID_PX);
@@ -27,15 +29,87 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         );
         return;
     }
-    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = GRID_PX;
-        let shown = scene.gallery.shown().map(|run| run.id);
-        for run in scene.gallery.runs() {
-            if entry(ui, run, shown == Some(run.id)) {
-                out.push(Request::Restore(run.id));
+    ui.add_space(GRID_PX);
+    filters(ui, view);
+    ui.add_space(GRID_PX);
+    let all = scene.gallery.runs();
+    let runs: Vec<_> = all
+        .iter()
+        .filter(|run| !view.only_starred || run.record.is_starred)
+        .filter(|run| run.answers_to(&view.runs_filter))
+        .collect();
+    if runs.is_empty() {
+        ui.label(
+            RichText::new(format!("None of the {} runs fits the filter.", all.len()))
+                .font(regular(12.0))
+                .color(palette(ui).text_weak),
+        );
+        return;
+    }
+    ui.spacing_mut().item_spacing.y = GRID_PX;
+    let chosen = scene.gallery.chosen();
+    // Only what is in sight is laid out: there may be hundreds.
+    ScrollArea::vertical().auto_shrink(false).show_rows(
+        ui,
+        ENTRY_HEIGHT_PX,
+        runs.len(),
+        |ui, rows| {
+            for run in &runs[rows] {
+                entry(ui, run, chosen == Some(run.id), out);
             }
+        },
+    );
+}
+
+/// What the list is narrowed to.
+fn filters(ui: &mut Ui, view: &mut View) {
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = GRID_PX;
+        let star = vec2(28.0, 26.0);
+        let width = ui.available_width() - star.x - GRID_PX;
+        ui.add(
+            TextEdit::singleline(&mut view.runs_filter)
+                .hint_text("Prompt, plan or seed")
+                .font(regular(12.0))
+                .desired_width(width)
+                .margin(vec2(8.0, 5.0)),
+        )
+        .on_hover_text("Show only runs with these words in the prompt, this plan or this seed")
+        .accessible_name("Filter the runs");
+        if icon_button(ui, Icon::Star, star, "Only starred runs", view.only_starred)
+            .on_hover_text("Show only runs that you starred")
+            .clicked()
+        {
+            view.only_starred = !view.only_starred;
         }
     });
+}
+
+/// What can be done with a run besides showing it.
+fn run_menu(ui: &mut Ui, run: &GalleryRun, out: &mut Vec<Request>) {
+    let star = match run.record.is_starred {
+        true => "Remove star",
+        false => "Star",
+    };
+    if ui
+        .button(star)
+        .on_hover_text("Starred runs can be listed alone")
+        .clicked()
+    {
+        out.push(Request::Star(run.id));
+        ui.close();
+    }
+    let delete = ui
+        .add_enabled(
+            run.name.is_some(),
+            egui::Button::new("Delete").shortcut_text("Del"),
+        )
+        .on_hover_text("Take the run out of the list and off the disk; can be undone")
+        .on_disabled_hover_text("The run is not on disk, so there is nothing to delete yet");
+    if delete.clicked() {
+        out.push(Request::DeleteRun(run.id));
+        ui.close();
+    }
 }
 
 fn heading(ui: &mut Ui) {
@@ -60,11 +134,11 @@ fn heading(ui: &mut Ui) {
     );
 }
 
-fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool) -> bool {
+fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request>) {
     let palette = palette(ui);
-    let settings = &run.run.settings;
+    let settings = run.settings();
     let letters = settings.plan.letters();
-    let report = &run.run.report;
+    let report = run.report();
     let total_secs = report.encode_secs + report.denoise_secs + report.decode_secs;
     let facts = format!(
         "{} · seed {}",
@@ -109,6 +183,11 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool) -> bool {
             palette.text_strong,
             text.width(),
         );
+        if run.record.is_starred {
+            let after = text_width(ui, &letters, bold(14.0)) + 14.0;
+            let star = Rect::from_center_size(text.left_top() + vec2(after, 9.0), vec2(14.0, 14.0));
+            Icon::Star.paint(ui.painter(), star, palette.text);
+        }
         paint_text(
             ui,
             text.right_top() + vec2(0.0, 2.0),
@@ -130,8 +209,37 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool) -> bool {
         let bar = Rect::from_min_max(pos2(text.left(), text.bottom() - 8.0), text.max);
         plan_bar(ui, &settings.plan, settings.steps, bar);
     }
-    response
+    let more = Rect::from_min_size(
+        pos2(rect.right() - 34.0, rect.center().y - 11.0),
+        vec2(26.0, 22.0),
+    );
+    let menu = ui
+        .scope_builder(egui::UiBuilder::new().max_rect(more), |ui| {
+            icon_button(
+                ui,
+                Icon::More,
+                more.size(),
+                &format!("More about run {letters}"),
+                false,
+            )
+        })
+        .inner
+        .on_hover_text("Star or delete the run");
+    egui::Popup::menu(&menu).show(|ui| run_menu(ui, run, out));
+    response.context_menu(|ui| run_menu(ui, run, out));
+    if response.has_focus() && ui.input(|i| i.key_pressed(egui::Key::Delete)) && run.name.is_some()
+    {
+        out.push(Request::DeleteRun(run.id));
+    }
+    let is_clicked = response
         .on_hover_ui(|ui| {
+            let zone = jiff::tz::TimeZone::system();
+            let when = run.record.finished.to_zoned_datetime(zone);
+            ui.label(
+                RichText::new(when.strftime("%Y-%m-%d %H:%M").to_string())
+                    .font(regular(12.0))
+                    .color(palette.text_weak),
+            );
             ui.label(RichText::new(&settings.prompt).color(palette.text_strong));
             ui.label(
                 RichText::new(format!(
@@ -154,7 +262,10 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool) -> bool {
                     .color(palette.text_weak),
             );
         })
-        .clicked()
+        .clicked();
+    if is_clicked {
+        out.push(Request::Restore(run.id));
+    }
 }
 
 /// The clip's middle frame, cut to the shape of the entry.

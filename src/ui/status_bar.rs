@@ -91,7 +91,7 @@ fn idle(scene: &Scene<'_>) -> String {
         (None, _) => scene.pair_words().to_owned(),
         (_, None) => "Ready".to_owned(),
         (_, Some(run)) => {
-            let report = &run.run.report;
+            let report = run.report();
             let steps = report.steps.len();
             let reused = match report.reused_steps {
                 0 => String::new(),
@@ -178,8 +178,13 @@ pub fn show_notice(ui: &mut Ui, notice: &Notice, out: &mut Vec<Request>) {
             {
                 out.push(Request::DismissNotice);
             }
+            ui.spacing_mut().interact_size.y = 22.0;
+            if let Some((words, request)) = &notice.offer
+                && ui.add(Button::new(*words)).clicked()
+            {
+                out.push(request.clone());
+            }
             if let Some(folder) = &notice.folder {
-                ui.spacing_mut().interact_size.y = 22.0;
                 if ui
                     .add(Button::new("Open folder"))
                     .on_hover_text("Show the folder in the file manager")

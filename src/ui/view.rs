@@ -32,6 +32,10 @@ pub struct View {
     pub boundary: usize,
     /// Draw a new seed before every run.
     pub rolls_seed: bool,
+    /// What the runs must answer to: words of the prompt, letters of the plan, a seed.
+    pub runs_filter: String,
+    /// Show only runs that were marked.
+    pub only_starred: bool,
     /// Screen pixels for one pixel of the clip, as the preview last drew it.
     pub shown_scale: Option<f32>,
 }
@@ -46,6 +50,8 @@ impl Default for View {
             is_smooth: true,
             boundary: 0,
             rolls_seed: false,
+            runs_filter: String::new(),
+            only_starred: false,
             shown_scale: None,
         }
     }
