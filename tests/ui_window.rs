@@ -387,11 +387,7 @@ fn a_changed_document_restarts_the_run() {
     pace.allow(32);
     until(&mut window, |app| app.gallery().runs().len() == 1);
     assert_eq!(
-        window.state().gallery().runs()[0]
-            .run
-            .settings
-            .plan
-            .letters(),
+        window.state().gallery().runs()[0].settings().plan.letters(),
         "LSS"
     );
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use egui::{Context, ViewportCommand};
 
+use super::files::Next;
 use super::{App, Command, DocCommand, Notice, Readiness, Request, Showing};
 use crate::engine::{RunId, RunRequest};
 use crate::project::PairRef;
@@ -59,6 +60,8 @@ impl App {
             }
             Request::CancelPull => self.models.cancel_pull(),
             Request::CloseModels => self.models.is_open = false,
+            Request::OpenRecent(path) => self.go_on(ctx, frame, Next::OpenPath(path)),
+            Request::Recover => self.recover(now_secs),
             Request::DismissNotice => self.notice = None,
             Request::OpenFolder(folder) => {
                 if let Err(why) = open_folder(&folder) {
@@ -75,6 +78,10 @@ impl App {
         match command {
             Command::Generate => self.generate(now_secs),
             Command::CancelRun => self.cancel_run(),
+            Command::New => self.go_on(ctx, frame, Next::New),
+            Command::Open => self.go_on(ctx, frame, Next::Open),
+            Command::Save => self.save(ctx, frame),
+            Command::SaveAs => self.save_as(frame),
             Command::Export => self.export(frame),
             Command::Models => self.models.open(),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),

@@ -62,6 +62,10 @@ macro_rules! commands {
 commands! {
     Generate: Program, "Generate", "Render a clip with these settings", [ctrl(Enter)];
     CancelRun: Program, "Cancel the run", "Stop the run; what it computed is dropped", [];
+    New: Program, "New", "Start over with the pair's own settings", [ctrl(N)];
+    Open: Program, "Open…", "Open a project, or the settings of an exported clip", [ctrl(O)];
+    Save: Program, "Save", "Write the project to its file", [ctrl(S)];
+    SaveAs: Program, "Save as…", "Write the project to another file", [ctrl_shift(S)];
     Export: Program, "Export clip…", "Write the shown clip to a video file", [ctrl(E)];
     Models: Program, "Models…", "Choose a pair of models, add one, or download one", [ctrl(M)];
     Undo: Program, "Undo", "Take the newest edit back", [ctrl(Z)];

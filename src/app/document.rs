@@ -187,9 +187,14 @@ impl Document {
         &self.settings
     }
 
-    /// Whether anything differs from what the document started with.
+    /// Whether anything differs from what was opened, or saved last.
     pub fn is_edited(&self) -> bool {
         self.settings != self.saved
+    }
+
+    /// What it holds now is on disk.
+    pub fn mark_saved(&mut self) {
+        self.saved = self.settings.clone();
     }
 
     /// Carries out an edit at time `now_secs`. An edit that changes nothing leaves no trace.

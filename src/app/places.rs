@@ -5,8 +5,12 @@ use crate::project::paths;
 /// Where the window keeps what outlives it. A place that is `None` keeps nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
-    /// Finished runs.
+    /// Folder of finished runs.
     pub runs: Option<PathBuf>,
+    /// Folder of unsaved work.
+    pub drafts: Option<PathBuf>,
+    /// List of projects used lately.
+    pub recent: Option<PathBuf>,
 }
 
 impl Places {
@@ -14,7 +18,9 @@ impl Places {
     pub fn of_user() -> Self {
         let data = paths::data_dir();
         Self {
-            runs: data.map(|dir| dir.join("runs")),
+            runs: data.as_ref().map(|dir| dir.join("runs")),
+            drafts: data.map(|dir| dir.join("drafts")),
+            recent: paths::config_dir().map(|dir| dir.join("recent.json")),
         }
     }
 }

@@ -39,6 +39,10 @@ pub enum Request {
     CancelPull,
     /// Put the list of models away.
     CloseModels,
+    /// Open a project that was used lately.
+    OpenRecent(PathBuf),
+    /// Take over the work that an ended program left behind.
+    Recover,
     /// Put the message away.
     DismissNotice,
     /// Show a folder in the file manager.

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use egui::{Context, Ui, ViewportCommand};
 
+use super::files::Next;
 use super::keys::Keyboard;
 use super::{
-    Document, Exporter, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice, Places,
+    Document, Exporter, Files, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice, Places,
     Readiness, Request, RunSession, Scene, duration, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
@@ -43,6 +44,7 @@ pub struct App {
     pub(super) kept: Arc<KeptSteps>,
     pub(super) session: RunSession,
     pub(super) gallery: Gallery,
+    pub(super) files: Files,
     /// Keeps finished runs on disk; `None` where there is no place for them.
     pub(super) keeper: Option<Keeper>,
     pub(super) player: Player,
@@ -91,6 +93,7 @@ impl App {
             pair_error: None,
             session: RunSession::default(),
             gallery: Gallery::default(),
+            files: Files::default(),
             keeper: None,
             player: Player::default(),
             source: Source::Nothing,
@@ -118,6 +121,12 @@ impl App {
     /// Keeps things where `places` says. Without, nothing outlives the window.
     #[must_use]
     pub fn with_places(mut self, places: Places) -> Self {
+        if let Some(list) = places.recent {
+            self.files.keep_recent_in(list);
+        }
+        if let Some(folder) = places.drafts {
+            self.notice = self.files.autosave_in(&folder);
+        }
         if let Some(folder) = places.runs {
             match Keeper::start(Shelf::new(folder), Arc::clone(&self.wake)) {
                 Ok(keeper) => self.keeper = Some(keeper),
@@ -183,6 +192,7 @@ impl App {
             notice: self.notice.as_ref(),
             models: &self.models,
             export: self.exporter.progress(),
+            files: &self.files,
         }
     }
 
@@ -228,10 +238,15 @@ impl App {
                 self.dialog = None;
                 self.cancel_run();
             }
+            Some(Dialog::Unsaved) => {
+                self.dialog = None;
+                self.files.forget_next();
+            }
             Some(_) => self.dialog = None,
             None if self.exporter.typed.is_some() => {
                 self.exporter.typed_answer(false);
             }
+            None if self.files.is_typing() => self.put_typed_path_away(),
             None if self.models.is_open => self.models.is_open = false,
             // egui closes its popups and leaves its fields by itself.
             None if self.keyboard.in_popup || self.keyboard.is_typing => {}
@@ -247,7 +262,8 @@ impl App {
         }
     }
 
-    fn answer_dialog(&mut self, ctx: &Context) {
+    fn answer_dialog(&mut self, ctx: &Context, frame: &eframe::Frame) {
+        self.show_typed_path(ctx, frame);
         if let Some(typed) = &mut self.exporter.typed
             && let Some(answer) = export_path(ctx, typed)
         {
@@ -266,6 +282,7 @@ impl App {
                 self.may_quit = true;
                 ctx.send_viewport_cmd(ViewportCommand::Close);
             }
+            (Dialog::Unsaved, answer) => self.answer_unsaved(ctx, frame, answer),
             _ => {}
         }
     }
@@ -277,7 +294,11 @@ impl App {
         if ctx.input(|i| i.key_pressed(egui::Key::Escape)) {
             self.escape(&ctx);
         }
-        if self.dialog.is_none() && self.exporter.typed.is_none() && !self.models.is_open {
+        let is_covered = self.dialog.is_some()
+            || self.exporter.typed.is_some()
+            || self.files.is_typing()
+            || self.models.is_open;
+        if !is_covered {
             self.keyboard.take(&ctx, &mut out);
         } else if self.dialog == Some(Dialog::Shortcuts)
             && ctx.input(|i| i.key_pressed(egui::Key::F1))
@@ -295,7 +316,7 @@ impl App {
         }
         self.view = view;
         self.obey_all(&ctx, frame, &mut out, now_secs);
-        self.answer_dialog(&ctx);
+        self.answer_dialog(&ctx, frame);
         let boundaries = self.document.settings().plan.boundaries().len();
         self.keyboard = Keyboard::look(&ctx, boundaries);
     }
@@ -325,7 +346,7 @@ impl App {
 }
 
 impl eframe::App for App {
-    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
+    fn logic(&mut self, ctx: &Context, frame: &mut eframe::Frame) {
         let start = Instant::now();
         self.drain_engine(ctx);
         self.drain_keeper(ctx);
@@ -335,9 +356,15 @@ impl eframe::App for App {
         if let Some(notice) = self.models.poll() {
             self.notice = Some(notice);
         }
-        if ctx.input(|i| i.viewport().close_requested()) && self.is_busy() && !self.may_quit {
-            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
-            self.dialog = Some(Dialog::Quit);
+        self.follow_files(ctx, frame);
+        if ctx.input(|i| i.viewport().close_requested()) {
+            if self.has_unsaved_work() {
+                ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+                self.go_on(ctx, frame, Next::Quit);
+            } else if self.is_busy() && !self.may_quit {
+                ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+                self.dialog = Some(Dialog::Quit);
+            }
         }
         self.logic_took = start.elapsed();
     }

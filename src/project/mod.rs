@@ -1,6 +1,8 @@
 //! What a person works on and what is kept of it: run settings, recipes, files on disk.
 
 mod atomic;
+mod autosave;
+mod file;
 pub mod paths;
 mod preset;
 mod recipe;
@@ -9,6 +11,8 @@ mod settings;
 pub use atomic::{
     AtomicError, AtomicFile, folder_of, sync_folder, write_atomic, write_bytes_atomic,
 };
+pub use autosave::{Autosave, Draft, LeftDraft};
+pub use file::{ProjectError, ProjectFile};
 pub use preset::Preset;
 pub use recipe::{Recipe, RecipeError};
 pub use settings::{PairRef, RunSettings, SettingsError};

@@ -16,6 +16,8 @@ pub enum Dialog {
     CancelRun,
     /// Close although something is going on?
     Quit,
+    /// What becomes of unsaved work?
+    Unsaved,
     /// All keys.
     Shortcuts,
     /// Name, version and licences.
@@ -29,6 +31,8 @@ pub enum Answer {
     Yes,
     /// Leave things as they are.
     No,
+    /// Go on without it.
+    Without,
 }
 
 impl Dialog {
@@ -39,15 +43,23 @@ impl Dialog {
                 ui,
                 "Cancel this run?",
                 "What it computed so far is dropped. Press Esc again to cancel it.",
-                "Keep rendering",
-                "Cancel the run",
+                &[("Keep rendering", Answer::No), ("Cancel the run", Answer::Yes)],
             ),
             Self::Quit => question(
                 ui,
                 "Quit now?",
                 "A run or an export is still going on, and quitting drops it.",
-                "Stay",
-                "Quit",
+                &[("Stay", Answer::No), ("Quit", Answer::Yes)],
+            ),
+            Self::Unsaved => question(
+                ui,
+                "Save the changes?",
+                "The settings were changed since they were last saved. Finished runs are kept either way.",
+                &[
+                    ("Save", Answer::Yes),
+                    ("Discard", Answer::Without),
+                    ("Cancel", Answer::No),
+                ],
             ),
             Self::Shortcuts => shortcuts(ui),
             Self::About => about(ui),
@@ -64,7 +76,8 @@ pub(super) fn modal(ctx: &Context, name: &'static str) -> Modal {
     Modal::new(Id::unique(name)).frame(frame)
 }
 
-fn question(ui: &mut Ui, title: &str, text: &str, no: &str, yes: &str) -> Option<Answer> {
+/// A question with its answers, the one that loses nothing first.
+fn question(ui: &mut Ui, title: &str, text: &str, answers: &[(&str, Answer)]) -> Option<Answer> {
     ui.set_width(360.0);
     ui.spacing_mut().item_spacing.y = 12.0;
     ui.label(
@@ -75,11 +88,14 @@ fn question(ui: &mut Ui, title: &str, text: &str, no: &str, yes: &str) -> Option
     ui.label(text);
     let mut answer = None;
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        if ui.add(Button::new(no).fill(palette(ui).chosen)).clicked() {
-            answer = Some(Answer::No);
-        }
-        if ui.button(yes).clicked() {
-            answer = Some(Answer::Yes);
+        for (i, (words, meaning)) in answers.iter().enumerate() {
+            let mut button = Button::new(*words);
+            if i == 0 {
+                button = button.fill(palette(ui).chosen);
+            }
+            if ui.add(button).clicked() {
+                answer = Some(*meaning);
+            }
         }
     });
     answer
@@ -155,7 +171,7 @@ fn about(ui: &mut Ui) -> Option<Answer> {
     close(ui)
 }
 
-fn title(ui: &mut Ui, text: &str) {
+pub(super) fn title(ui: &mut Ui, text: &str) {
     ui.spacing_mut().item_spacing.y = 12.0;
     ui.label(
         RichText::new(text)

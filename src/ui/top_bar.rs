@@ -37,6 +37,24 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
 fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     ui.spacing_mut().button_padding = vec2(10.0, 2.0);
     ui.menu_button("File", |ui| {
+        item(ui, out, Command::New, true, "");
+        item(ui, out, Command::Open, true, "");
+        let recent = scene.files.recent();
+        ui.add_enabled_ui(!recent.is_empty(), |ui| {
+            ui.menu_button("Open recent", |ui| {
+                for path in recent {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    let response = ui.button(name).on_hover_text(path.display().to_string());
+                    if response.clicked() {
+                        out.push(Request::OpenRecent(path.clone()));
+                        ui.close();
+                    }
+                }
+            });
+        });
+        item(ui, out, Command::Save, true, "");
+        item(ui, out, Command::SaveAs, true, "");
+        ui.separator();
         let has_clip = scene.gallery.shown().is_some() && scene.export.is_none();
         let why = if scene.export.is_some() {
             "An export is going on; wait for it to finish"
@@ -192,7 +210,10 @@ fn device_chip(ui: &mut Ui, scene: &Scene<'_>) -> f32 {
 
 fn title(ui: &Ui, bar: egui::Rect, scene: &Scene<'_>, left: f32, right: f32) {
     let prompt = scene.document.settings().prompt.trim();
-    let mut text: String = prompt.lines().next().unwrap_or_default().to_owned();
+    let mut text: String = match scene.files.path().and_then(std::path::Path::file_name) {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => prompt.lines().next().unwrap_or_default().to_owned(),
+    };
     if text.is_empty() {
         text = "untitled".to_owned();
     }

@@ -1,0 +1,63 @@
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
+use eframe::wgpu::rwh::HasWindowHandle as _;
+
+use crate::engine::Wake;
+
+/// Nobody answers a file dialog faster than this; a desktop without one does.
+const NO_DIALOG: Duration = Duration::from_millis(400);
+
+/// What the system's file dialog came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    Path(PathBuf),
+    PutAway,
+    /// This desktop has no file dialog.
+    Missing,
+}
+
+/// The system's file dialog, open on a thread of its own in front of the window.
+pub(super) struct FileDialog(Receiver<Choice>);
+
+impl FileDialog {
+    /// Opens it; `ask` shows the prepared dialog and gives what was chosen.
+    pub(super) fn open(
+        frame: &eframe::Frame,
+        wake: Wake,
+        ask: impl FnOnce(rfd::FileDialog) -> Option<PathBuf> + Send + 'static,
+    ) -> Result<Self, String> {
+        let (sender, receiver) = bounded(1);
+        if frame.window_handle().is_err() {
+            // Fails only when the receiver is gone, and it is right here.
+            let _ = sender.send(Choice::Missing);
+            return Ok(Self(receiver));
+        }
+        let dialog = rfd::FileDialog::new().set_parent(frame);
+        std::thread::Builder::new()
+            .name("flowblend-file-dialog".to_owned())
+            .spawn(move || {
+                let opened = Instant::now();
+                let choice = match ask(dialog) {
+                    Some(path) => Choice::Path(path),
+                    None if opened.elapsed() < NO_DIALOG => Choice::Missing,
+                    None => Choice::PutAway,
+                };
+                // Fails only when the window is gone.
+                let _ = sender.send(choice);
+                wake();
+            })
+            .map_err(|why| format!("the file dialog could not be opened ({why}); try again"))?;
+        Ok(Self(receiver))
+    }
+
+    /// What it came to, once it did. Never waits.
+    pub(super) fn poll(&self) -> Option<Choice> {
+        match self.0.try_recv() {
+            Ok(choice) => Some(choice),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Choice::Missing),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use serde::{Deserialize, Serialize};
+
+use super::{RunSettings, write_bytes_atomic};
+
+/// Least time between two writes: a drag changes the settings at every frame.
+const PACE: Duration = Duration::from_millis(500);
+/// Drafts that nobody wanted back for so long go.
+const FORGOTTEN: Duration = Duration::from_hours(24 * 30);
+
+/// Unsaved work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    /// The settings as they stood.
+    pub settings: RunSettings,
+    /// The project they belong to, if they were ever saved.
+    pub file: Option<PathBuf>,
+}
+
+/// Unsaved work that a program which ended without a goodbye left behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeftDraft {
+    /// The work.
+    pub draft: Draft,
+    /// Where it lies until somebody decides.
+    path: PathBuf,
+}
+
+impl LeftDraft {
+    /// It is taken over or not wanted: it need not be offered again.
+    pub fn settle(&self) {
+        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(self.path.with_extension("lock"));
+    }
+}
+
+/// Writes unsaved work down as it changes, on a thread of its own. A program that ends well takes its
+/// draft with it; a lock on a file beside the draft tells whether its program still lives.
+pub struct Autosave {
+    drafts: Option<Sender<Option<Draft>>>,
+    thread: Option<JoinHandle<()>>,
+    path: PathBuf,
+    /// Held until the end.
+    _lock: File,
+}
+
+impl Autosave {
+    /// Begins, and gives the newest work that was left behind.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to or the system gives no thread.
+    pub fn start(folder: &Path) -> io::Result<(Self, Option<LeftDraft>)> {
+        fs::create_dir_all(folder)?;
+        let left = left_behind(folder);
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let name = format!("{}-{}", std::process::id(), since.as_nanos());
+        let path = folder.join(name).with_extension("json");
+        let lock = File::create(path.with_extension("lock"))?;
+        lock.lock()?;
+        let (drafts, queue) = unbounded();
+        let thread = std::thread::Builder::new()
+            .name("flowblend-autosave".to_owned())
+            .spawn({
+                let path = path.clone();
+                move || write_all(&queue, &path)
+            })?;
+        Ok((
+            Self {
+                drafts: Some(drafts),
+                thread: Some(thread),
+                path,
+                _lock: lock,
+            },
+            left,
+        ))
+    }
+
+    /// Takes the work as it stands; `None` when all of it is saved. Never waits.
+    pub fn keep(&self, draft: Option<Draft>) {
+        if let Some(drafts) = &self.drafts {
+            // Fails only when the thread is gone; the next start misses a draft then.
+            let _ = drafts.send(draft);
+        }
+    }
+}
+
+impl Drop for Autosave {
+    fn drop(&mut self) {
+        self.drafts = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(self.path.with_extension("lock"));
+    }
+}
+
+/// Writes the newest draft at most once in [`PACE`].
+fn write_all(queue: &Receiver<Option<Draft>>, path: &Path) {
+    while let Ok(mut draft) = queue.recv() {
+        while let Ok(newer) = queue.try_recv() {
+            draft = newer;
+        }
+        match draft.map(|draft| serde_json::to_vec_pretty(&draft)) {
+            // A disk that takes no draft takes no project either, and that one is told.
+            Some(Ok(json)) => {
+                let _ = write_bytes_atomic(path, true, &json);
+            }
+            Some(Err(_)) | None => {
+                let _ = fs::remove_file(path);
+            }
+        }
+        std::thread::sleep(PACE);
+    }
+}
+
+/// The newest draft whose program is gone. Forgotten ones are swept away.
+fn left_behind(folder: &Path) -> Option<LeftDraft> {
+    let mut drafts: Vec<(SystemTime, LeftDraft)> = Vec::new();
+    for entry in fs::read_dir(folder).ok()?.flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|ending| ending != "json") || is_alive(&path) {
+            continue;
+        }
+        let written = entry.metadata().and_then(|meta| meta.modified());
+        let written = written.unwrap_or(UNIX_EPOCH);
+        let draft = fs::read(&path)
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        let age = SystemTime::now().duration_since(written);
+        match draft {
+            Some(draft) if age.is_ok_and(|age| age < FORGOTTEN) => {
+                drafts.push((written, LeftDraft { draft, path }));
+            }
+            _ => {
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+    let newest = drafts.into_iter().max_by_key(|(written, _)| *written);
+    newest.map(|(_, draft)| draft)
+}
+
+/// Whether the program that writes this draft still runs.
+fn is_alive(draft: &Path) -> bool {
+    File::open(draft.with_extension("lock")).is_ok_and(|lock| lock.try_lock().is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::PairRef;
+    use crate::schedule::{Plan, Solver};
+
+    fn draft(seed: u64) -> Draft {
+        Draft {
+            settings: RunSettings {
+                pair: PairRef::default(),
+                prompt: "a dot".to_owned(),
+                negative: String::new(),
+                seed,
+                plan: Plan::parse("L", &[]).unwrap(),
+                steps: 10,
+                shift: 3.0,
+                solver: Solver::Euler,
+                cfg: 5.0,
+                width: 16,
+                height: 16,
+                frames: 1,
+                fps: 8.0,
+            },
+            file: None,
+        }
+    }
+
+    fn until(done: impl Fn() -> bool) {
+        let patience = std::time::Instant::now() + Duration::from_secs(20);
+        while !done() {
+            assert!(std::time::Instant::now() < patience);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends as a kill does: nothing is cleaned up, the lock goes with the process.
+    fn kill(mut autosave: Autosave) {
+        autosave.drafts = None;
+        autosave.thread.take().unwrap().join().unwrap();
+        autosave._lock.unlock().unwrap();
+        std::mem::forget(autosave);
+    }
+
+    #[test]
+    fn a_killed_programs_draft_is_offered_until_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let (autosave, left) = Autosave::start(folder.path()).unwrap();
+        assert!(left.is_none());
+        for seed in 1..=40 {
+            autosave.keep(Some(draft(seed)));
+        }
+        // It runs: its draft is nobody else's.
+        let path = autosave.path.clone();
+        until(|| path.exists());
+        assert!(Autosave::start(folder.path()).unwrap().1.is_none());
+        kill(autosave);
+
+        let (_other, left) = Autosave::start(folder.path()).unwrap();
+        let left = left.unwrap();
+        assert_eq!(left.draft, draft(40));
+        let again = Autosave::start(folder.path()).unwrap().1;
+        assert_eq!(again.as_ref(), Some(&left));
+        left.settle();
+        assert!(Autosave::start(folder.path()).unwrap().1.is_none());
+    }
+
+    #[test]
+    fn a_good_end_and_saved_work_leave_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (autosave, _) = Autosave::start(folder.path()).unwrap();
+        autosave.keep(Some(draft(1)));
+        let path = autosave.path.clone();
+        until(|| path.exists());
+        autosave.keep(None);
+        until(|| !path.exists());
+        autosave.keep(Some(draft(2)));
+        drop(autosave);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,58 @@
+//! The window on a fake, and a person at it.
+
+use std::time::{Duration, Instant};
+
+use eframe::egui;
+use egui::{Key, Modifiers, vec2};
+use egui_kittest::Harness;
+use flowblend::app::{App, Places};
+
+use super::{Pace, fake};
+
+/// The window under test.
+pub type Window<'a> = Harness<'a, App>;
+
+/// A window that keeps things in `places`, with its pair described.
+pub fn window_at<'a>(places: Places) -> (Window<'a>, Pace) {
+    let (factory, pace) = fake();
+    let mut window = Harness::builder()
+        .with_size(vec2(1440.0, 900.0))
+        .with_step_dt(1.0 / 60.0)
+        .with_max_steps(64)
+        .build_eframe(|cc| {
+            let app = App::new(cc, factory).expect("the engine starts");
+            app.with_places(places)
+        });
+    until(&mut window, |window| window.state().pair().is_some());
+    (window, pace)
+}
+
+/// Draws frames until `done`. Other threads are at work, so this waits on real time.
+pub fn until(window: &mut Window<'_>, done: impl Fn(&Window<'_>) -> bool) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !done(window) {
+        assert!(
+            Instant::now() < patience,
+            "what was waited for never happened"
+        );
+        window.step();
+        std::thread::yield_now();
+    }
+    window.run_steps(3);
+}
+
+/// Presses a key and lets the window act on it.
+pub fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
+    window.key_press_modifiers(modifiers, key);
+    window.run_steps(3);
+}
+
+/// Renders the document to the end.
+pub fn render(window: &mut Window<'_>, pace: &Pace) {
+    let before = window.state().gallery().runs().len();
+    pace.allow(31);
+    press(window, Modifiers::COMMAND, Key::Enter);
+    until(window, |window| {
+        window.state().gallery().runs().len() > before
+    });
+}

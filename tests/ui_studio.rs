@@ -1,0 +1,239 @@
+//! What outlives the window: finished runs and projects.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on should say so")]
+
+mod common;
+
+use std::path::Path;
+
+use common::window::{Window, press, render, until, window_at};
+use eframe::egui;
+use egui::accesskit::Role;
+use egui::{Key, Modifiers};
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use flowblend::app::Places;
+use flowblend::project::{ProjectFile, Recipe};
+
+fn places(folder: &Path) -> Places {
+    Places {
+        runs: Some(folder.join("runs")),
+        drafts: Some(folder.join("drafts")),
+        recent: Some(folder.join("recent.json")),
+    }
+}
+
+fn is_kept(window: &Window<'_>) -> bool {
+    let runs = window.state().gallery().runs();
+    runs.iter().all(|run| run.name.is_some())
+}
+
+fn click(window: &mut Window<'_>, label: &str) {
+    // An entry of a menu has its keys behind its words.
+    let is_meant = |name: &str| name == label || name.strip_prefix(label) == Some(" Del");
+    window
+        .get_by(|node| {
+            node.role() == Role::Button && node.label().is_some_and(|name| is_meant(&name))
+        })
+        .click();
+    window.run_steps(3);
+}
+
+fn type_path(window: &mut Window<'_>, field: &str, path: &Path) {
+    until(window, |window| window.query_by_label(field).is_some());
+    let node = window.get_by_role_and_label(Role::TextInput, field);
+    node.focus();
+    window.run_steps(2);
+    press(window, Modifiers::COMMAND, Key::A);
+    let field = window.get_by_role_and_label(Role::TextInput, field);
+    field.type_text(&path.display().to_string());
+    window.run_steps(2);
+    press(window, Modifiers::NONE, Key::Enter);
+}
+
+fn set_seed(window: &mut Window<'_>, text: &str) {
+    window
+        .get_by_role_and_label(Role::TextInput, "Filter the runs")
+        .focus();
+    window.run_steps(2);
+    press(window, Modifiers::COMMAND, Key::A);
+    let field = window.get_by_role_and_label(Role::TextInput, "Filter the runs");
+    field.type_text(text);
+    window.run_steps(3);
+}
+
+#[test]
+fn finished_runs_are_there_again_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut window, pace) = window_at(places(folder.path()));
+    render(&mut window, &pace);
+    until(&mut window, is_kept);
+    let before = window.state().gallery().runs()[0]
+        .finished()
+        .expect("its clip");
+    drop(window);
+
+    let (mut window, _pace) = window_at(places(folder.path()));
+    until(&mut window, |window| {
+        window.state().gallery().runs().len() == 1
+    });
+    let run = &window.state().gallery().runs()[0];
+    assert_eq!(run.settings(), &before.settings);
+    assert_eq!(run.report().steps.len(), before.report.steps.len());
+    assert_eq!(run.report().denoise_secs, before.report.denoise_secs);
+    assert!(run.thumbnail.is_some() && run.clip().is_none());
+    assert!(window.state().gallery().shown().is_none());
+
+    let entry = window.get_by(|node| {
+        node.role() == Role::Button && node.label().is_some_and(|name| name.starts_with("Run LSL"))
+    });
+    entry.click();
+    until(&mut window, |window| {
+        window.state().gallery().shown().is_some()
+    });
+    let shown = window.state().gallery().shown().and_then(|run| run.clip());
+    assert_eq!(**shown.expect("its clip"), *before.clip);
+    assert!(window.state().player().frame_count() > 0);
+}
+
+#[test]
+fn runs_are_filtered_starred_deleted_and_brought_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut window, pace) = window_at(places(folder.path()));
+    render(&mut window, &pace);
+    until(&mut window, is_kept);
+    assert!(
+        window
+            .query_by_label_contains("None of the 1 runs")
+            .is_none()
+    );
+    set_seed(&mut window, "nowhere");
+    assert!(
+        window
+            .query_by_label_contains("None of the 1 runs")
+            .is_some()
+    );
+    set_seed(&mut window, "lsl");
+    assert!(
+        window
+            .query_by_label_contains("None of the 1 runs")
+            .is_none()
+    );
+
+    click(&mut window, "Only starred runs");
+    assert!(
+        window
+            .query_by_label_contains("None of the 1 runs")
+            .is_some()
+    );
+    click(&mut window, "Only starred runs");
+    click(&mut window, "More about run LSL");
+    click(&mut window, "Star");
+    assert!(window.state().gallery().runs()[0].record.is_starred);
+
+    click(&mut window, "More about run LSL");
+    click(&mut window, "Delete");
+    assert!(window.state().gallery().runs().is_empty());
+    click(&mut window, "Undo");
+    until(&mut window, |window| {
+        window.state().gallery().runs().len() == 1
+    });
+    assert!(window.state().gallery().runs()[0].record.is_starred);
+    drop(window);
+
+    // The star was written down; a deletion is for good once the window is closed.
+    let (mut window, _pace) = window_at(places(folder.path()));
+    until(&mut window, |window| {
+        window.state().gallery().runs().len() == 1
+    });
+    assert!(window.state().gallery().runs()[0].record.is_starred);
+    click(&mut window, "More about run LSL");
+    click(&mut window, "Delete");
+    drop(window);
+    let left = std::fs::read_dir(folder.path().join("runs")).expect("the folder");
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_project_is_saved_opened_and_asked_about() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("work.flowblend");
+    let (mut window, _pace) = window_at(places(folder.path()));
+    let fresh = window.state().document().settings().clone();
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
+    let edited = window.state().document().settings().clone();
+    assert_ne!(edited, fresh);
+
+    // The ending is ours to add.
+    press(&mut window, Modifiers::COMMAND, Key::S);
+    type_path(&mut window, "File to save to", &file.with_extension(""));
+    until(&mut window, |_| file.exists());
+    assert_eq!(
+        ProjectFile::open(&file).expect("a project").settings,
+        edited
+    );
+    assert!(!window.state().document().is_edited());
+
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
+    press(&mut window, Modifiers::COMMAND, Key::N);
+    click(&mut window, "Cancel");
+    assert_ne!(window.state().document().settings(), &fresh);
+    press(&mut window, Modifiers::COMMAND, Key::N);
+    click(&mut window, "Discard");
+    assert_eq!(window.state().document().settings(), &fresh);
+
+    press(&mut window, Modifiers::COMMAND, Key::O);
+    type_path(&mut window, "File to open", &file);
+    until(&mut window, |window| {
+        *window.state().document().settings() == edited
+    });
+    assert!(!window.state().document().is_edited());
+
+    // Saved under its name without another question.
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
+    let again = window.state().document().settings().clone();
+    press(&mut window, Modifiers::COMMAND, Key::N);
+    click(&mut window, "Save");
+    assert_eq!(window.state().document().settings(), &fresh);
+    assert_eq!(ProjectFile::open(&file).expect("a project").settings, again);
+}
+
+#[test]
+fn a_kept_clip_opens_as_a_recipe_and_other_files_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut window, pace) = window_at(places(folder.path()));
+    render(&mut window, &pace);
+    until(&mut window, is_kept);
+    let rendered = window.state().document().settings().clone();
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
+    assert_ne!(window.state().document().settings(), &rendered);
+    let run = std::fs::read_dir(folder.path().join("runs")).expect("the folder");
+    let run = run.flatten().next().expect("one run").path();
+    let clip = std::fs::read_dir(run).expect("the run").flatten();
+    let clip = clip
+        .map(|entry| entry.path())
+        .find(|path| path.file_stem().is_some_and(|stem| stem == "clip"))
+        .expect("its clip");
+    let comment = flowblend::media::read_comment(&clip).expect("readable");
+    let recipe = Recipe::from_json(&comment.expect("a comment")).expect("a recipe");
+    assert_eq!(recipe.settings, rendered);
+
+    press(&mut window, Modifiers::COMMAND, Key::O);
+    click(&mut window, "Discard");
+    type_path(&mut window, "File to open", &clip);
+    until(&mut window, |window| {
+        *window.state().document().settings() == rendered
+    });
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_ne!(window.state().document().settings(), &rendered);
+
+    let other = folder.path().join("other.flowblend");
+    std::fs::write(&other, "{}").expect("written");
+    press(&mut window, Modifiers::COMMAND, Key::O);
+    click(&mut window, "Discard");
+    type_path(&mut window, "File to open", &other);
+    until(&mut window, |window| {
+        window
+            .query_by_label_contains("is no flowblend project")
+            .is_some()
+    });
+}
