@@ -10,7 +10,7 @@ use common::window::{Window, press, render, until, window_at};
 use eframe::egui;
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use egui_kittest::kittest::Queryable as _;
 use flowblend::app::Places;
 use flowblend::project::{ProjectFile, Recipe};
 
@@ -18,6 +18,7 @@ fn places(folder: &Path) -> Places {
     Places {
         runs: Some(folder.join("runs")),
         drafts: Some(folder.join("drafts")),
+        queue: Some(folder.join("queue.json")),
         recent: Some(folder.join("recent.json")),
     }
 }
@@ -32,7 +33,7 @@ fn click(window: &mut Window<'_>, label: &str) {
     let is_meant = |name: &str| name == label || name.strip_prefix(label) == Some(" Del");
     window
         .get_by(|node| {
-            node.role() == Role::Button && node.label().is_some_and(|name| is_meant(&name))
+            matches!(node.role(), Role::Button | Role::Tab) && node.label().is_some_and(|name| is_meant(&name))
         })
         .click();
     window.run_steps(3);
@@ -236,4 +237,93 @@ fn a_kept_clip_opens_as_a_recipe_and_other_files_are_refused() {
             .query_by_label_contains("is no flowblend project")
             .is_some()
     });
+}
+
+#[test]
+fn the_queue_takes_turns_can_be_put_in_order_and_outlives_the_window() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut window, pace) = window_at(places(folder.path()));
+    let enqueue = Modifiers::COMMAND | Modifiers::SHIFT;
+    let steps = |window: &Window<'_>| -> Vec<usize> {
+        let waiting = window.state().queue().waiting().iter();
+        waiting
+            .map(|run| run.settings.plan.boundary_step(0, 30))
+            .collect()
+    };
+    // The first begins at once; the others wait.
+    for _ in 0..4 {
+        press(&mut window, enqueue, Key::Enter);
+        press(&mut window, Modifiers::NONE, Key::OpenBracket);
+    }
+    assert_eq!(steps(&window), [11, 10, 9]);
+    assert!(window.state().queue().going().is_some());
+    click(&mut window, "Move run 3 earlier");
+    click(&mut window, "Remove run 1 from the queue");
+    assert_eq!(steps(&window), [9, 10]);
+
+    // What Generate asks for comes next, without harm to the one that is going.
+    press(&mut window, Modifiers::COMMAND, Key::Enter);
+    assert_eq!(steps(&window), [8, 9, 10]);
+    click(&mut window, "Pause");
+    pace.allow(31);
+    until(&mut window, |window| {
+        window.state().gallery().runs().len() == 1
+    });
+    assert!(window.state().session().active().is_none());
+    click(&mut window, "Resume");
+    assert_eq!(steps(&window), [9, 10]);
+    drop(window);
+
+    let (mut window, pace) = window_at(places(folder.path()));
+    assert_eq!(steps(&window), [8, 9, 10]);
+    assert!(window.state().session().active().is_none());
+    click(&mut window, "Queue (3)");
+    pace.allow(93);
+    click(&mut window, "Resume");
+    until(&mut window, |window| {
+        window.state().gallery().runs().len() == 4
+    });
+    assert!(window.state().queue().waiting().is_empty());
+}
+
+#[test]
+fn live_mode_renders_when_the_hand_rests_and_stops_when_it_moves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut window, pace) = window_at(places(folder.path()));
+    render(&mut window, &pace);
+    click(&mut window, "Run");
+    click(&mut window, "Live");
+    let active = |window: &Window<'_>| {
+        let active = window.state().session().active();
+        active.map(|run| (run.id, run.settings.plan.boundary_step(0, 30)))
+    };
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
+    window.step();
+    assert_eq!(active(&window), None);
+    until(&mut window, |window| active(window).is_some());
+    let (first, step) = active(&window).expect("a run");
+    assert_eq!(step, 11);
+
+    // Moved again: that run is not wanted any more, and the next rest starts another.
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
+    pace.allow(200);
+    until(&mut window, |window| {
+        active(window).is_some_and(|(id, _)| id != first)
+            || window.state().gallery().runs().len() == 2
+    });
+    until(&mut window, |window| {
+        window.state().gallery().runs().len() == 2
+    });
+    let newest = window.state().gallery().runs()[0].settings();
+    assert_eq!(newest.plan.boundary_step(0, 30), 10);
+
+    // A plan that was rendered before is there at once, without a run.
+    for _ in 0..2 {
+        press(&mut window, Modifiers::NONE, Key::CloseBracket);
+    }
+    until(&mut window, |window| {
+        let shown = window.state().gallery().shown();
+        shown.is_some_and(|run| run.settings().plan.boundary_step(0, 30) == 12)
+    });
+    assert_eq!(window.state().gallery().runs().len(), 2);
 }

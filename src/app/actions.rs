@@ -10,10 +10,10 @@ use egui::{Context, ViewportCommand};
 use super::files::Next;
 use super::{App, Command, DocCommand, Notice, Readiness, Request, Showing};
 use crate::engine::{RunId, RunRequest};
-use crate::project::PairRef;
+use crate::project::{PairRef, RunSettings};
 use crate::ui::dialogs::Dialog;
 use crate::ui::timeline::{boundary_id, nudge};
-use crate::ui::view::ZoomWish;
+use crate::ui::view::{Side, ZoomWish};
 
 /// Random seeds stay this short, so that people can read and type them.
 const RANDOM_SEEDS: u64 = 100_000_000;
@@ -28,6 +28,9 @@ impl App {
         request: Request,
         now_secs: f64,
     ) {
+        if request.moves_plan() {
+            self.plan_moved(now_secs);
+        }
         match request {
             Request::Command(command) => self.command(ctx, frame, command, now_secs),
             Request::Edit(edit) => self.document.apply(edit, now_secs),
@@ -60,6 +63,9 @@ impl App {
             }
             Request::CancelPull => self.models.cancel_pull(),
             Request::CloseModels => self.models.is_open = false,
+            Request::PauseQueue => self.queue.toggle_pause(),
+            Request::Unqueue(id) => self.queue.remove(id),
+            Request::ShiftQueued(id, by) => self.queue.shift(id, by),
             Request::OpenRecent(path) => self.go_on(ctx, frame, Next::OpenPath(path)),
             Request::Recover => self.recover(now_secs),
             Request::DismissNotice => self.notice = None,
@@ -77,6 +83,7 @@ impl App {
     fn command(&mut self, ctx: &Context, frame: &eframe::Frame, command: Command, now_secs: f64) {
         match command {
             Command::Generate => self.generate(now_secs),
+            Command::Enqueue => self.enqueue(now_secs),
             Command::CancelRun => self.cancel_run(),
             Command::New => self.go_on(ctx, frame, Next::New),
             Command::Open => self.go_on(ctx, frame, Next::Open),
@@ -85,8 +92,16 @@ impl App {
             Command::Export => self.export(frame),
             Command::Models => self.models.open(),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
-            Command::Undo => self.document.undo(),
-            Command::Redo => self.document.redo(),
+            Command::Undo | Command::Redo => {
+                let plan = self.document.settings().plan.clone();
+                match command {
+                    Command::Undo => self.document.undo(),
+                    _ => self.document.redo(),
+                }
+                if self.document.settings().plan != plan {
+                    self.plan_moved(now_secs);
+                }
+            }
             Command::PlayPause => self.player.toggle(),
             Command::PlayBackward => self.player.shuttle_back(),
             Command::Pause => self.player.pause(),
@@ -106,6 +121,7 @@ impl App {
             Command::ZoomActual => self.view.zoom_wish = Some(ZoomWish::Actual),
             Command::ZoomIn => self.view.zoom_wish = Some(ZoomWish::By(ZOOM_STEP)),
             Command::ZoomOut => self.view.zoom_wish = Some(ZoomWish::By(1.0 / ZOOM_STEP)),
+            Command::Live => self.view.is_live = !self.view.is_live,
             Command::Smooth => self.view.is_smooth = !self.view.is_smooth,
             Command::Theme => ctx.set_theme(match ctx.theme() {
                 egui::Theme::Dark => egui::Theme::Light,
@@ -123,14 +139,30 @@ impl App {
                 return;
             }
             Readiness::Running => return,
+            Readiness::Queued => {
+                let settings = self.settings_to_run(now_secs);
+                self.queue.add_first(settings);
+                return;
+            }
             Readiness::Restart => self.engine.cancel_all(),
             Readiness::Ready => {}
         }
+        let settings = self.settings_to_run(now_secs);
+        if self.start(settings).is_some() {
+            self.notice = None;
+        }
+    }
+
+    /// What the document asks for now, with a new seed where it wants one.
+    fn settings_to_run(&mut self, now_secs: f64) -> RunSettings {
         if self.view.rolls_seed {
             self.roll_seed(now_secs);
         }
         self.document.end_burst();
-        let settings = self.document.settings().clone();
+        self.document.settings().clone()
+    }
+
+    pub(super) fn start(&mut self, settings: RunSettings) -> Option<RunId> {
         match self.engine.start(RunRequest {
             keep_latents: true,
             reuse_steps: true,
@@ -138,9 +170,42 @@ impl App {
         }) {
             Ok(id) => {
                 self.session.started(id, settings);
-                self.notice = None;
+                Some(id)
             }
-            Err(why) => self.notice = Some(Notice::error(&why)),
+            Err(why) => {
+                self.notice = Some(Notice::error(&why));
+                None
+            }
+        }
+    }
+
+    /// Puts the document at the end of the queue.
+    fn enqueue(&mut self, now_secs: f64) {
+        if let Readiness::Blocked(why) = self.readiness() {
+            self.notice = Some(Notice::error(&why));
+            return;
+        }
+        let settings = self.settings_to_run(now_secs);
+        self.queue.add(settings);
+        self.view.side = Side::Queue;
+    }
+
+    /// Starts the run whose turn it is, and has the queue written down where it changed.
+    pub(super) fn follow_queue(&mut self) {
+        if self.session.active().is_none() {
+            self.queue.ended();
+            if let Some(settings) = self.queue.next().cloned() {
+                match self.start(settings) {
+                    Some(id) => self.queue.started(id),
+                    // It was told why; trying again at every frame helps nobody.
+                    None => self.queue.toggle_pause(),
+                }
+            }
+        }
+        if let Some((file, json)) = self.queue.to_write()
+            && let Some(keeper) = &self.keeper
+        {
+            keeper.write(file, json);
         }
     }
 
@@ -187,8 +252,20 @@ impl App {
     }
 
     fn restore(&mut self, id: RunId, now_secs: f64) {
+        self.show_run(id);
+        let Some(settings) = self.gallery.get(id).map(|run| run.settings().clone()) else {
+            return;
+        };
+        self.document.end_burst();
+        self.document
+            .apply(DocCommand::Restore(Box::new(settings)), now_secs);
+        self.document.end_burst();
+    }
+
+    /// Puts a run's clip into the preview, read from disk where it has to be.
+    pub(super) fn show_run(&mut self, id: RunId) {
         match self.gallery.show(id) {
-            Showing::Unknown => return,
+            Showing::Unknown => {}
             Showing::Now => {
                 self.player.home();
                 self.player.play();
@@ -199,13 +276,6 @@ impl App {
                 }
             }
         }
-        let Some(settings) = self.gallery.get(id).map(|run| run.settings().clone()) else {
-            return;
-        };
-        self.document.end_burst();
-        self.document
-            .apply(DocCommand::Restore(Box::new(settings)), now_secs);
-        self.document.end_burst();
     }
 
     fn delete_run(&mut self, id: RunId) {
@@ -255,6 +325,7 @@ impl App {
             let fraction = rest.fraction;
             self.document
                 .apply(DocCommand::Boundary { index, fraction }, now_secs);
+            self.plan_moved(now_secs);
         }
     }
 }

@@ -61,6 +61,7 @@ macro_rules! commands {
 #[rustfmt::skip]
 commands! {
     Generate: Program, "Generate", "Render a clip with these settings", [ctrl(Enter)];
+    Enqueue: Program, "Add to queue", "Render these settings when their turn comes", [ctrl_shift(Enter)];
     CancelRun: Program, "Cancel the run", "Stop the run; what it computed is dropped", [];
     New: Program, "New", "Start over with the pair's own settings", [ctrl(N)];
     Open: Program, "Open…", "Open a project, or the settings of an exported clip", [ctrl(O)];
@@ -86,6 +87,7 @@ commands! {
     NextBoundary: Timeline, "Next boundary", "Choose the boundary after", [plain(ArrowDown)];
     NudgeLeft: Timeline, "Boundary one step left", "Move the chosen boundary one step left", [plain(OpenBracket)];
     NudgeRight: Timeline, "Boundary one step right", "Move the chosen boundary one step right", [plain(CloseBracket)];
+    Live: Timeline, "Live", "Render by itself when a change of the plan rests", [];
     ZoomFit: View, "Fit preview", "Make the picture as large as the preview allows", [];
     ZoomActual: View, "Actual size", "One pixel of the clip on one pixel of the screen", [];
     ZoomIn: View, "Zoom in", "Enlarge the picture", [];

@@ -9,6 +9,8 @@ pub struct Places {
     pub runs: Option<PathBuf>,
     /// Folder of unsaved work.
     pub drafts: Option<PathBuf>,
+    /// List of the runs that wait.
+    pub queue: Option<PathBuf>,
     /// List of projects used lately.
     pub recent: Option<PathBuf>,
 }
@@ -19,6 +21,7 @@ impl Places {
         let data = paths::data_dir();
         Self {
             runs: data.as_ref().map(|dir| dir.join("runs")),
+            queue: data.as_ref().map(|dir| dir.join("queue.json")),
             drafts: data.map(|dir| dir.join("drafts")),
             recent: paths::config_dir().map(|dir| dir.join("recent.json")),
         }

@@ -39,6 +39,12 @@ pub enum Request {
     CancelPull,
     /// Put the list of models away.
     CloseModels,
+    /// Stop or start the queue.
+    PauseQueue,
+    /// Take a run out of the queue.
+    Unqueue(u64),
+    /// Move a run of the queue by so many places, towards the front if negative.
+    ShiftQueued(u64, isize),
     /// Open a project that was used lately.
     OpenRecent(PathBuf),
     /// Take over the work that an ended program left behind.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Document, Files, Forecast, Gallery, Models, Notice, RunSession};
+use super::{Document, Files, Forecast, Gallery, Models, Notice, Queue, RunSession};
 use crate::engine::PairSummary;
 use crate::preview::{Player, RgbFactors};
 
@@ -26,6 +26,8 @@ pub struct Scene<'a> {
     pub notice: Option<&'a Notice>,
     /// The pairs, and the download that is going.
     pub models: &'a Models,
+    /// Runs that wait for their turn.
+    pub queue: &'a Queue,
     /// The document's file.
     pub files: &'a Files,
     /// Frames written and frames of the clip, while an export is going.
@@ -39,6 +41,8 @@ pub enum Readiness {
     Ready,
     /// Cancel the run and start another with the changed settings.
     Restart,
+    /// Wait for the queue's run that is going, then start.
+    Queued,
     /// Nothing: this very run is going.
     Running,
     /// Nothing, for a reason.
@@ -62,6 +66,7 @@ impl Scene<'_> {
         match self.session.active() {
             Some(active) if active.is_cancelling => Readiness::Ready,
             Some(active) if active.settings == *self.document.settings() => Readiness::Running,
+            Some(active) if self.queue.going() == Some(active.id) => Readiness::Queued,
             Some(_) => Readiness::Restart,
             None => Readiness::Ready,
         }

@@ -6,9 +6,10 @@ use egui::{Context, Ui, ViewportCommand};
 
 use super::files::Next;
 use super::keys::Keyboard;
+use super::live::Live;
 use super::{
     Document, Exporter, Files, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice, Places,
-    Readiness, Request, RunSession, Scene, duration, layout, wants_frame_stats,
+    Queue, Readiness, Request, RunSession, Scene, duration, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
 use crate::library::{Keeper, Shelf};
@@ -45,6 +46,8 @@ pub struct App {
     pub(super) session: RunSession,
     pub(super) gallery: Gallery,
     pub(super) files: Files,
+    pub(super) queue: Queue,
+    pub(super) live: Live,
     /// Keeps finished runs on disk; `None` where there is no place for them.
     pub(super) keeper: Option<Keeper>,
     pub(super) player: Player,
@@ -94,6 +97,8 @@ impl App {
             session: RunSession::default(),
             gallery: Gallery::default(),
             files: Files::default(),
+            queue: Queue::default(),
+            live: Live::default(),
             keeper: None,
             player: Player::default(),
             source: Source::Nothing,
@@ -123,6 +128,9 @@ impl App {
     pub fn with_places(mut self, places: Places) -> Self {
         if let Some(list) = places.recent {
             self.files.keep_recent_in(list);
+        }
+        if let Some(file) = places.queue {
+            self.queue.keep_in(file);
         }
         if let Some(folder) = places.drafts {
             self.notice = self.files.autosave_in(&folder);
@@ -160,6 +168,11 @@ impl App {
         &self.gallery
     }
 
+    /// Runs that wait for their turn.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     /// Where playback is.
     pub fn player(&self) -> &Player {
         &self.player
@@ -193,6 +206,7 @@ impl App {
             models: &self.models,
             export: self.exporter.progress(),
             files: &self.files,
+            queue: &self.queue,
         }
     }
 
@@ -306,6 +320,7 @@ impl App {
             self.dialog = None;
         }
         self.obey_all(&ctx, frame, &mut out, now_secs);
+        self.follow_live(&ctx, now_secs);
         self.advance_player(&ctx, now_secs);
         self.refresh_forecast();
 
@@ -357,6 +372,7 @@ impl eframe::App for App {
             self.notice = Some(notice);
         }
         self.follow_files(ctx, frame);
+        self.follow_queue();
         if ctx.input(|i| i.viewport().close_requested()) {
             if self.has_unsaved_work() {
                 ctx.send_viewport_cmd(ViewportCommand::CancelClose);

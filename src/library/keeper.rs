@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -8,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::{RunName, RunRecord, Shelf, Thumbnail};
 use crate::engine::{FinishedRun, RunId, Wake};
 use crate::media::Clip;
+use crate::project::write_bytes_atomic;
 
 /// What the shelf's thread is asked for.
 enum Errand {
@@ -17,6 +19,7 @@ enum Errand {
     Rewrite(RunName, Box<RunRecord>),
     Delete(RunName),
     PutBack(RunName),
+    Write(PathBuf, Vec<u8>),
 }
 
 /// A run that lies on the shelf.
@@ -115,6 +118,11 @@ impl Keeper {
         self.ask(Errand::PutBack(name));
     }
 
+    /// Writes a small file whole or not at all, in place of what is there.
+    pub fn write(&self, file: PathBuf, bytes: Vec<u8>) {
+        self.ask(Errand::Write(file, bytes));
+    }
+
     fn ask(&self, errand: Errand) {
         if let Some(errands) = &self.errands {
             // Fails only after a panic of the thread, which was told as a failure.
@@ -165,6 +173,9 @@ impl Worker {
                 Err(why) => Err(why.to_string()),
             },
             Errand::PutBack(name) => self.put_back(name),
+            Errand::Write(file, bytes) => write_bytes_atomic(&file, true, &bytes)
+                .map(|()| None)
+                .map_err(|why| why.to_string()),
         };
         match outcome {
             Ok(None) => {}

@@ -29,6 +29,10 @@ pub enum Icon {
     Unlocked,
     /// A cross.
     Close,
+    /// An arrow head up.
+    Up,
+    /// An arrow head down.
+    Down,
     /// A star.
     Star,
     /// Three dots: more to choose from.
@@ -141,6 +145,15 @@ impl Icon {
                         );
                     }
                 }
+            }
+            Self::Up | Self::Down => {
+                let tip = if self == Self::Up { -3.0 } else { 3.0 };
+                let line = vec![
+                    at(-4.5, -tip / 2.0),
+                    at(0.0, tip / 2.0),
+                    at(4.5, -tip / 2.0),
+                ];
+                painter.add(Shape::line(line, stroke));
             }
             Self::More => {
                 for x in [-4.5, 0.0, 4.5] {

@@ -10,6 +10,7 @@ pub mod path_dialog;
 pub mod presets;
 pub mod preview_panel;
 pub mod prompt_panel;
+pub mod queue_panel;
 pub mod runs_panel;
 pub mod status_bar;
 pub mod theme;

@@ -380,6 +380,11 @@ fn generate(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let (title, subtitle, is_enabled) = match &readiness {
         Readiness::Ready => ("Generate", cost, true),
         Readiness::Restart => ("Restart", format!("with the changes · {cost}"), true),
+        Readiness::Queued => (
+            "Next",
+            format!("after the run that is going · {cost}"),
+            true,
+        ),
         Readiness::Running => ("Rendering", "with these settings".to_owned(), false),
         Readiness::Blocked(_) => ("Generate", "see below".to_owned(), false),
     };

@@ -9,17 +9,26 @@ use egui::{
 
 use super::format;
 use super::icons::Icon;
+use super::queue_panel;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
-use super::view::View;
+use super::view::{Side, View};
 use super::widgets::{focus_ring, icon_button, paint_text, text_width};
 use crate::app::{GalleryRun, Request, Scene};
 use crate::schedule::Plan;
 
 const ENTRY_HEIGHT_PX: f32 = 84.0;
 
-/// The finished runs; a click restores clip and settings.
+/// Finished runs or waiting ones, as the tabs say.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
-    heading(ui);
+    tabs(ui, scene, view);
+    match view.side {
+        Side::Runs => runs(ui, scene, view, out),
+        Side::Queue => queue_panel::show(ui, scene, out),
+    }
+}
+
+/// The finished runs; a click restores clip and settings.
+fn runs(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     if scene.gallery.runs().is_empty() {
         ui.add_space(GRID_PX);
         ui.label(
@@ -112,26 +121,56 @@ fn run_menu(ui: &mut Ui, run: &GalleryRun, out: &mut Vec<Request>) {
     }
 }
 
-fn heading(ui: &mut Ui) {
+fn tabs(ui: &mut Ui, scene: &Scene<'_>, view: &mut View) {
     let palette = palette(ui);
-    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 24.0), Sense::hover());
-    let width = paint_text(
-        ui,
-        rect.left_top() + vec2(0.0, 10.0),
-        Align2::LEFT_CENTER,
-        "Runs",
-        bold(13.0),
-        palette.text_strong,
-        rect.width(),
-    );
-    let y = rect.bottom();
+    let waiting = scene.queue.waiting().len();
+    let queue = match waiting {
+        0 => "Queue".to_owned(),
+        count => format!("Queue ({count})"),
+    };
+    let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 24.0), Sense::hover());
     ui.painter()
-        .hline(rect.x_range(), y, Stroke::new(1.0, palette.line));
-    ui.painter().hline(
-        rect.left()..=rect.left() + width,
-        y - 0.5,
-        Stroke::new(2.0, palette.next),
-    );
+        .hline(row.x_range(), row.bottom(), Stroke::new(1.0, palette.line));
+    let mut x = row.left();
+    for (side, text, hint) in [
+        (Side::Runs, "Runs", "Finished runs"),
+        (Side::Queue, queue.as_str(), "Runs that wait for their turn"),
+    ] {
+        let width = text_width(ui, text, bold(13.0));
+        let rect = Rect::from_min_size(pos2(x, row.top()), vec2(width, row.height()));
+        let response = ui
+            .interact(
+                rect,
+                ui.scope_id().with(("side", side as u8)),
+                Sense::click(),
+            )
+            .on_hover_text(hint);
+        let is_chosen = view.side == side;
+        response.widget_info(|| WidgetInfo::selected(Role::Tab, true, is_chosen, text));
+        focus_ring(ui, &response, rect);
+        let colour = match is_chosen || response.hovered() {
+            true => palette.text_strong,
+            false => palette.text_weak,
+        };
+        let at = rect.left_top() + vec2(0.0, 10.0);
+        paint_text(
+            ui,
+            at,
+            Align2::LEFT_CENTER,
+            text,
+            bold(13.0),
+            colour,
+            row.width(),
+        );
+        if is_chosen {
+            let line = Stroke::new(2.0, palette.next);
+            ui.painter().hline(rect.x_range(), row.bottom() - 0.5, line);
+        }
+        if response.clicked() {
+            view.side = side;
+        }
+        x = rect.right() + 20.0;
+    }
 }
 
 fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request>) {

@@ -95,6 +95,14 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
             problem.is_none(),
             problem.unwrap_or_default(),
         );
+        item(
+            ui,
+            out,
+            Command::Enqueue,
+            problem.is_none(),
+            problem.unwrap_or_default(),
+        );
+        toggle(ui, out, Command::Live, view.is_live);
         let active = scene.session.active().is_some();
         item(ui, out, Command::CancelRun, active, "No run is going on");
     });

@@ -15,6 +15,15 @@ pub enum ZoomWish {
     By(f32),
 }
 
+/// What the panel on the right shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Finished runs.
+    Runs,
+    /// Runs that wait.
+    Queue,
+}
+
 /// How things are shown. Not part of the document: it has no undo and no recipe.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -32,6 +41,10 @@ pub struct View {
     pub boundary: usize,
     /// Draw a new seed before every run.
     pub rolls_seed: bool,
+    /// Render by itself when a change of the plan rests.
+    pub is_live: bool,
+    /// What the panel on the right shows.
+    pub side: Side,
     /// What the runs must answer to: words of the prompt, letters of the plan, a seed.
     pub runs_filter: String,
     /// Show only runs that were marked.
@@ -50,6 +63,8 @@ impl Default for View {
             is_smooth: true,
             boundary: 0,
             rolls_seed: false,
+            is_live: false,
+            side: Side::Runs,
             runs_filter: String::new(),
             only_starred: false,
             shown_scale: None,
