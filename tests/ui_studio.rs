@@ -33,7 +33,8 @@ fn click(window: &mut Window<'_>, label: &str) {
     let is_meant = |name: &str| name == label || name.strip_prefix(label) == Some(" Del");
     window
         .get_by(|node| {
-            matches!(node.role(), Role::Button | Role::Tab) && node.label().is_some_and(|name| is_meant(&name))
+            matches!(node.role(), Role::Button | Role::Tab)
+                && node.label().is_some_and(|name| is_meant(&name))
         })
         .click();
     window.run_steps(3);

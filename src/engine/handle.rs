@@ -183,7 +183,12 @@ impl Worker {
     fn obey(&self, pipeline: &mut dyn super::Pipeline, command: Command) {
         match command {
             Command::Describe(pair) => match pipeline.describe(&pair) {
-                Ok(summary) => self.send(RunId(0), EventKind::Pair(Arc::new(summary))),
+                Ok(summary) => {
+                    self.send(RunId(0), EventKind::Pair(Arc::new(summary)));
+                    if let Some(kept) = pipeline.kept_steps() {
+                        self.send(RunId(0), EventKind::StepsKept(kept));
+                    }
+                }
                 Err(why) => self.send(RunId(0), EventKind::PairFailed(pair, why)),
             },
             Command::Run(run, request) => self.run(pipeline, run, &request),

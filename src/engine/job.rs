@@ -219,19 +219,12 @@ impl<'a> Job<'a> {
 
     /// What decides on a run beside its settings: device, format, the models' files, given noise.
     fn source(&self) -> Result<String, RunError> {
-        let mut parts = vec![
-            self.summary.device.clone(),
-            self.loaded.dtype().as_str().to_owned(),
-        ];
-        for role in [ModelRole::Large, ModelRole::Small] {
-            let model = self.loaded.model_path(role)?;
-            let files = Family::of(model).transformer_files(model)?;
-            parts.push(identity(&files)?);
-        }
+        let mut source = self.loaded.source()?;
         if let Some(file) = &self.request.init_latents {
-            parts.push(identity([file])?);
+            source.push('\n');
+            source.push_str(&identity([file])?);
         }
-        Ok(parts.join("\n"))
+        Ok(source)
     }
 
     /// Where the run starts from: the noise, or the steps that an earlier run has in common with it.

@@ -9,6 +9,7 @@ use super::tensor_cache::TensorCache;
 use crate::media::Clip;
 use crate::models::{
     Family, Loading, ModelError, PairSpec, TextEncoder, Transformer, Vae, check_compatible,
+    identity,
 };
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
 use crate::schedule::ModelRole;
@@ -26,6 +27,20 @@ pub struct LoadedPair {
     kept: TensorCache,
     /// Seed of the run, for VAEs that decode with noise.
     seed: u64,
+}
+
+/// What decides on a pair's runs beside their settings: device, format, the models' files and the program
+/// itself, for another build may round differently.
+pub(super) fn source_of(spec: &PairSpec, device: &OpenDevice) -> Result<String, ModelError> {
+    let mut parts = vec![device.to_string(), device.dtype.as_str().to_owned()];
+    if let Ok(program) = std::env::current_exe() {
+        parts.push(identity([&program])?);
+    }
+    for model in [&spec.large, &spec.small] {
+        let files = Family::of(model).transformer_files(model)?;
+        parts.push(identity(&files)?);
+    }
+    Ok(parts.join("\n"))
 }
 
 impl LoadedPair {
@@ -80,6 +95,11 @@ impl LoadedPair {
                 self.spec.name
             ))),
         }
+    }
+
+    /// What decides on a run beside its settings: device, format and the models' files.
+    pub(super) fn source(&self) -> Result<String, RunError> {
+        Ok(source_of(&self.spec, &self.device)?)
     }
 
     /// Loads the transformer of `role`, unless it is there already. `progress` is told the bytes that

@@ -15,6 +15,7 @@ mod residency;
 mod rules;
 mod step_cache;
 mod step_clock;
+mod step_store;
 mod survey;
 mod tensor_cache;
 mod tensors;

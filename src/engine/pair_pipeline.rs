@@ -4,10 +4,10 @@ use std::sync::Arc;
 use super::device::{DeviceChoice, OpenDevice};
 use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers, Unwritten};
-use super::loaded::LoadedPair;
+use super::loaded::{LoadedPair, source_of};
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
 use super::rules::Rules;
-use super::step_cache::StepCache;
+use super::step_cache::{KeptSteps, StepCache};
 use super::tensors;
 use super::timings::Timings;
 use super::weight_hashes::WeightHashes;
@@ -49,7 +49,7 @@ impl PairPipeline {
             timings: Timings::open(cached("timings.json")),
             hashes: WeightHashes::open(cached("hashes.json")),
             unwritten: Unwritten::in_folder(cached("latents")),
-            steps: StepCache::default(),
+            steps: StepCache::in_folder(cached("steps")),
         }
     }
 
@@ -121,7 +121,13 @@ fn cached(name: &str) -> Option<PathBuf> {
 impl Pipeline for PairPipeline {
     fn describe(&mut self, pair: &PairRef) -> Result<PairSummary, String> {
         let spec = spec_of(pair).map_err(|why| why.to_string())?;
-        self.summary(&spec, pair)
+        let summary = self.summary(&spec, pair)?;
+        self.note_source(&spec, pair);
+        Ok(summary)
+    }
+
+    fn kept_steps(&self) -> Option<Arc<KeptSteps>> {
+        Some(self.steps.told())
     }
 
     fn run(
@@ -148,6 +154,7 @@ impl Pipeline for PairPipeline {
             .fit
             .ok_or_else(|| RunError::Failed(memory.refusal(settings)))?;
         self.open(&spec)?;
+        self.note_source(&spec, &settings.pair);
         let Self {
             loaded: Some(loaded),
             hashes,
@@ -181,6 +188,15 @@ impl Pipeline for PairPipeline {
 }
 
 impl PairPipeline {
+    /// Kept steps are of use only to runs of the very same models.
+    fn note_source(&mut self, spec: &PairSpec, pair: &PairRef) {
+        if let Some(device) = &self.device
+            && let Ok(source) = source_of(spec, device)
+        {
+            self.steps.set_source(pair, source);
+        }
+    }
+
     /// Keeps what the run measured for the next forecast.
     fn remember(&mut self, spec: &PairSpec, done: &Done) -> Result<(), RunError> {
         let device = self.device().map_err(RunError::Failed)?;

@@ -88,6 +88,11 @@ pub trait Pipeline {
     /// Looks a pair up, without running it.
     fn describe(&mut self, pair: &PairRef) -> Result<PairSummary, String>;
 
+    /// What is kept of earlier runs, as far as it is of use to the pairs that were looked up.
+    fn kept_steps(&self) -> Option<Arc<KeptSteps>> {
+        None
+    }
+
     /// Renders one clip, telling `progress` on the way and looking at `cancel` often.
     fn run(
         &mut self,

@@ -1,10 +1,13 @@
 //! The steps of earlier runs, so that a change of the plan computes no more than what it changes.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Device;
 
-use crate::project::RunSettings;
+use super::step_store::{StepStore, Stored};
+use crate::project::{PairRef, RunSettings};
 use crate::sampler::Trajectory;
 use crate::schedule::{StepPlan, shared_steps};
 
@@ -34,10 +37,13 @@ impl KeptSteps {
     }
 }
 
-/// Trajectories in memory, the one that was used last at the end.
+/// Trajectories in memory, the one that was used last at the end, and more of them on disk.
 pub(super) struct StepCache {
     runs: Vec<Kept>,
     most_bytes: u64,
+    store: StepStore,
+    /// What each pair's runs have as their source now. Steps of another source are of no use to them.
+    sources: HashMap<PairRef, String>,
 }
 
 struct Kept {
@@ -58,16 +64,61 @@ impl Kept {
     }
 }
 
-impl Default for StepCache {
-    fn default() -> Self {
+impl StepCache {
+    /// Keeps steps in memory, and in `folder` where there is one.
+    pub(super) fn in_folder(folder: Option<PathBuf>) -> Self {
         Self {
             runs: Vec::new(),
             most_bytes: MOST_BYTES,
+            store: StepStore::open(folder),
+            sources: HashMap::new(),
         }
     }
-}
 
-impl StepCache {
+    /// Runs of `pair` have this source from now on.
+    pub(super) fn set_source(&mut self, pair: &PairRef, source: String) {
+        self.sources.insert(pair.clone(), source);
+    }
+
+    /// Brings the longest beginning that only the disk has into memory.
+    fn fetch(&mut self, source: &str, settings: &RunSettings, plans: &[StepPlan]) {
+        let in_memory = |kept: &Kept| kept.shared(source, settings, plans);
+        let most = self.runs.iter().map(in_memory).max().unwrap_or(0);
+        let on_disk = |stored: &Stored| {
+            let fits = stored.source == source && stored.settings.differs_only_in_plan(settings);
+            match fits {
+                true => shared_steps(&stored.settings.step_plans(), plans).min(stored.steps),
+                false => 0,
+            }
+        };
+        let longest = self.store.known().iter().map(on_disk).enumerate();
+        let Some((index, _)) = longest
+            .max_by_key(|(_, steps)| *steps)
+            .filter(|(_, steps)| *steps > most)
+        else {
+            return;
+        };
+        let Stored {
+            source, settings, ..
+        } = self.store.known()[index].clone();
+        if let Some(trajectory) = self.store.read(index) {
+            self.runs.push(Kept {
+                plans: settings.step_plans(),
+                source,
+                settings,
+                trajectory,
+            });
+            self.make_room();
+        }
+    }
+
+    fn make_room(&mut self) {
+        let bytes = |kept: &Kept| kept.trajectory.bytes();
+        while self.runs.iter().map(bytes).sum::<u64>() > self.most_bytes {
+            self.runs.remove(0);
+        }
+    }
+
     /// The longest beginning of a run that is known, if any step is.
     pub(super) fn begin(
         &mut self,
@@ -76,6 +127,7 @@ impl StepCache {
         device: &Device,
     ) -> Option<Trajectory> {
         let plans = settings.step_plans();
+        self.fetch(source, settings, &plans);
         let shared = |kept: &Kept| kept.shared(source, settings, &plans);
         let (at, steps) = self
             .runs
@@ -105,22 +157,38 @@ impl StepCache {
         // What is but the beginning of this one.
         self.runs
             .retain(|kept| known(kept) < kept.trajectory.steps());
+        self.store.write(
+            Stored {
+                source: source.clone(),
+                settings: settings.clone(),
+                steps,
+            },
+            trajectory.clone(),
+        );
         self.runs.push(Kept {
             source,
             settings: settings.clone(),
             plans,
             trajectory,
         });
-        let bytes = |kept: &Kept| kept.trajectory.bytes();
-        while self.runs.iter().map(bytes).sum::<u64>() > self.most_bytes {
-            self.runs.remove(0);
-        }
+        self.make_room();
     }
 
     /// What is kept, for others.
     pub(super) fn told(&self) -> Arc<KeptSteps> {
-        let runs = self.runs.iter();
-        let told = runs.map(|kept| (kept.settings.clone(), kept.trajectory.steps()));
+        let in_memory = self
+            .runs
+            .iter()
+            .map(|kept| (&kept.source, &kept.settings, kept.trajectory.steps()));
+        let on_disk = self
+            .store
+            .known()
+            .iter()
+            .map(|stored| (&stored.source, &stored.settings, stored.steps));
+        let told = in_memory
+            .chain(on_disk)
+            .filter(|(source, settings, _)| self.sources.get(&settings.pair) == Some(source))
+            .map(|(_, settings, steps)| (settings.clone(), steps));
         Arc::new(KeptSteps::new(told.collect()))
     }
 }
@@ -130,7 +198,6 @@ mod tests {
     use candle_core::Tensor;
 
     use super::*;
-    use crate::project::PairRef;
     use crate::sampler::{
         Cancel, Context, Guided, ModelSet, SampleError, VelocityModel, denoise, initial_noise,
     };
@@ -197,13 +264,23 @@ mod tests {
         .unwrap()
     }
 
+    fn cache() -> StepCache {
+        cache_in(None)
+    }
+
+    fn cache_in(folder: Option<PathBuf>) -> StepCache {
+        let mut cache = StepCache::in_folder(folder);
+        cache.set_source(&PairRef::default(), "here".to_owned());
+        cache
+    }
+
     fn keep(cache: &mut StepCache, settings: &RunSettings) {
         cache.keep("here".to_owned(), settings, &trajectory(settings));
     }
 
     #[test]
     fn the_longest_beginning_in_common_is_taken() {
-        let mut cache = StepCache::default();
+        let mut cache = cache();
         keep(&mut cache, &settings("LSL", &[0.3, 0.7]));
         keep(&mut cache, &settings("L", &[]));
         let told = cache.told();
@@ -237,7 +314,7 @@ mod tests {
     #[test]
     fn beginnings_of_other_runs_and_the_least_used_go() {
         let (short, long) = (settings("LS", &[0.5]), settings("LSL", &[0.3, 0.7]));
-        let mut cache = StepCache::default();
+        let mut cache = cache();
         let begun = trajectory(&short).first_steps(4);
         cache.keep("here".to_owned(), &short, &begun);
         cache.keep("here".to_owned(), &short, &trajectory(&short));
@@ -252,5 +329,46 @@ mod tests {
         assert!(cache.begin("here", &short, &Device::Cpu).is_some());
         keep(&mut cache, &settings("S", &[]));
         assert_eq!((cache.told().of(&short), cache.told().of(&long)), (10, 3));
+    }
+
+    #[test]
+    fn steps_on_disk_are_there_for_the_next_start_and_only_for_the_same_models() {
+        let folder = tempfile::tempdir().unwrap();
+        let steps = || Some(folder.path().join("steps"));
+        let (run, changed) = (settings("LSL", &[0.3, 0.7]), settings("LSL", &[0.3, 0.9]));
+        let whole = trajectory(&run);
+        let mut first = cache_in(steps());
+        first.keep("here".to_owned(), &run, &whole.first_steps(2));
+        first.keep("here".to_owned(), &run, &whole);
+        drop(first);
+
+        let mut next = cache_in(steps());
+        assert_eq!((next.told().of(&run), next.told().of(&changed)), (10, 7));
+        let begun = next.begin("here", &changed, &Device::Cpu).unwrap();
+        assert_eq!(begun.steps(), 7);
+        for i in 0..=7 {
+            let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(numbers(begun.state(i)), numbers(whole.state(i)));
+            if i < 7 {
+                assert_eq!(numbers(begun.velocity(i)), numbers(whole.velocity(i)));
+            }
+        }
+        assert_eq!(begun.state(0).dims(), whole.state(0).dims());
+
+        // Other weights under the same name.
+        next.set_source(&PairRef::default(), "changed".to_owned());
+        assert_eq!(next.told().of(&run), 0);
+        assert!(next.begin("changed", &run, &Device::Cpu).is_none());
+
+        // A spoilt file is as good as none.
+        drop(next);
+        for entry in std::fs::read_dir(steps().unwrap()).unwrap().flatten() {
+            if entry.path().extension().unwrap() == "safetensors" {
+                std::fs::write(entry.path(), b"spoilt").unwrap();
+            }
+        }
+        let mut last = cache_in(steps());
+        assert!(last.begin("here", &run, &Device::Cpu).is_none());
+        assert_eq!(last.told().of(&run), 0);
     }
 }

@@ -16,6 +16,12 @@ impl Trajectory {
         }
     }
 
+    /// A way that was kept: the state before each of its steps and after the last, and the steps'
+    /// velocities. `None` where there is not one state more than velocities.
+    pub fn from_parts(states: Vec<Tensor>, velocities: Vec<Tensor>) -> Option<Self> {
+        (states.len() == velocities.len() + 1).then_some(Self { states, velocities })
+    }
+
     pub(super) fn push(&mut self, velocity: Tensor, after: Tensor) {
         self.velocities.push(velocity);
         self.states.push(after);

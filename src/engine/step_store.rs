@@ -1,0 +1,190 @@
+//! Steps of earlier runs on disk, so that a change of a plan is cheap after a restart too.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use candle_core::{Device, Tensor};
+use crossbeam_channel::{Sender, unbounded};
+use serde::{Deserialize, Serialize};
+
+use super::tensor_cache::TensorCache;
+use crate::project::{AtomicFile, RunSettings, write_bytes_atomic};
+use crate::sampler::Trajectory;
+
+/// Bytes of steps on disk; those that were used least lately go first.
+const MOST_BYTES: u64 = 8 << 30;
+
+const STATES: &str = "states";
+const VELOCITIES: &str = "velocities";
+
+/// What a file of steps belongs to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    /// What decides on the run beside its settings.
+    pub(super) source: String,
+    pub(super) settings: RunSettings,
+    /// Steps that are there.
+    pub(super) steps: usize,
+}
+
+impl Stored {
+    /// The name of its files: a longer beginning of the same run takes the place of a shorter one.
+    fn key(&self) -> String {
+        let settings = serde_json::to_string(&self.settings).unwrap_or_default();
+        TensorCache::key(&[&self.source, &settings])
+    }
+}
+
+/// A folder with two files a run: `.safetensors` with the numbers, `.json` with what they belong to. Writing
+/// happens on a thread of its own; everything that goes wrong costs no more than computing again.
+pub(super) struct StepStore {
+    folder: Option<PathBuf>,
+    known: Vec<Stored>,
+    writer: Option<(Sender<(Stored, Trajectory)>, JoinHandle<()>)>,
+}
+
+impl StepStore {
+    /// Takes up what lies in `folder`; `None` keeps nothing.
+    pub(super) fn open(folder: Option<PathBuf>) -> Self {
+        let known = folder.as_deref().map_or_else(Vec::new, list);
+        Self {
+            folder,
+            known,
+            writer: None,
+        }
+    }
+
+    /// Everything that is there.
+    pub(super) fn known(&self) -> &[Stored] {
+        &self.known
+    }
+
+    /// Has a run's steps written down.
+    pub(super) fn write(&mut self, stored: Stored, trajectory: Trajectory) {
+        let Some(folder) = self.folder.clone() else {
+            return;
+        };
+        if self.writer.is_none() {
+            let (sender, queue) = unbounded::<(Stored, Trajectory)>();
+            let thread = std::thread::Builder::new()
+                .name("flowblend-steps".to_owned())
+                .spawn(move || {
+                    for (stored, trajectory) in queue {
+                        if write(&folder, &stored, &trajectory).is_some() {
+                            prune(&folder, MOST_BYTES);
+                        }
+                    }
+                });
+            self.writer = thread.ok().map(|thread| (sender, thread));
+        }
+        let key = stored.key();
+        self.known.retain(|known| known.key() != key);
+        self.known.push(stored.clone());
+        if let Some((sender, _)) = &self.writer {
+            // Fails only after a panic of the thread; then nothing is written any more.
+            let _ = sender.send((stored, trajectory));
+        }
+    }
+
+    /// The steps of a run that is there, on the CPU. One that cannot be read is forgotten.
+    pub(super) fn read(&mut self, index: usize) -> Option<Trajectory> {
+        let stored = self.known.get(index)?;
+        let path = tensors_path(self.folder.as_deref()?, &stored.key());
+        let read = read(&path).filter(|steps| steps.steps() == stored.steps);
+        match read {
+            // Its age tells how lately it was used.
+            Some(_) => {
+                if let Ok(file) = fs::File::options().append(true).open(&path) {
+                    let _ = file.set_modified(SystemTime::now());
+                }
+            }
+            None => {
+                self.known.remove(index);
+            }
+        }
+        read
+    }
+}
+
+impl Drop for StepStore {
+    /// Waits until what was asked for is on disk.
+    fn drop(&mut self) {
+        if let Some((sender, thread)) = self.writer.take() {
+            drop(sender);
+            let _ = thread.join();
+        }
+    }
+}
+
+fn tensors_path(folder: &Path, key: &str) -> PathBuf {
+    folder.join(format!("{key}.safetensors"))
+}
+
+fn list(folder: &Path) -> Vec<Stored> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .filter(|path| path.with_extension("safetensors").is_file())
+        .filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok())
+        .collect()
+}
+
+fn write(folder: &Path, stored: &Stored, trajectory: &Trajectory) -> Option<()> {
+    fs::create_dir_all(folder).ok()?;
+    let steps = trajectory.steps();
+    let states: Vec<&Tensor> = (0..=steps).map(|i| trajectory.state(i)).collect();
+    let velocities: Vec<&Tensor> = (0..steps).map(|i| trajectory.velocity(i)).collect();
+    let tensors = HashMap::from([
+        (STATES, Tensor::stack(&states, 0).ok()?),
+        (VELOCITIES, Tensor::stack(&velocities, 0).ok()?),
+    ]);
+    let path = tensors_path(folder, &stored.key());
+    let file = AtomicFile::create(&path, true).ok()?;
+    candle_core::safetensors::save(&tensors, file.temp_path()).ok()?;
+    file.commit().ok()?;
+    // After the numbers: what is listed is there.
+    let json = serde_json::to_vec(stored).ok()?;
+    write_bytes_atomic(&path.with_extension("json"), true, &json).ok()
+}
+
+fn read(path: &Path) -> Option<Trajectory> {
+    let mut tensors = candle_core::safetensors::load(path, &Device::Cpu).ok()?;
+    let mut each = |name| -> Option<Vec<Tensor>> {
+        let stack = tensors.remove(name)?;
+        let count = stack.dim(0).ok()?;
+        (0..count).map(|i| stack.get(i).ok()).collect()
+    };
+    Trajectory::from_parts(each(STATES)?, each(VELOCITIES)?)
+}
+
+/// Removes the runs that were used least lately until the folder holds no more than `most` bytes.
+fn prune(folder: &Path, most: u64) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|e| e == "safetensors"))
+        .filter_map(|entry| {
+            let about = entry.metadata().ok()?;
+            Some((about.modified().ok()?, about.len(), entry.path()))
+        })
+        .collect();
+    files.sort();
+    let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
+    for (_, length, path) in files {
+        if total <= most {
+            break;
+        }
+        let _ = fs::remove_file(path.with_extension("json"));
+        let _ = fs::remove_file(path);
+        total -= length;
+    }
+}
