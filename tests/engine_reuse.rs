@@ -27,11 +27,21 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         Self {
-            pipeline: PairPipeline::new(EngineOptions::default()),
+            pipeline: PairPipeline::with_cache_in(EngineOptions::default(), None),
             kept: Arc::default(),
             folder: tempfile::tempdir().unwrap(),
             runs: 0,
         }
+    }
+
+    /// Ends the program and starts it again, with steps on disk.
+    fn restart(&mut self, pair: &PairRef) {
+        // The old one writes to the end before the new one looks.
+        self.pipeline = PairPipeline::with_cache_in(EngineOptions::default(), None);
+        let cache = self.folder.path().join("cache");
+        self.pipeline = PairPipeline::with_cache_in(EngineOptions::default(), Some(cache));
+        self.pipeline.describe(pair).unwrap();
+        self.kept = self.pipeline.kept_steps().unwrap();
     }
 
     fn settings(&mut self) -> RunSettings {
@@ -109,11 +119,15 @@ fn random_plan(random: &mut ChaCha8Rng) -> Plan {
 
 #[test]
 fn random_edits_end_in_the_same_bits() {
+    // Some of the steps are in memory and some were left on disk by an earlier start.
     let (mut kept, mut fresh) = (Rig::new(), Rig::new());
     let base = kept.settings();
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let (mut reused, mut total) = (0, 0);
     for edit in 0..40 {
+        if edit % 8 == 0 {
+            kept.restart(&base.pair);
+        }
         let settings = RunSettings {
             plan: random_plan(&mut random),
             seed: u64::from(edit % 7 == 6),

@@ -37,11 +37,20 @@ pub struct PairPipeline {
     hashes: WeightHashes,
     unwritten: Unwritten,
     steps: StepCache,
+    /// Folder of text embeddings.
+    embeddings: Option<PathBuf>,
 }
 
 impl PairPipeline {
-    /// Nothing is opened or loaded until it is needed.
+    /// Nothing is opened or loaded until it is needed. What can be lost without harm lies in the user's
+    /// folder for such things.
     pub fn new(options: EngineOptions) -> Self {
+        Self::with_cache_in(options, paths::cache_dir())
+    }
+
+    /// The same with another folder for what can be lost; `None` keeps nothing beyond the process.
+    pub fn with_cache_in(options: EngineOptions, cache: Option<PathBuf>) -> Self {
+        let cached = |name| cache.as_ref().map(|folder| folder.join(name));
         Self {
             options,
             device: None,
@@ -50,6 +59,7 @@ impl PairPipeline {
             hashes: WeightHashes::open(cached("hashes.json")),
             unwritten: Unwritten::in_folder(cached("latents")),
             steps: StepCache::in_folder(cached("steps")),
+            embeddings: cached("embeddings"),
         }
     }
 
@@ -107,15 +117,10 @@ impl PairPipeline {
             // The old pair goes first: two pairs need not fit side by side.
             self.loaded = None;
             let pair = LoadedPair::open(spec.clone(), device)?;
-            self.loaded = Some(pair.with_embeddings_in(cached("embeddings")));
+            self.loaded = Some(pair.with_embeddings_in(self.embeddings.clone()));
         }
         Ok(())
     }
-}
-
-/// What lies under `name` in the folder of things that can be lost.
-fn cached(name: &str) -> Option<PathBuf> {
-    paths::cache_dir().map(|dir| dir.join(name))
 }
 
 impl Pipeline for PairPipeline {
