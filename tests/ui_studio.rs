@@ -19,6 +19,8 @@ fn places(folder: &Path) -> Places {
         runs: Some(folder.join("runs")),
         drafts: Some(folder.join("drafts")),
         queue: Some(folder.join("queue.json")),
+        prompts: Some(folder.join("prompts.json")),
+        crashes: Some(folder.join("crashes")),
         recent: Some(folder.join("recent.json")),
     }
 }
@@ -327,4 +329,51 @@ fn live_mode_renders_when_the_hand_rests_and_stops_when_it_moves() {
         shown.is_some_and(|run| run.settings().plan.boundary_step(0, 30) == 12)
     });
     assert_eq!(window.state().gallery().runs().len(), 2);
+}
+
+#[test]
+fn the_palette_finds_commands_and_the_keyboard_fetches_earlier_prompts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut window, pace) = window_at(places(folder.path()));
+    press(&mut window, Modifiers::COMMAND, Key::P);
+    window
+        .get_by_role_and_label(Role::TextInput, "Command")
+        .type_text("keyboard");
+    window.run_steps(3);
+    press(&mut window, Modifiers::NONE, Key::Enter);
+    assert!(window.query_by_label("Play backwards").is_some());
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    assert!(window.query_by_label("Play backwards").is_none());
+
+    render(&mut window, &pace);
+    let first = window.state().document().settings().prompt.clone();
+    let type_prompt = |window: &mut Window<'_>, text: &str| {
+        let prompt = |window: &mut Window<'_>| {
+            window
+                .get_by_role_and_label(Role::MultilineTextInput, "Prompt")
+                .focus();
+            window.run_steps(2);
+        };
+        prompt(window);
+        press(window, Modifiers::COMMAND, Key::A);
+        let field = window.get_by_role_and_label(Role::MultilineTextInput, "Prompt");
+        field.type_text(text);
+        window.run_steps(3);
+    };
+    type_prompt(&mut window, "a white star");
+    render(&mut window, &pace);
+    type_prompt(&mut window, "a cyan");
+    let now = |window: &Window<'_>| window.state().document().settings().prompt.clone();
+    press(&mut window, Modifiers::ALT, Key::ArrowUp);
+    assert_eq!(now(&window), "a white star");
+    press(&mut window, Modifiers::ALT, Key::ArrowUp);
+    assert_eq!(now(&window), first);
+    press(&mut window, Modifiers::ALT, Key::ArrowDown);
+    press(&mut window, Modifiers::ALT, Key::ArrowDown);
+    assert_eq!(now(&window), "a cyan");
+    drop(window);
+
+    let (mut window, _pace) = window_at(places(folder.path()));
+    press(&mut window, Modifiers::ALT, Key::ArrowUp);
+    assert_eq!(now(&window), "a white star");
 }

@@ -12,6 +12,7 @@ use super::{App, Command, DocCommand, Notice, Readiness, Request, Showing};
 use crate::engine::{RunId, RunRequest};
 use crate::project::{PairRef, RunSettings};
 use crate::ui::dialogs::Dialog;
+use crate::ui::palette::PaletteState;
 use crate::ui::timeline::{boundary_id, nudge};
 use crate::ui::view::{Side, ZoomWish};
 
@@ -85,6 +86,16 @@ impl App {
             Command::Generate => self.generate(now_secs),
             Command::Enqueue => self.enqueue(now_secs),
             Command::CancelRun => self.cancel_run(),
+            Command::Palette => self.palette = Some(PaletteState::default()),
+            Command::EarlierPrompt => {
+                let now = &self.document.settings().prompt;
+                let prompt = self.history.earlier(now);
+                self.fetch_prompt(prompt, now_secs);
+            }
+            Command::LaterPrompt => {
+                let prompt = self.history.later();
+                self.fetch_prompt(prompt, now_secs);
+            }
             Command::New => self.go_on(ctx, frame, Next::New),
             Command::Open => self.go_on(ctx, frame, Next::Open),
             Command::Save => self.save(ctx, frame),
@@ -162,7 +173,18 @@ impl App {
         self.document.settings().clone()
     }
 
+    fn fetch_prompt(&mut self, prompt: Option<String>, now_secs: f64) {
+        if let Some(prompt) = prompt {
+            self.document.apply(DocCommand::Prompt(prompt), now_secs);
+        }
+    }
+
     pub(super) fn start(&mut self, settings: RunSettings) -> Option<RunId> {
+        if let (Some((file, json)), Some(keeper)) =
+            (self.history.add(&settings.prompt), &self.keeper)
+        {
+            keeper.write(file, json);
+        }
         match self.engine.start(RunRequest {
             keep_latents: true,
             reuse_steps: true,

@@ -11,6 +11,10 @@ const fn shift(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::SHIFT, key)
 }
 
+const fn alt(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::ALT, key)
+}
+
 const fn ctrl(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::COMMAND, key)
 }
@@ -62,13 +66,16 @@ macro_rules! commands {
 commands! {
     Generate: Program, "Generate", "Render a clip with these settings", [ctrl(Enter)];
     Enqueue: Program, "Add to queue", "Render these settings when their turn comes", [ctrl_shift(Enter)];
-    CancelRun: Program, "Cancel the run", "Stop the run; what it computed is dropped", [];
+    CancelRun: Program, "Cancel the run", "Stop the run; Generate goes on from the steps it took", [];
+    Palette: Program, "Commands…", "Find a command by its name", [ctrl(P)];
     New: Program, "New", "Start over with the pair's own settings", [ctrl(N)];
     Open: Program, "Open…", "Open a project, or the settings of an exported clip", [ctrl(O)];
     Save: Program, "Save", "Write the project to its file", [ctrl(S)];
     SaveAs: Program, "Save as…", "Write the project to another file", [ctrl_shift(S)];
     Export: Program, "Export clip…", "Write the shown clip to a video file", [ctrl(E)];
     Models: Program, "Models…", "Choose a pair of models, add one, or download one", [ctrl(M)];
+    EarlierPrompt: Program, "Earlier prompt", "Fetch the prompt that was rendered before", [alt(ArrowUp)];
+    LaterPrompt: Program, "Later prompt", "Fetch the prompt that was rendered after", [alt(ArrowDown)];
     Undo: Program, "Undo", "Take the newest edit back", [ctrl(Z)];
     Redo: Program, "Redo", "Bring back what was undone", [ctrl_shift(Z), ctrl(Y)];
     Quit: Program, "Quit", "Close flowblend", [ctrl(Q)];
@@ -134,7 +141,7 @@ impl Command {
             || self
                 .shortcuts()
                 .iter()
-                .any(|s| !s.modifiers.command && s.logical_key != F1)
+                .any(|s| !s.modifiers.command && !s.modifiers.alt && s.logical_key != F1)
     }
 
     /// Its keys as people read them, such as `Ctrl+E`.

@@ -11,6 +11,7 @@ mod files;
 mod forecast;
 mod frame_stats;
 mod gallery;
+mod history;
 mod keys;
 mod layout;
 mod live;
@@ -44,6 +45,7 @@ pub use session::{ActiveRun, Outcome, RunSession};
 pub use window::App;
 
 use crate::engine::PipelineFactory;
+use crate::project::report_crashes_to;
 
 /// Set to anything, prints [`FrameStats`] to the standard error when the window closes.
 const FRAME_STATS_VARIABLE: &str = "FLOWBLEND_FRAME_STATS";
@@ -52,9 +54,11 @@ const FRAME_STATS_VARIABLE: &str = "FLOWBLEND_FRAME_STATS";
 /// thread.
 pub fn run(factory: PipelineFactory) -> anyhow::Result<()> {
     open(Box::new(|cc| {
-        Ok(Box::new(
-            App::new(cc, factory)?.with_places(Places::of_user()),
-        ))
+        let places = Places::of_user();
+        if let Some(folder) = places.crashes.clone() {
+            report_crashes_to(folder);
+        }
+        Ok(Box::new(App::new(cc, factory)?.with_places(places)))
     }))
 }
 

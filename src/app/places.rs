@@ -11,6 +11,10 @@ pub struct Places {
     pub drafts: Option<PathBuf>,
     /// List of the runs that wait.
     pub queue: Option<PathBuf>,
+    /// List of prompts that were rendered.
+    pub prompts: Option<PathBuf>,
+    /// Folder of reports about faults of the program.
+    pub crashes: Option<PathBuf>,
     /// List of projects used lately.
     pub recent: Option<PathBuf>,
 }
@@ -22,6 +26,8 @@ impl Places {
         Self {
             runs: data.as_ref().map(|dir| dir.join("runs")),
             queue: data.as_ref().map(|dir| dir.join("queue.json")),
+            prompts: data.as_ref().map(|dir| dir.join("prompts.json")),
+            crashes: data.as_ref().map(|dir| dir.join("crashes")),
             drafts: data.map(|dir| dir.join("drafts")),
             recent: paths::config_dir().map(|dir| dir.join("recent.json")),
         }

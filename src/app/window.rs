@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use egui::{Context, Ui, ViewportCommand};
 
 use super::files::Next;
+use super::history::PromptHistory;
 use super::keys::Keyboard;
 use super::live::Live;
 use super::{
@@ -14,9 +15,10 @@ use super::{
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
 use crate::library::{Keeper, Shelf};
 use crate::preview::{Player, RgbFactors};
-use crate::project::{PairRef, RunSettings};
+use crate::project::{PairRef, RunSettings, untold_crash};
 use crate::schedule::{Plan, Solver};
 use crate::ui::dialogs::{Answer, Dialog, export_path};
+use crate::ui::palette::{self, PaletteState, Picked};
 use crate::ui::view::View;
 use crate::ui::{models_panel, theme};
 
@@ -48,6 +50,8 @@ pub struct App {
     pub(super) files: Files,
     pub(super) queue: Queue,
     pub(super) live: Live,
+    pub(super) history: PromptHistory,
+    pub(super) palette: Option<PaletteState>,
     /// Keeps finished runs on disk; `None` where there is no place for them.
     pub(super) keeper: Option<Keeper>,
     pub(super) player: Player,
@@ -99,6 +103,8 @@ impl App {
             files: Files::default(),
             queue: Queue::default(),
             live: Live::default(),
+            history: PromptHistory::default(),
+            palette: None,
             keeper: None,
             player: Player::default(),
             source: Source::Nothing,
@@ -132,8 +138,24 @@ impl App {
         if let Some(file) = places.queue {
             self.queue.keep_in(file);
         }
-        if let Some(folder) = places.drafts {
-            self.notice = self.files.autosave_in(&folder);
+        if let Some(file) = places.prompts {
+            self.history.keep_in(file);
+        }
+        if let Some(report) = places.crashes.and_then(|folder| untold_crash(&folder)) {
+            let text = format!(
+                "flowblend ended by a fault of its own; what happened is in {}",
+                report.display()
+            );
+            self.notice = Some(Notice {
+                folder: report.parent().map(Into::into),
+                ..Notice::error(&text)
+            });
+        }
+        if let Some(folder) = places.drafts
+            && let Some(notice) = self.files.autosave_in(&folder)
+        {
+            // It can be recovered from: the nearer thing to say.
+            self.notice = Some(notice);
         }
         if let Some(folder) = places.runs {
             match Keeper::start(Shelf::new(folder), Arc::clone(&self.wake)) {
@@ -260,6 +282,7 @@ impl App {
             None if self.exporter.typed.is_some() => {
                 self.exporter.typed_answer(false);
             }
+            None if self.palette.is_some() => self.palette = None,
             None if self.files.is_typing() => self.put_typed_path_away(),
             None if self.models.is_open => self.models.is_open = false,
             // egui closes its popups and leaves its fields by itself.
@@ -278,6 +301,15 @@ impl App {
 
     fn answer_dialog(&mut self, ctx: &Context, frame: &eframe::Frame) {
         self.show_typed_path(ctx, frame);
+        if let Some(state) = &mut self.palette
+            && let Some(picked) = palette::show(ctx, state)
+        {
+            self.palette = None;
+            if let Picked::Command(command) = picked {
+                let now_secs = ctx.input(|i| i.time);
+                self.obey(ctx, frame, Request::Command(command), now_secs);
+            }
+        }
         if let Some(typed) = &mut self.exporter.typed
             && let Some(answer) = export_path(ctx, typed)
         {
@@ -311,6 +343,7 @@ impl App {
         let is_covered = self.dialog.is_some()
             || self.exporter.typed.is_some()
             || self.files.is_typing()
+            || self.palette.is_some()
             || self.models.is_open;
         if !is_covered {
             self.keyboard.take(&ctx, &mut out);

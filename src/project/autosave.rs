@@ -98,6 +98,10 @@ impl Drop for Autosave {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        // The program goes down with a fault: the next start shall find the work.
+        if std::thread::panicking() {
+            return;
+        }
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_file(self.path.with_extension("lock"));
     }

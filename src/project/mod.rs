@@ -2,6 +2,7 @@
 
 mod atomic;
 mod autosave;
+mod crash;
 mod file;
 pub mod paths;
 mod preset;
@@ -12,6 +13,7 @@ pub use atomic::{
     AtomicError, AtomicFile, folder_of, sync_folder, write_atomic, write_bytes_atomic,
 };
 pub use autosave::{Autosave, Draft, LeftDraft};
+pub use crash::{report_crashes_to, untold_crash};
 pub use file::{ProjectError, ProjectFile};
 pub use preset::Preset;
 pub use recipe::{Recipe, RecipeError};

@@ -42,7 +42,7 @@ impl Dialog {
             Self::CancelRun => question(
                 ui,
                 "Cancel this run?",
-                "What it computed so far is dropped. Press Esc again to cancel it.",
+                "The steps it took are kept: Generate goes on from there. Press Esc again to cancel it.",
                 &[("Keep rendering", Answer::No), ("Cancel the run", Answer::Yes)],
             ),
             Self::Quit => question(

@@ -6,6 +6,7 @@ pub mod dialogs;
 pub mod format;
 pub mod icons;
 pub mod models_panel;
+pub mod palette;
 pub mod path_dialog;
 pub mod presets;
 pub mod preview_panel;

@@ -131,6 +131,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
         toggle(ui, out, Command::Theme, is_light);
     });
     ui.menu_button("Help", |ui| {
+        item(ui, out, Command::Palette, true, "");
         item(ui, out, Command::Shortcuts, true, "");
         item(ui, out, Command::About, true, "");
     });
