@@ -11,7 +11,6 @@ use super::{App, Command, DocCommand, Notice, Readiness, Request};
 use crate::engine::{RunId, RunRequest};
 use crate::project::PairRef;
 use crate::ui::dialogs::Dialog;
-use crate::ui::timeline::{boundary_id, nudge};
 use crate::ui::view::ZoomWish;
 
 /// Random seeds stay this short, so that people can read and type them.
@@ -78,10 +77,17 @@ impl App {
             Command::FirstFrame => self.player.home(),
             Command::LastFrame => self.player.end(),
             Command::Loop => self.player.set_looping(!self.player.is_looping()),
-            Command::PreviousBoundary => self.choose_boundary(ctx, -1),
-            Command::NextBoundary => self.choose_boundary(ctx, 1),
-            Command::NudgeLeft => self.nudge_boundary(-1, now_secs),
-            Command::NudgeRight => self.nudge_boundary(1, now_secs),
+            Command::PreviousBoundary
+            | Command::NextBoundary
+            | Command::NudgeLeft
+            | Command::NudgeRight
+            | Command::TypePlace
+            | Command::SplitStage
+            | Command::RemoveBoundary
+            | Command::StageMenu
+            | Command::TimelineZoomIn
+            | Command::TimelineZoomOut
+            | Command::TimelineFit => self.timeline_command(ctx, command, now_secs),
             Command::ZoomFit => self.view.zoom_wish = Some(ZoomWish::Fit),
             Command::ZoomActual => self.view.zoom_wish = Some(ZoomWish::Actual),
             Command::ZoomIn => self.view.zoom_wish = Some(ZoomWish::By(ZOOM_STEP)),
@@ -176,36 +182,6 @@ impl App {
         self.document
             .apply(DocCommand::Restore(Box::new(settings)), now_secs);
         self.document.end_burst();
-    }
-
-    fn choose_boundary(&mut self, ctx: &Context, by: isize) {
-        let count = self.document.settings().plan.boundaries().len();
-        let Some(last) = count.checked_sub(1) else {
-            return;
-        };
-        let focused = (0..count).any(|i| ctx.memory(|m| m.has_focus(boundary_id(i))));
-        if focused {
-            self.view.boundary = self.view.boundary.saturating_add_signed(by).min(last);
-        }
-        ctx.memory_mut(|memory| memory.request_focus(boundary_id(self.view.boundary.min(last))));
-    }
-
-    fn nudge_boundary(&mut self, by: isize, now_secs: f64) {
-        let settings = self.document.settings();
-        let plan = &settings.plan;
-        let index = self.view.boundary;
-        if index >= plan.boundaries().len() {
-            return;
-        }
-        let own = self
-            .pair
-            .as_ref()
-            .map_or(&[][..], |pair| pair.defaults.plan.boundaries());
-        if let Some(rest) = nudge(plan, index, settings.steps, by, own) {
-            let fraction = rest.fraction;
-            self.document
-                .apply(DocCommand::Boundary { index, fraction }, now_secs);
-        }
     }
 }
 

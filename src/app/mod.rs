@@ -16,6 +16,7 @@ mod notice;
 mod request;
 mod scene;
 mod session;
+mod timeline;
 mod window;
 
 use eframe::egui;

@@ -101,7 +101,7 @@ fn shortcuts(ui: &mut Ui) -> Option<Answer> {
             }
         });
         ui.label(
-            RichText::new("A chosen boundary also takes Left and Right (Shift for 5 steps), Home and End. Single keys rest while you type; Esc leaves a text field, takes a drag back, and asks before it cancels a run.")
+            RichText::new("A chosen boundary also takes Left and Right (Shift for 5 steps), Home and End. Click a stage or reach it with Tab to choose it; Delete, Backspace and Enter act on what is chosen. Single keys rest while you type; Esc leaves a text field, takes a drag back, and asks before it cancels a run.")
                 .font(regular(12.0))
                 .color(palette(ui).text_weak),
         );

@@ -4,6 +4,8 @@
 
 #[allow(dead_code)]
 pub mod models;
+#[allow(dead_code)]
+pub mod window;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,52 @@
+//! The window over a pipeline without models, and what a person does with it.
+
+use std::time::{Duration, Instant};
+
+use eframe::egui;
+use egui::{Key, Modifiers, vec2};
+use egui_kittest::Harness;
+use flowblend::app::App;
+
+use super::{Pace, fake};
+
+/// The window under test.
+pub type Window<'a> = Harness<'a, App>;
+
+/// The window with the pair described.
+pub fn window<'a>() -> (Window<'a>, Pace) {
+    window_of(1440.0, 900.0)
+}
+
+/// The same at another size.
+pub fn window_of<'a>(width: f32, height: f32) -> (Window<'a>, Pace) {
+    let (factory, pace) = fake();
+    let mut window = Harness::builder()
+        .with_size(vec2(width, height))
+        .with_step_dt(1.0 / 60.0)
+        .with_max_steps(64)
+        .build_eframe(|cc| App::new(cc, factory).expect("the engine starts"));
+    until(&mut window, |app| {
+        !app.document().settings().prompt.is_empty()
+    });
+    (window, pace)
+}
+
+/// Draws frames until `done`. The engine has a thread of its own, so this waits on real time.
+pub fn until(window: &mut Window<'_>, done: impl Fn(&App) -> bool) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !done(window.state()) {
+        assert!(
+            Instant::now() < patience,
+            "what was waited for never happened"
+        );
+        window.step();
+        std::thread::yield_now();
+    }
+    window.run_steps(3);
+}
+
+/// A key, and time for what it does.
+pub fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
+    window.key_press_modifiers(modifiers, key);
+    window.run_steps(3);
+}
