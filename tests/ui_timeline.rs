@@ -141,7 +141,11 @@ fn is(window: &Window<'_>, letters: &str, boundaries: &[usize]) {
 
 /// The block of a stage, counted from 1.
 fn block<'w>(window: &'w Window<'_>, number: usize) -> egui_kittest::Node<'w> {
-    window.get_by_label_contains(&format!("Stage {number}, "))
+    let start = format!("Stage {number}, ");
+    window.get_by(move |node| {
+        let label = node.label();
+        label.is_some_and(|label| label.starts_with(&start))
+    })
 }
 
 /// A point of the track, in steps; the default plan's boundaries are its landmarks.

@@ -1,7 +1,7 @@
 //! What the timeline's commands do.
 
 use eframe::egui;
-use egui::Context;
+use egui::{Context, FocusDirection};
 
 use super::{App, Command, DocCommand, Notice};
 use crate::schedule::{Plan, PlanEditError, Survivor};
@@ -81,7 +81,11 @@ impl App {
             (None, None) => self.view.boundary,
         };
         self.view.boundary = chosen.min(last);
-        ctx.memory_mut(|memory| memory.request_focus(boundary_id(self.view.boundary)));
+        ctx.memory_mut(|memory| {
+            memory.request_focus(boundary_id(self.view.boundary));
+            // The arrow is spent; else it goes on to what lies above or below the boundary.
+            memory.move_focus(FocusDirection::None);
+        });
     }
 
     fn nudge_boundary(&mut self, by: isize, now_secs: f64) {

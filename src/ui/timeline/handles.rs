@@ -1,8 +1,8 @@
 use eframe::egui;
 use egui::accesskit::{Action, Role};
 use egui::{
-    CursorIcon, EventFilter, Id, Key, Modifiers, Rect, Response, Sense, Stroke, StrokeKind, Ui,
-    WidgetInfo, pos2, vec2,
+    CursorIcon, EventFilter, Id, Key, Modifiers, Popup, Rect, Response, Sense, Stroke, StrokeKind,
+    Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::snap::{Snap, allowed_steps, nudge, snap};
@@ -209,16 +209,19 @@ impl Boundaries<'_> {
             let times = |action| i.num_accesskit_action_requests(response.id, action) as isize;
             times(Action::Increment) - times(Action::Decrement)
         });
+        let has_menu = Popup::is_id_open(ui.ctx(), Popup::default_response_id(response));
         if response.has_focus() {
             ui.memory_mut(|memory| {
-                // The arrows move the boundary and not the focus.
+                // The arrows move the boundary and not the focus, but in its menu.
                 let filter = EventFilter {
-                    horizontal_arrows: true,
-                    vertical_arrows: true,
+                    horizontal_arrows: !has_menu,
+                    vertical_arrows: !has_menu,
                     ..EventFilter::default()
                 };
                 memory.set_focus_lock_filter(response.id, filter);
             });
+        }
+        if response.has_focus() && !has_menu {
             by += ui.input_mut(|i| {
                 let mut times = |modifiers, key| i.count_and_consume_key(modifiers, key) as isize;
                 // With Shift first: a plain key also matches while Shift is held.

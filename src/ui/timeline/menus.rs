@@ -50,8 +50,6 @@ fn stage_entries(ui: &mut Ui, scene: &Scene<'_>, menu: StageMenu, out: &mut Vec<
     let settings = scene.document.settings();
     let (plan, steps, index) = (&settings.plan, settings.steps, menu.stage);
     let Some(stage) = plan.stages().get(index) else {
-        // Undone while the menu was open.
-        ui.close();
         return;
     };
     begin(ui);
@@ -251,6 +249,7 @@ fn entry(
     let why = plan.as_ref().err().map(|why| sentence(&why.to_string()));
     let response = ui
         .add_enabled(plan.is_ok(), Button::new(text).shortcut_text(keys))
+        .accessible_name(text)
         .on_hover_text(hint)
         .on_disabled_hover_text(why.unwrap_or_default());
     if response.clicked() {

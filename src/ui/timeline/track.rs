@@ -82,9 +82,9 @@ fn respond(
     out: &mut Vec<Request>,
 ) {
     if response.has_focus() {
-        // Up and Down choose boundaries.
+        // Up and Down choose boundaries, and entries of the menu while it is open.
         let filter = EventFilter {
-            vertical_arrows: true,
+            vertical_arrows: view.timeline.menu.is_none(),
             ..EventFilter::default()
         };
         ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
