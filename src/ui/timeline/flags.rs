@@ -34,6 +34,9 @@ pub fn show(
     lane: Rect,
     out: &mut Vec<Request>,
 ) {
+    if scene.document.is_dragging() {
+        view.timeline.entry = None;
+    }
     let flags = flags(ui, scene, axis, lane);
     let rects: Vec<_> = flags.iter().map(|flag| flag.rect).collect();
     overlays::ruler(ui, axis, lane, &rects);

@@ -1,7 +1,7 @@
 //! The context menus of stages and boundaries.
 
 use eframe::egui;
-use egui::{Button, DragValue, Popup, PopupCloseBehavior, Response, RichText, Ui};
+use egui::{Align, Button, DragValue, Label, Popup, PopupCloseBehavior, Response, RichText, Ui};
 
 use super::handles::reset;
 use super::{StageMenu, at_step, magnets};
@@ -10,9 +10,11 @@ use crate::schedule::{ModelRole, Plan, PlanEditError, Survivor};
 use crate::ui::format;
 use crate::ui::theme::{bold, palette, regular};
 use crate::ui::view::View;
-use crate::ui::widgets::{edit, number};
+use crate::ui::widgets::{chip, edit, number};
 
 const WIDTH_PX: f32 = 248.0;
+/// Width of a row's name.
+const NAME_PX: f32 = 44.0;
 const ENTRY_HEIGHT_PX: f32 = 26.0;
 
 /// The menu of a stage, while it is open. `block` is the stage on the track.
@@ -58,14 +60,13 @@ fn stage_entries(ui: &mut Ui, scene: &Scene<'_>, menu: StageMenu, out: &mut Vec<
         ui,
         &format!("Stage {}, {} of {steps} steps", index + 1, range.len()),
     );
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
+    row(ui, "Model", |ui| {
         for role in ModelRole::ALL {
             let has = scene.pair.is_none_or(|pair| pair.has(role));
             let name = format::capital(role.name());
-            let button = Button::selectable(stage.model == role, name);
             let response = ui
-                .add_enabled(has, button)
+                .add_enabled_ui(has, |ui| chip(ui, stage.model == role, &name))
+                .inner
                 .on_hover_text(format!("The {role} model denoises this stage"))
                 .on_disabled_hover_text(format!("This pair has no {role} model"));
             if response.clicked() {
@@ -125,12 +126,9 @@ fn guidance(ui: &mut Ui, scene: &Scene<'_>, index: usize, out: &mut Vec<Request>
     let settings = scene.document.settings();
     let plan = &settings.plan;
     let own = plan.stages()[index].cfg;
-    ui.horizontal(|ui| {
-        ui.label(
-            RichText::new("CFG")
-                .font(regular(12.0))
-                .color(palette(ui).text_weak),
-        );
+    row(ui, "CFG", |ui| {
+        // A field among entries, which have no ground.
+        ui.visuals_mut().widgets.inactive.weak_bg_fill = palette(ui).field;
         let mut cfg = own.unwrap_or(settings.cfg);
         let value = DragValue::new(&mut cfg)
             .range(0.0..=100.0)
@@ -144,9 +142,8 @@ fn guidance(ui: &mut Ui, scene: &Scene<'_>, index: usize, out: &mut Vec<Request>
             edit(&response, out, || DocCommand::Plan(edited));
         }
         let text = format!("Run's, {}", format::scale(settings.cfg));
-        let inherit = ui
-            .add(Button::selectable(own.is_none(), text))
-            .on_hover_text("Take the guidance scale of the run");
+        let inherit =
+            chip(ui, own.is_none(), &text).on_hover_text("Take the guidance scale of the run");
         if inherit.clicked()
             && let Ok(edited) = plan.with_cfg(index, None)
         {
@@ -217,6 +214,17 @@ pub fn boundary(
                 plan.merge(index, Survivor::Before),
             );
         });
+}
+
+/// A name and what is chosen for it.
+fn row(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui)) {
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let name = RichText::new(name).font(regular(12.0));
+        let name = Label::new(name.color(palette(ui).text_weak)).halign(Align::LEFT);
+        ui.add_sized([NAME_PX, ENTRY_HEIGHT_PX], name);
+        add(ui);
+    });
 }
 
 fn begin(ui: &mut Ui) {
