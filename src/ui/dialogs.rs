@@ -88,7 +88,7 @@ fn question(ui: &mut Ui, title: &str, text: &str, no: &str, yes: &str) -> Option
 fn shortcuts(ui: &mut Ui) -> Option<Answer> {
     ui.set_width(640.0);
     title(ui, "Keyboard shortcuts");
-    let height = (ui.ctx().content_rect().height() - 200.0).clamp(200.0, 480.0);
+    let height = (ui.ctx().content_rect().height() - 200.0).clamp(200.0, 560.0);
     let page = ScrollArea::vertical()
         .max_height(height)
         .min_scrolled_height(height);

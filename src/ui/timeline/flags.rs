@@ -41,7 +41,7 @@ pub fn show(
     let rects: Vec<_> = flags.iter().map(|flag| flag.rect).collect();
     overlays::ruler(ui, axis, lane, &rects);
     for flag in flags {
-        let response = draw(ui, &flag);
+        let response = draw(ui, axis, &flag);
         if response.clicked() {
             out.push(Request::SelectBoundary(flag.index));
             view.timeline.entry = Some(PlaceEntry::new(flag.index));
@@ -83,12 +83,16 @@ fn flags(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect) -> Vec<Flag> {
     (0..plan.boundaries().len()).map(flag).collect()
 }
 
-fn draw(ui: &Ui, flag: &Flag) -> Response {
+fn draw(ui: &Ui, axis: &Axis<'_>, flag: &Flag) -> Response {
     let id = ui.scope_id().with(("flag", flag.index));
     // Not for the keyboard, which has Enter on the boundary itself.
     let response = ui.interact(flag.rect, id, Sense::CLICK);
     let name = format!("Place of boundary {}: {}", flag.index + 1, flag.text);
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
+    if !axis.shows(f64::from(flag.rect.center().x)) {
+        // Beside the track: a piece of it would read as another figure.
+        return response;
+    }
     let palette = palette(ui);
     let fill = if flag.is_dragged {
         palette.chosen

@@ -1,14 +1,16 @@
 //! The context menus of stages and boundaries.
 
 use eframe::egui;
-use egui::{Align, Button, DragValue, Label, Popup, PopupCloseBehavior, Response, RichText, Ui};
+use egui::{
+    Align, Button, DragValue, Label, Popup, PopupCloseBehavior, Response, RichText, Ui, vec2,
+};
 
 use super::handles::reset;
 use super::{StageMenu, at_step, magnets};
 use crate::app::{Command, DocCommand, Request, Scene, sentence};
 use crate::schedule::{ModelRole, Plan, PlanEditError, Survivor};
 use crate::ui::format;
-use crate::ui::theme::{bold, palette, regular};
+use crate::ui::theme::{FIELD_HEIGHT_PX, bold, palette, regular};
 use crate::ui::view::View;
 use crate::ui::widgets::{chip, edit, number};
 
@@ -218,12 +220,16 @@ pub fn boundary(
 
 /// A name and what is chosen for it.
 fn row(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui)) {
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
-        let name = RichText::new(name).font(regular(12.0));
-        let name = Label::new(name.color(palette(ui).text_weak)).halign(Align::LEFT);
-        ui.add_sized([NAME_PX, ENTRY_HEIGHT_PX], name);
-        add(ui);
+    ui.scope(|ui| {
+        ui.spacing_mut().interact_size.y = FIELD_HEIGHT_PX;
+        ui.spacing_mut().button_padding = vec2(8.0, 2.0);
+        ui.horizontal(|ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            let name = RichText::new(name).font(regular(12.0));
+            let name = Label::new(name.color(palette(ui).text_weak)).halign(Align::LEFT);
+            ui.add_sized([NAME_PX, FIELD_HEIGHT_PX], name);
+            add(ui);
+        });
     });
 }
 
