@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::window::{Window, press, render, until, window_at};
+use common::window::{Window, press, render, until_seen as until, window_at};
 use eframe::egui;
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};

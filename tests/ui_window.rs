@@ -6,87 +6,15 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Pace, fake};
+use common::Pace;
+use common::window::{Window, press, until, window};
 use eframe::egui;
 use egui::accesskit::Role;
-use egui::{Key, Modifiers, Pos2, vec2};
+use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use flowblend::app::App;
 use flowblend::project::RunSettings;
-
-type Window<'a> = Harness<'a, App>;
-
-/// The window with the pair described.
-fn window<'a>() -> (Window<'a>, Pace) {
-    window_of(1440.0, 900.0)
-}
-
-fn window_of<'a>(width: f32, height: f32) -> (Window<'a>, Pace) {
-    let (factory, pace) = fake();
-    let mut window = Harness::builder()
-        .with_size(vec2(width, height))
-        .with_step_dt(1.0 / 60.0)
-        .with_max_steps(64)
-        .build_eframe(|cc| App::new(cc, factory).expect("the engine starts"));
-    until(&mut window, |app| {
-        !app.document().settings().prompt.is_empty()
-    });
-    (window, pace)
-}
-
-/// Draws frames until `done`. The engine has a thread of its own, so this waits on real time.
-fn until(window: &mut Window<'_>, done: impl Fn(&App) -> bool) {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while !done(window.state()) {
-        assert!(
-            Instant::now() < patience,
-            "what was waited for never happened"
-        );
-        window.step();
-        std::thread::yield_now();
-    }
-    window.run_steps(3);
-}
-
-fn boundary_step(window: &Window<'_>, index: usize) -> usize {
-    let settings = window.state().document().settings();
-    settings.plan.boundary_step(index, settings.steps)
-}
-
-/// The middle of a boundary's handle.
-fn handle(window: &Window<'_>, index: usize) -> Pos2 {
-    let step = boundary_step(window, index);
-    let name = format!("Boundary {}, step {step} of 30", index + 1);
-    window.get_by_label(&name).rect().center()
-}
-
-/// Pixels between two steps of the track, from where the two default boundaries are.
-fn step_px(window: &Window<'_>) -> f32 {
-    (handle(window, 1).x - handle(window, 0).x)
-        / (boundary_step(window, 1) - boundary_step(window, 0)) as f32
-}
-
-fn drag(window: &mut Window<'_>, from: Pos2, by_px: f32) {
-    window.hover_at(from);
-    window.step();
-    window.drag_at(from);
-    window.step();
-    for part in 1..=8 {
-        window.hover_at(from + vec2(by_px * part as f32 / 8.0, 0.0));
-        window.step();
-    }
-}
-
-fn drop_at(window: &mut Window<'_>, pos: Pos2) {
-    window.drop_at(pos);
-    window.run_steps(3);
-}
-
-fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
-    window.key_press_modifiers(modifiers, key);
-    window.run_steps(3);
-}
 
 /// The prompt's field; its label has the same name.
 fn prompt<'w>(window: &'w Window<'_>) -> egui_kittest::Node<'w> {
@@ -98,81 +26,6 @@ fn render(window: &mut Window<'_>, pace: &Pace) {
     pace.allow(31);
     press(window, Modifiers::COMMAND, Key::Enter);
     until(window, |app| app.gallery().runs().len() > before);
-}
-
-#[test]
-fn a_drag_moves_the_boundary_by_whole_steps_and_is_one_undo() {
-    let (mut window, _pace) = window();
-    let (from, step) = (handle(&window, 0), step_px(&window));
-    drag(&mut window, from, -5.3 * step);
-    drop_at(&mut window, from + vec2(-5.3 * step, 0.0));
-    assert_eq!(boundary_step(&window, 0), 7);
-    assert_eq!(boundary_step(&window, 1), 24);
-    press(&mut window, Modifiers::COMMAND, Key::Z);
-    assert_eq!(boundary_step(&window, 0), 12);
-    assert!(window.state().document().undo_words().is_none());
-    press(&mut window, Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
-    assert_eq!(boundary_step(&window, 0), 7);
-}
-
-#[test]
-fn a_drag_stops_a_step_before_the_neighbour_and_a_double_click_resets() {
-    let (mut window, _pace) = window();
-    let (from, step) = (handle(&window, 0), step_px(&window));
-    drag(&mut window, from, 40.0 * step);
-    drop_at(&mut window, from + vec2(40.0 * step, 0.0));
-    assert_eq!(boundary_step(&window, 0), 23);
-    let pos = handle(&window, 0);
-    for _ in 0..2 {
-        window.drag_at(pos);
-        window.drop_at(pos);
-    }
-    window.run_steps(3);
-    assert_eq!(boundary_step(&window, 0), 12);
-}
-
-#[test]
-fn escape_takes_a_drag_back_and_ignores_the_rest_of_it() {
-    let (mut window, _pace) = window();
-    let (from, step) = (handle(&window, 1), step_px(&window));
-    drag(&mut window, from, -6.0 * step);
-    assert_eq!(boundary_step(&window, 1), 18);
-    window.key_press(Key::Escape);
-    window.step();
-    assert_eq!(boundary_step(&window, 1), 24);
-    window.hover_at(from + vec2(-9.0 * step, 0.0));
-    window.step();
-    drop_at(&mut window, from + vec2(-9.0 * step, 0.0));
-    assert_eq!(boundary_step(&window, 1), 24);
-    assert!(window.state().document().undo_words().is_none());
-}
-
-#[test]
-fn the_keyboard_chooses_and_nudges_boundaries() {
-    let (mut window, _pace) = window();
-    press(&mut window, Modifiers::NONE, Key::ArrowDown);
-    press(&mut window, Modifiers::NONE, Key::ArrowRight);
-    press(&mut window, Modifiers::SHIFT, Key::ArrowLeft);
-    assert_eq!(boundary_step(&window, 0), 8);
-    press(&mut window, Modifiers::NONE, Key::ArrowDown);
-    press(&mut window, Modifiers::NONE, Key::OpenBracket);
-    assert_eq!(boundary_step(&window, 1), 23);
-    press(&mut window, Modifiers::NONE, Key::Home);
-    assert_eq!(boundary_step(&window, 1), 9);
-    press(&mut window, Modifiers::NONE, Key::End);
-    assert_eq!(boundary_step(&window, 1), 29);
-}
-
-#[test]
-fn presets_change_the_models_and_keep_the_boundaries() {
-    let (mut window, _pace) = window();
-    window.get_by_label("Plan SSS").click();
-    window.run_steps(3);
-    let plan = &window.state().document().settings().plan;
-    assert_eq!(
-        (plan.letters().as_str(), plan.boundaries()),
-        ("SSS", &[0.4, 0.8][..])
-    );
 }
 
 /// The button of the presets; the menu that it opens has the same name.

@@ -13,7 +13,6 @@ use crate::engine::{RunId, RunRequest};
 use crate::project::{PairRef, RunSettings};
 use crate::ui::dialogs::Dialog;
 use crate::ui::palette::PaletteState;
-use crate::ui::timeline::{boundary_id, nudge};
 use crate::ui::view::{Side, ZoomWish};
 
 /// Random seeds stay this short, so that people can read and type them.
@@ -29,9 +28,6 @@ impl App {
         request: Request,
         now_secs: f64,
     ) {
-        if request.moves_plan() {
-            self.plan_moved(now_secs);
-        }
         match request {
             Request::Command(command) => self.command(ctx, frame, command, now_secs),
             Request::Edit(edit) => self.document.apply(edit, now_secs),
@@ -103,16 +99,8 @@ impl App {
             Command::Export => self.export(frame),
             Command::Models => self.models.open(),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
-            Command::Undo | Command::Redo => {
-                let plan = self.document.settings().plan.clone();
-                match command {
-                    Command::Undo => self.document.undo(),
-                    _ => self.document.redo(),
-                }
-                if self.document.settings().plan != plan {
-                    self.plan_moved(now_secs);
-                }
-            }
+            Command::Undo => self.document.undo(),
+            Command::Redo => self.document.redo(),
             Command::PlayPause => self.player.toggle(),
             Command::PlayBackward => self.player.shuttle_back(),
             Command::Pause => self.player.pause(),
@@ -124,10 +112,17 @@ impl App {
             Command::FirstFrame => self.player.home(),
             Command::LastFrame => self.player.end(),
             Command::Loop => self.player.set_looping(!self.player.is_looping()),
-            Command::PreviousBoundary => self.choose_boundary(ctx, -1),
-            Command::NextBoundary => self.choose_boundary(ctx, 1),
-            Command::NudgeLeft => self.nudge_boundary(-1, now_secs),
-            Command::NudgeRight => self.nudge_boundary(1, now_secs),
+            Command::PreviousBoundary
+            | Command::NextBoundary
+            | Command::NudgeLeft
+            | Command::NudgeRight
+            | Command::TypePlace
+            | Command::SplitStage
+            | Command::RemoveBoundary
+            | Command::StageMenu
+            | Command::TimelineZoomIn
+            | Command::TimelineZoomOut
+            | Command::TimelineFit => self.timeline_command(ctx, command, now_secs),
             Command::ZoomFit => self.view.zoom_wish = Some(ZoomWish::Fit),
             Command::ZoomActual => self.view.zoom_wish = Some(ZoomWish::Actual),
             Command::ZoomIn => self.view.zoom_wish = Some(ZoomWish::By(ZOOM_STEP)),
@@ -317,37 +312,6 @@ impl App {
                     "the run is still being written to disk; delete it in a moment",
                 ));
             }
-        }
-    }
-
-    fn choose_boundary(&mut self, ctx: &Context, by: isize) {
-        let count = self.document.settings().plan.boundaries().len();
-        let Some(last) = count.checked_sub(1) else {
-            return;
-        };
-        let focused = (0..count).any(|i| ctx.memory(|m| m.has_focus(boundary_id(i))));
-        if focused {
-            self.view.boundary = self.view.boundary.saturating_add_signed(by).min(last);
-        }
-        ctx.memory_mut(|memory| memory.request_focus(boundary_id(self.view.boundary.min(last))));
-    }
-
-    fn nudge_boundary(&mut self, by: isize, now_secs: f64) {
-        let settings = self.document.settings();
-        let plan = &settings.plan;
-        let index = self.view.boundary;
-        if index >= plan.boundaries().len() {
-            return;
-        }
-        let own = self
-            .pair
-            .as_ref()
-            .map_or(&[][..], |pair| pair.defaults.plan.boundaries());
-        if let Some(rest) = nudge(plan, index, settings.steps, by, own) {
-            let fraction = rest.fraction;
-            self.document
-                .apply(DocCommand::Boundary { index, fraction }, now_secs);
-            self.plan_moved(now_secs);
         }
     }
 }

@@ -95,6 +95,13 @@ commands! {
     NudgeLeft: Timeline, "Boundary one step left", "Move the chosen boundary one step left", [plain(OpenBracket)];
     NudgeRight: Timeline, "Boundary one step right", "Move the chosen boundary one step right", [plain(CloseBracket)];
     Live: Timeline, "Live", "Render by itself when a change of the plan rests", [];
+    TypePlace: Timeline, "Type boundary's place…", "Type where the chosen boundary goes: a step, a percentage, a sigma or a timestep", [plain(Enter)];
+    SplitStage: Timeline, "Split stage", "Split the stage under the pointer there, else the chosen one in its middle", [plain(S)];
+    RemoveBoundary: Timeline, "Remove boundary or stage", "Remove the chosen boundary or stage; the stage before takes the steps", [plain(Delete), plain(Backspace)];
+    StageMenu: Timeline, "Stage menu…", "Model, guidance and more of the chosen stage", [shift(F10), plain(Menu)];
+    TimelineZoomIn: Timeline, "Zoom timeline in", "Show fewer steps, larger; Ctrl and the wheel do the same", [plain(Plus), plain(Equals)];
+    TimelineZoomOut: Timeline, "Zoom timeline out", "Show more steps, smaller", [plain(Minus)];
+    TimelineFit: Timeline, "Fit timeline", "Show the whole schedule", [shift(Z)];
     ZoomFit: View, "Fit preview", "Make the picture as large as the preview allows", [];
     ZoomActual: View, "Actual size", "One pixel of the clip on one pixel of the screen", [];
     ZoomIn: View, "Zoom in", "Enlarge the picture", [];
@@ -158,6 +165,9 @@ impl Command {
             ctx.format_shortcut(shortcut)
                 .replace("OpenBracket", "[")
                 .replace("CloseBracket", "]")
+                .replace("Plus", "+")
+                .replace("Equals", "=")
+                .replace("Minus", "\u{2212}")
         };
         self.shortcuts().iter().map(read).collect()
     }

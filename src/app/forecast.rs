@@ -125,6 +125,12 @@ fn problem(settings: &RunSettings, pair: Option<&PairSummary>) -> Option<String>
     if let Err(why) = settings.check() {
         return Some(sentence(&why.to_string()));
     }
+    let mut models = settings.plan.stages().iter().map(|stage| stage.model);
+    if let Some(missing) = models.find(|model| !pair.has(*model)) {
+        return Some(format!(
+            "This pair has no {missing} model; give its stages another one."
+        ));
+    }
     let stages = settings.plan.stages().len();
     if settings.steps < stages {
         return Some(format!(

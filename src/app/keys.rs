@@ -2,7 +2,7 @@ use eframe::egui;
 use egui::{Context, Event, Key, KeyboardShortcut, Modifiers, Popup};
 
 use super::{Command, Request};
-use crate::ui::timeline::boundary_id;
+use crate::ui::timeline::{boundary_id, stage_id};
 
 /// Where the keyboard was when a key went down. Asked at the start of a frame, before egui's widgets
 /// see the key.
@@ -12,6 +12,8 @@ pub struct Keyboard {
     pub is_typing: bool,
     /// A boundary of the timeline has the focus.
     pub on_boundary: bool,
+    /// A stage of the timeline has it.
+    pub on_stage: bool,
     /// Another widget has it.
     pub on_widget: bool,
     /// A menu or popup was open.
@@ -24,11 +26,13 @@ impl Keyboard {
     pub fn look(ctx: &Context, boundaries: usize) -> Self {
         let focused = ctx.memory(|memory| memory.focused());
         let on_boundary = (0..boundaries).any(|i| focused == Some(boundary_id(i)));
+        let on_stage = (0..=boundaries).any(|i| focused == Some(stage_id(i)));
         let is_typing = ctx.text_edit_focused();
         Self {
             is_typing,
             on_boundary,
-            on_widget: focused.is_some() && !on_boundary && !is_typing,
+            on_stage,
+            on_widget: focused.is_some() && !on_boundary && !on_stage && !is_typing,
             in_popup: Popup::is_any_open(ctx),
         }
     }
@@ -46,6 +50,12 @@ impl Keyboard {
         if self.on_widget {
             return is_edit;
         }
+        match command {
+            // These act on what has the focus, and never on what somebody chose long ago.
+            Command::TypePlace => return self.on_boundary,
+            Command::RemoveBoundary => return self.on_boundary || self.on_stage,
+            _ => {}
+        }
         let moves_boundary = matches!(
             command,
             Command::PreviousFrame
@@ -55,7 +65,7 @@ impl Keyboard {
                 | Command::FirstFrame
                 | Command::LastFrame
         );
-        !(self.on_boundary && moves_boundary)
+        !((self.on_boundary || self.on_stage) && moves_boundary)
     }
 
     /// Takes the keys of commands out of the frame's input, in the order they were pressed.
@@ -137,6 +147,29 @@ mod tests {
         assert!(keyboard.lets(Command::PlayPause));
         assert!(keyboard.lets(Command::NextBoundary));
         assert!(keyboard.lets(Command::NudgeRight));
+    }
+
+    #[test]
+    fn what_removes_and_types_needs_a_part_of_the_timeline() {
+        let nowhere = Keyboard::default();
+        assert!(!nowhere.lets(Command::RemoveBoundary) && !nowhere.lets(Command::TypePlace));
+        assert!(nowhere.lets(Command::SplitStage) && nowhere.lets(Command::TimelineFit));
+        let on_stage = Keyboard {
+            on_stage: true,
+            ..Keyboard::default()
+        };
+        assert!(on_stage.lets(Command::RemoveBoundary) && !on_stage.lets(Command::TypePlace));
+        let on_boundary = Keyboard {
+            on_boundary: true,
+            ..Keyboard::default()
+        };
+        assert!(on_boundary.lets(Command::RemoveBoundary) && on_boundary.lets(Command::TypePlace));
+        let typing = Keyboard {
+            is_typing: true,
+            on_boundary: true,
+            ..Keyboard::default()
+        };
+        assert!(!typing.lets(Command::RemoveBoundary) && !typing.lets(Command::SplitStage));
     }
 
     #[test]

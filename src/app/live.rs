@@ -4,8 +4,9 @@ use eframe::egui;
 
 use egui::Context;
 
-use super::{App, Readiness, Request, duration};
+use super::{App, Readiness, duration};
 use crate::engine::RunId;
+use crate::project::RunSettings;
 
 /// How long the hand must rest. Shorter, a slow drag starts a run at every step.
 const REST_SECS: f64 = 0.35;
@@ -13,6 +14,8 @@ const REST_SECS: f64 = 0.35;
 /// What live mode waits for and what it started.
 #[derive(Debug, Default)]
 pub(super) struct Live {
+    /// The document as it was in the frame before.
+    before: Option<RunSettings>,
     /// When the hand will have rested long enough.
     due_secs: Option<f64>,
     /// The run it started last.
@@ -20,11 +23,33 @@ pub(super) struct Live {
 }
 
 impl App {
-    /// The plan was edited at `now_secs`: what live mode renders is no longer wanted.
-    pub(super) fn plan_moved(&mut self, now_secs: f64) {
+    /// Renders a changed plan once the hand has rested, or shows the clip of a plan seen before.
+    pub(super) fn follow_live(&mut self, ctx: &Context, now_secs: f64) {
         if !self.view.is_live {
+            self.live = Live::default();
             return;
         }
+        let now = self.document.settings();
+        if self.live.before.as_ref() != Some(now) {
+            let before = self.live.before.replace(now.clone());
+            if before.is_some_and(|before| before.differs_only_in_plan(now)) {
+                self.plan_moved(now_secs);
+            }
+        }
+        match self.live.due_secs {
+            Some(due_secs) if now_secs < due_secs => {
+                ctx.request_repaint_after(duration(due_secs - now_secs));
+            }
+            Some(_) => {
+                self.live.due_secs = None;
+                self.render_live();
+            }
+            None => {}
+        }
+    }
+
+    /// What live mode renders is no longer wanted, and the hand has yet to rest.
+    fn plan_moved(&mut self, now_secs: f64) {
         self.live.due_secs = Some(now_secs + REST_SECS);
         let active = self.session.active().filter(|run| !run.is_cancelling);
         if active.is_some_and(|run| self.live.run == Some(run.id)) {
@@ -32,17 +57,7 @@ impl App {
         }
     }
 
-    /// Renders the plan once the hand has rested, or shows the clip of a plan seen before.
-    pub(super) fn follow_live(&mut self, ctx: &Context, now_secs: f64) {
-        let Some(due_secs) = self.live.due_secs.filter(|_| self.view.is_live) else {
-            self.live.due_secs = None;
-            return;
-        };
-        if now_secs < due_secs {
-            ctx.request_repaint_after(duration(due_secs - now_secs));
-            return;
-        }
-        self.live.due_secs = None;
+    fn render_live(&mut self) {
         let settings = self.document.settings();
         let known = self
             .gallery
@@ -63,13 +78,5 @@ impl App {
         }
         let settings = settings.clone();
         self.live.run = self.start(settings);
-    }
-}
-
-impl Request {
-    /// Whether it edits the plan.
-    pub(super) fn moves_plan(&self) -> bool {
-        use super::DocCommand::{Boundary, Plan};
-        matches!(self, Self::Edit(Boundary { .. } | Plan(_)))
     }
 }

@@ -22,6 +22,7 @@ mod queue;
 mod request;
 mod scene;
 mod session;
+mod timeline;
 mod window;
 
 use eframe::egui;

@@ -58,6 +58,12 @@ impl Scene<'_> {
         }
     }
 
+    /// The boundaries that suit the pair, as fractions of the steps; none before it is known.
+    pub fn own_boundaries(&self) -> &[f64] {
+        self.pair
+            .map_or(&[], |pair| pair.defaults.plan.boundaries())
+    }
+
     /// What pressing Generate would do.
     pub fn readiness(&self) -> Readiness {
         if let Some(problem) = &self.forecast.problem {

@@ -214,7 +214,7 @@ impl App {
         self.scene().readiness()
     }
 
-    fn scene(&self) -> Scene<'_> {
+    pub(super) fn scene(&self) -> Scene<'_> {
         Scene {
             document: &self.document,
             pair: self.pair.as_deref(),

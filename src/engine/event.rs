@@ -151,6 +151,11 @@ pub trait PairRules: fmt::Debug + Send + Sync {
 }
 
 impl PairSummary {
+    /// Whether the pair has a model for `role`. Of what can be loaded so far none is distilled.
+    pub fn has(&self, role: ModelRole) -> bool {
+        matches!(role, ModelRole::Large | ModelRole::Small)
+    }
+
     /// What one pass of a model costs at `(width, height, frames)`. The time is the measured one, scaled
     /// by the FLOPs of this size against those of the default size.
     pub fn model_cost(&self, role: ModelRole, size: (usize, usize, usize)) -> ModelCost {

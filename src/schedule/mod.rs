@@ -1,12 +1,14 @@
 //! Sigma grids, stages, the step -> model plan and what a plan costs. Pure f64 arithmetic.
 
 mod cost;
+mod edit;
 mod flow;
 mod grid;
 mod plan;
 mod solver;
 
 pub use cost::{Flops, ModelCost, PlanCost, plan_cost};
+pub use edit::{PlanEditError, Survivor};
 pub use flow::{FlowSchedule, TimeShift};
 pub use grid::{SigmaGrid, TRAIN_TIMESTEPS, shift_sigma};
 pub use plan::{ModelRole, Plan, PlanError, Stage, StepPlan, shared_steps};

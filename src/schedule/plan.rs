@@ -110,8 +110,8 @@ pub enum PlanError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "UncheckedPlan")]
 pub struct Plan {
-    stages: Vec<Stage>,
-    boundaries: Vec<f64>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) boundaries: Vec<f64>,
 }
 
 /// A plan as a file may hold it.

@@ -104,7 +104,7 @@ fn question(ui: &mut Ui, title: &str, text: &str, answers: &[(&str, Answer)]) ->
 fn shortcuts(ui: &mut Ui) -> Option<Answer> {
     ui.set_width(640.0);
     title(ui, "Keyboard shortcuts");
-    let height = (ui.ctx().content_rect().height() - 200.0).clamp(200.0, 480.0);
+    let height = (ui.ctx().content_rect().height() - 200.0).clamp(200.0, 560.0);
     let page = ScrollArea::vertical()
         .max_height(height)
         .min_scrolled_height(height);
@@ -117,7 +117,7 @@ fn shortcuts(ui: &mut Ui) -> Option<Answer> {
             }
         });
         ui.label(
-            RichText::new("A chosen boundary also takes Left and Right (Shift for 5 steps), Home and End. Single keys rest while you type; Esc leaves a text field, takes a drag back, and asks before it cancels a run.")
+            RichText::new("A chosen boundary also takes Left and Right (Shift for 5 steps), Home and End. Click a stage or reach it with Tab to choose it; Delete, Backspace and Enter act on what is chosen. Single keys rest while you type; Esc leaves a text field, takes a drag back, and asks before it cancels a run.")
                 .font(regular(12.0))
                 .color(palette(ui).text_weak),
         );

@@ -100,6 +100,13 @@ pub fn scale(value: f64) -> String {
     }
 }
 
+/// A word with a capital: `Large`.
+pub fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
+}
+
 /// Parameters of a model: `30 M`, `1.3 B`.
 pub fn parameters(count: u64) -> String {
     let count = count as f64;

@@ -106,6 +106,19 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
         let active = scene.session.active().is_some();
         item(ui, out, Command::CancelRun, active, "No run is going on");
     });
+    ui.menu_button("Timeline", |ui| {
+        let is_whole = scene.document.settings().plan.boundaries().is_empty();
+        let none = "The plan has one stage and no boundary; split it first";
+        item(ui, out, Command::SplitStage, true, "");
+        item(ui, out, Command::RemoveBoundary, !is_whole, none);
+        item(ui, out, Command::TypePlace, !is_whole, none);
+        ui.separator();
+        item(ui, out, Command::TimelineZoomIn, true, "");
+        let zoomed = !view.timeline.span.is_whole();
+        let why = "The whole schedule is shown";
+        item(ui, out, Command::TimelineZoomOut, zoomed, why);
+        item(ui, out, Command::TimelineFit, zoomed, why);
+    });
     ui.menu_button("View", |ui| {
         for command in [
             Command::ZoomFit,

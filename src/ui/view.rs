@@ -1,6 +1,6 @@
 //! How things are shown.
 
-use super::timeline::AxisUnit;
+use super::timeline::{AxisUnit, TimelineView};
 use crate::preview::ZoomPan;
 
 /// A wish about the preview's magnification; the preview carries it out when it next draws, because
@@ -29,6 +29,8 @@ pub enum Side {
 pub struct View {
     /// What the timeline's ruler counts in.
     pub axis: AxisUnit,
+    /// What else of the timeline is on show.
+    pub timeline: TimelineView,
     /// Which part of the picture is shown, and how large.
     pub zoom: ZoomPan,
     /// One pixel of the clip on one pixel of the screen, also where that is smaller than what fits.
@@ -57,6 +59,7 @@ impl Default for View {
     fn default() -> Self {
         Self {
             axis: AxisUnit::default(),
+            timeline: TimelineView::default(),
             zoom: ZoomPan::default(),
             is_actual: false,
             zoom_wish: None,

@@ -22,10 +22,12 @@ use flowblend::sampler::Cancel;
 use flowblend::schedule::{Flops, ModelRole, Plan, Solver};
 
 /// Lets the fake go on: one token a step, and one for the decode.
+#[allow(dead_code)]
 pub struct Pace(Sender<()>);
 
 impl Pace {
     /// Lets `steps` steps happen.
+    #[allow(dead_code)]
     pub fn allow(&self, steps: usize) {
         for _ in 0..steps {
             self.0.send(()).expect("the fake is alive");

@@ -1,4 +1,4 @@
-//! The window on a fake, and a person at it.
+//! The window over a pipeline without models, and what a person does with it.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,45 @@ use super::{Pace, fake};
 /// The window under test.
 pub type Window<'a> = Harness<'a, App>;
 
+/// The window with the pair described.
+pub fn window<'a>() -> (Window<'a>, Pace) {
+    window_of(1440.0, 900.0)
+}
+
+/// The same at another size.
+pub fn window_of<'a>(width: f32, height: f32) -> (Window<'a>, Pace) {
+    let (factory, pace) = fake();
+    let mut window = Harness::builder()
+        .with_size(vec2(width, height))
+        .with_step_dt(1.0 / 60.0)
+        .with_max_steps(64)
+        .build_eframe(|cc| App::new(cc, factory).expect("the engine starts"));
+    until(&mut window, |app| {
+        !app.document().settings().prompt.is_empty()
+    });
+    (window, pace)
+}
+
+/// Draws frames until `done`. The engine has a thread of its own, so this waits on real time.
+pub fn until(window: &mut Window<'_>, done: impl Fn(&App) -> bool) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !done(window.state()) {
+        assert!(
+            Instant::now() < patience,
+            "what was waited for never happened"
+        );
+        window.step();
+        std::thread::yield_now();
+    }
+    window.run_steps(3);
+}
+
+/// A key, and time for what it does.
+pub fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
+    window.key_press_modifiers(modifiers, key);
+    window.run_steps(3);
+}
+
 /// A window that keeps things in `places`, with its pair described.
 pub fn window_at<'a>(places: Places) -> (Window<'a>, Pace) {
     let (factory, pace) = fake();
@@ -23,12 +62,12 @@ pub fn window_at<'a>(places: Places) -> (Window<'a>, Pace) {
             let app = App::new(cc, factory).expect("the engine starts");
             app.with_places(places)
         });
-    until(&mut window, |window| window.state().pair().is_some());
+    until(&mut window, |app| app.pair().is_some());
     (window, pace)
 }
 
-/// Draws frames until `done`. Other threads are at work, so this waits on real time.
-pub fn until(window: &mut Window<'_>, done: impl Fn(&Window<'_>) -> bool) {
+/// [`until`] for what only the drawn window tells.
+pub fn until_seen(window: &mut Window<'_>, done: impl Fn(&Window<'_>) -> bool) {
     let patience = Instant::now() + Duration::from_secs(20);
     while !done(window) {
         assert!(
@@ -41,18 +80,10 @@ pub fn until(window: &mut Window<'_>, done: impl Fn(&Window<'_>) -> bool) {
     window.run_steps(3);
 }
 
-/// Presses a key and lets the window act on it.
-pub fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
-    window.key_press_modifiers(modifiers, key);
-    window.run_steps(3);
-}
-
 /// Renders the document to the end.
 pub fn render(window: &mut Window<'_>, pace: &Pace) {
     let before = window.state().gallery().runs().len();
     pace.allow(31);
     press(window, Modifiers::COMMAND, Key::Enter);
-    until(window, |window| {
-        window.state().gallery().runs().len() > before
-    });
+    until(window, |app| app.gallery().runs().len() > before);
 }

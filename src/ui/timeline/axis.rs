@@ -1,3 +1,4 @@
+use super::AxisSpan;
 use crate::schedule::{SigmaGrid, TRAIN_TIMESTEPS};
 
 /// What the ruler counts in.
@@ -38,6 +39,16 @@ impl AxisUnit {
         }
     }
 
+    /// What is typed in it.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Step => "in steps",
+            Self::Percent => "in percent of the steps",
+            Self::Sigma => "as noise level sigma",
+            Self::Timestep => "as timestep of training",
+        }
+    }
+
     fn follows_noise(self) -> bool {
         matches!(self, Self::Sigma | Self::Timestep)
     }
@@ -59,17 +70,35 @@ pub struct Axis<'a> {
     grid: &'a SigmaGrid,
     left_px: f64,
     width_px: f64,
+    span: AxisSpan,
 }
 
 impl<'a> Axis<'a> {
-    /// An axis that spans the whole schedule between two x.
+    /// An axis that shows the whole schedule between two x.
     pub fn new(unit: AxisUnit, grid: &'a SigmaGrid, left_px: f64, right_px: f64) -> Self {
         Self {
             unit,
             grid,
             left_px,
             width_px: (right_px - left_px).max(1.0),
+            span: AxisSpan::default(),
         }
+    }
+
+    /// The same axis with a part of the schedule on the same width.
+    #[must_use]
+    pub fn showing(self, span: AxisSpan) -> Self {
+        Self { span, ..self }
+    }
+
+    /// What the ruler counts in.
+    pub fn unit(&self) -> AxisUnit {
+        self.unit
+    }
+
+    /// Noise levels of the schedule.
+    pub fn grid(&self) -> &'a SigmaGrid {
+        self.grid
     }
 
     /// Number of steps of the schedule.
@@ -79,12 +108,20 @@ impl<'a> Axis<'a> {
 
     /// Where a position in steps is drawn.
     pub fn x(&self, position: f64) -> f64 {
-        self.left_px + self.width_px * self.share(position)
+        self.left_px
+            + self.width_px * (self.share(position) - self.span.start()) / self.span.length()
+    }
+
+    /// Whether an x lies on the track, and not on a part of the schedule beside it.
+    pub fn shows(&self, x_px: f64) -> bool {
+        // Half a pixel: the ends themselves are shown.
+        (self.left_px - 0.5..=self.left_px + self.width_px + 0.5).contains(&x_px)
     }
 
     /// The position in steps under an x, kept inside the schedule.
     pub fn position(&self, x_px: f64) -> f64 {
-        let share = ((x_px - self.left_px) / self.width_px).clamp(0.0, 1.0);
+        let on_track = (x_px - self.left_px) / self.width_px;
+        let share = (self.span.start() + on_track * self.span.length()).clamp(0.0, 1.0);
         if self.unit.follows_noise() {
             let top = self.grid.sigma(0);
             self.grid.position_of_sigma(top * (1.0 - share))
@@ -99,9 +136,15 @@ impl<'a> Axis<'a> {
         (self.position(x + px) - self.position(x - px)).abs() / 2.0
     }
 
-    /// Labelled ticks, at least `spacing_px` apart.
+    /// Labelled ticks of what is shown, at least `spacing_px` apart.
     pub fn ticks(&self, spacing_px: f64) -> Vec<Tick> {
-        let fitting = (self.width_px / spacing_px).max(1.0);
+        // As many as fit on the whole axis at this zoom; those beside the track are dropped.
+        let mut ticks = self.all_ticks((self.width_px * self.span.zoom() / spacing_px).max(1.0));
+        ticks.retain(|tick| self.shows(self.x(tick.position)));
+        ticks
+    }
+
+    fn all_ticks(&self, fitting: f64) -> Vec<Tick> {
         match self.unit {
             AxisUnit::Step => {
                 let steps = self.steps();
@@ -117,7 +160,7 @@ impl<'a> Axis<'a> {
                 ticks
             }
             AxisUnit::Percent => {
-                let stride = [5, 10, 20, 25, 50]
+                let stride = [1, 2, 5, 10, 20, 25, 50]
                     .into_iter()
                     .find(|s| f64::from(*s) >= 100.0 / fitting)
                     .unwrap_or(100);
@@ -130,7 +173,7 @@ impl<'a> Axis<'a> {
                     .collect()
             }
             AxisUnit::Sigma | AxisUnit::Timestep => {
-                let stride = [0.05, 0.1, 0.2, 0.25, 0.5]
+                let stride = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5]
                     .into_iter()
                     .find(|s| *s >= 1.0 / fitting)
                     .unwrap_or(1.0);
@@ -141,6 +184,7 @@ impl<'a> Axis<'a> {
                     .map(|sigma| Tick {
                         position: self.grid.position_of_sigma(sigma),
                         label: match self.unit {
+                            AxisUnit::Sigma if stride < 0.01 => format!("{:.3}", sigma.abs()),
                             AxisUnit::Sigma if stride < 0.1 || stride == 0.25 => {
                                 format!("{:.2}", sigma.abs())
                             }
@@ -153,7 +197,8 @@ impl<'a> Axis<'a> {
         }
     }
 
-    fn share(&self, position: f64) -> f64 {
+    /// How far along the whole axis a position lies, 0..=1.
+    pub fn share(&self, position: f64) -> f64 {
         if self.unit.follows_noise() {
             1.0 - self.grid.sigma_at(position) / self.grid.sigma(0)
         } else {
@@ -200,13 +245,22 @@ mod tests {
         (0usize..4).prop_map(|i| AxisUnit::ALL[i])
     }
 
+    fn any_span() -> impl Strategy<Value = AxisSpan> {
+        (0.0f64..=1.0, 1.0f64..20.0).prop_map(|(at, factor)| {
+            let mut span = AxisSpan::default();
+            span.zoom_at(at, factor);
+            span
+        })
+    }
+
     proptest! {
         #[test]
-        fn x_and_position_are_inverse(
+        fn x_and_position_are_inverse_at_any_zoom(
             unit in any_unit(), steps in 1usize..120, shift in 0.5f64..10.0, part in 0.0f64..=1.0,
+            span in any_span(),
         ) {
             let grid = SigmaGrid::flow_euler(steps, shift);
-            let axis = Axis::new(unit, &grid, 37.0, 811.5);
+            let axis = Axis::new(unit, &grid, 37.0, 811.5).showing(span);
             let position = part * steps as f64;
             prop_assert!((axis.position(axis.x(position)) - position).abs() < 1e-6);
         }
@@ -221,11 +275,25 @@ mod tests {
         }
 
         #[test]
-        fn ticks_keep_their_distance(unit in any_unit(), steps in 1usize..200, width in 120.0f64..1600.0) {
+        fn the_shown_part_fills_the_track(
+            unit in any_unit(), steps in 1usize..120, shift in 0.5f64..10.0, span in any_span(),
+        ) {
+            let grid = SigmaGrid::flow_euler(steps, shift);
+            let axis = Axis::new(unit, &grid, 20.0, 820.0).showing(span);
+            let (left, right) = (axis.position(20.0), axis.position(820.0));
+            prop_assert!((axis.share(left) - span.start()).abs() < 1e-9);
+            prop_assert!((axis.share(right) - span.start() - span.length()).abs() < 1e-9);
+        }
+
+        #[test]
+        fn ticks_keep_their_distance(
+            unit in any_unit(), steps in 1usize..200, width in 120.0f64..1600.0, span in any_span(),
+        ) {
             let grid = SigmaGrid::flow_euler(steps, 3.0);
-            let axis = Axis::new(unit, &grid, 0.0, width);
+            let axis = Axis::new(unit, &grid, 0.0, width).showing(span);
             let ticks = axis.ticks(56.0);
-            prop_assert!(!ticks.is_empty());
+            prop_assert!(!ticks.is_empty() || !span.is_whole());
+            prop_assert!(ticks.iter().all(|t| axis.shows(axis.x(t.position))));
             prop_assert!(ticks.windows(2).all(|w| axis.x(w[1].position) - axis.x(w[0].position) > 0.75 * 56.0));
         }
     }

@@ -1,23 +1,23 @@
 use eframe::egui;
 use egui::accesskit::{Action, Role};
 use egui::{
-    Button, CursorIcon, DragValue, EventFilter, Id, Key, Modifiers, Popup, PopupCloseBehavior,
-    Rect, Response, RichText, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2,
-    style::StyleModifier, vec2,
+    CursorIcon, EventFilter, Id, Key, Modifiers, Popup, Rect, Response, Sense, Stroke, StrokeKind,
+    Ui, WidgetInfo, pos2, vec2,
 };
 
-use super::Axis;
-use super::snap::{Snap, allowed_steps, at_step, nudge, snap};
+use super::snap::{Snap, allowed_steps, nudge, snap};
+use super::{Axis, AxisSpan, magnets, menus};
 use crate::app::{DocCommand, Request, Scene};
-use crate::ui::theme::{bold, palette};
+use crate::ui::theme::palette;
 use crate::ui::view::View;
-use crate::ui::widgets::{field, number};
 
 /// Width of what can be grabbed; the drawn handle is narrower.
 const GRAB_PX: f32 = 20.0;
 const HANDLE_PX: f32 = 8.0;
-/// How near a default boundary catches the drag.
+/// How near a suggested place catches the drag.
 const MAGNET_PX: f64 = 7.0;
+/// Shares of the track's width that a second of dragging beyond its end shows more of.
+const PAN_PER_SEC: f32 = 0.6;
 /// Steps that an arrow moves with Shift.
 const LARGE_NUDGE: isize = 5;
 
@@ -32,29 +32,35 @@ struct Boundaries<'a> {
     axis: &'a Axis<'a>,
     /// The pair's own boundaries, when the plan has as many.
     own: &'a [f64],
+    /// The places that hold a boundary.
+    magnets: Vec<f64>,
 }
 
 /// The handles between the blocks.
 pub fn show(
     ui: &mut Ui,
     scene: &Scene<'_>,
-    view: &View,
+    view: &mut View,
     axis: &Axis<'_>,
     track: Rect,
     out: &mut Vec<Request>,
 ) {
     let plan = &scene.document.settings().plan;
-    let own = scene
-        .pair
-        .map_or(&[][..], |pair| pair.defaults.plan.boundaries());
+    let own = scene.own_boundaries();
+    let magnets = magnets(own, axis.steps());
     let own = if own.len() == plan.boundaries().len() {
         own
     } else {
         &[]
     };
-    let boundaries = Boundaries { scene, axis, own };
+    let boundaries = Boundaries {
+        scene,
+        axis,
+        own,
+        magnets,
+    };
     for index in 0..plan.boundaries().len() {
-        boundaries.show(ui, index, view.boundary == index, track, out);
+        boundaries.show(ui, index, view, track, out);
     }
 }
 
@@ -75,7 +81,7 @@ impl Boundaries<'_> {
         &self,
         ui: &mut Ui,
         index: usize,
-        is_chosen: bool,
+        view: &mut View,
         track: Rect,
         out: &mut Vec<Request>,
     ) {
@@ -89,23 +95,30 @@ impl Boundaries<'_> {
         let response = ui.interact(grab, id, Sense::click_and_drag());
         self.tell_assistive(ui, &response, index, step);
         self.drag(ui, &response, index, x, out);
-        self.keys(ui, &response, index, out);
-        if response.double_clicked()
-            && let Some(fraction) = self.own.get(index)
-        {
-            out.push(Request::Edit(DocCommand::Boundary {
-                index,
-                fraction: *fraction,
-            }));
-            out.push(Request::EndBurst);
+        self.pan_along(ui, &response, &mut view.timeline.span, track);
+        let is_nudged = self.keys(ui, &response, index, out);
+        if is_nudged || response.gained_focus() {
+            self.reveal(index, &mut view.timeline.span);
         }
-        self.typed_entry(&response, index, step, out);
-        paint(ui, &response, x, track, is_chosen);
-        self.snap_line(ui, &response, index, step, x, track);
+        let own = self.own.get(index).copied();
+        if response.double_clicked()
+            && let Some(own) = own
+        {
+            reset(index, own, out);
+        }
+        if response.secondary_clicked() {
+            response.request_focus();
+            out.push(Request::SelectBoundary(index));
+        }
+        menus::boundary(self.scene, index, own, &response, out);
+        self.snap_lines(ui, &response, index, track);
+        if self.axis.shows(f64::from(x)) {
+            paint(ui, &response, x, track, view.boundary == index);
+        }
         let response = response.on_hover_and_drag_cursor(CursorIcon::ResizeHorizontal);
         if !response.dragged() {
             response.on_hover_text(
-                "Drag, or use the arrow keys (Shift for 5 steps). Double-click for the pair's own place, right-click to type.",
+                "Drag, or use the arrow keys (Shift for 5 steps). Enter types a place, double-click takes the pair's own, right-click shows more.",
             );
         }
     }
@@ -151,7 +164,7 @@ impl Boundaries<'_> {
             let position = self.axis.position(f64::from(pos.x - offset_px));
             let reach = self.axis.steps_in_px(position, MAGNET_PX);
             let plan = &self.scene.document.settings().plan;
-            if let Some(rest) = snap(plan, index, self.steps(), position, self.own, reach) {
+            if let Some(rest) = snap(plan, index, self.steps(), position, &self.magnets, reach) {
                 out.push(move_to(index, rest));
             }
         }
@@ -160,23 +173,55 @@ impl Boundaries<'_> {
         }
     }
 
-    fn keys(&self, ui: &Ui, response: &Response, index: usize, out: &mut Vec<Request>) {
+    /// Shows more of a zoomed axis while the pointer drags beyond its end.
+    fn pan_along(&self, ui: &Ui, response: &Response, span: &mut AxisSpan, track: Rect) {
+        let Some(pos) = response.interact_pointer_pos() else {
+            return;
+        };
+        if !response.dragged() || span.is_whole() {
+            return;
+        }
+        let way = if pos.x < track.left() {
+            -1.0
+        } else if pos.x > track.right() {
+            1.0
+        } else {
+            return;
+        };
+        let secs = ui.input(|i| i.stable_dt.min(0.1));
+        span.pan(f64::from(way * secs * PAN_PER_SEC));
+        ui.ctx().request_repaint();
+    }
+
+    /// Moves a zoomed axis so far that the boundary is on it.
+    fn reveal(&self, index: usize, span: &mut AxisSpan) {
+        let position = self.step_of(index) as f64;
+        if !self.axis.shows(self.axis.x(position)) {
+            span.reveal(self.axis.share(position));
+        }
+    }
+
+    /// Arrows and what assistive technology asks for; whether any of it came.
+    fn keys(&self, ui: &Ui, response: &Response, index: usize, out: &mut Vec<Request>) -> bool {
         let plan = &self.scene.document.settings().plan;
         let steps = self.steps();
         let mut by: isize = ui.input(|i| {
             let times = |action| i.num_accesskit_action_requests(response.id, action) as isize;
             times(Action::Increment) - times(Action::Decrement)
         });
+        let has_menu = Popup::is_id_open(ui.ctx(), Popup::default_response_id(response));
         if response.has_focus() {
             ui.memory_mut(|memory| {
-                // The arrows move the boundary and not the focus.
+                // The arrows move the boundary and not the focus, but in its menu.
                 let filter = EventFilter {
-                    horizontal_arrows: true,
-                    vertical_arrows: true,
+                    horizontal_arrows: !has_menu,
+                    vertical_arrows: !has_menu,
                     ..EventFilter::default()
                 };
                 memory.set_focus_lock_filter(response.id, filter);
             });
+        }
+        if response.has_focus() && !has_menu {
             by += ui.input_mut(|i| {
                 let mut times = |modifiers, key| i.count_and_consume_key(modifiers, key) as isize;
                 // With Shift first: a plain key also matches while Shift is held.
@@ -189,121 +234,52 @@ impl Boundaries<'_> {
             });
         }
         if by != 0
-            && let Some(rest) = nudge(plan, index, steps, by, self.own)
+            && let Some(rest) = nudge(plan, index, steps, by, &self.magnets)
         {
             out.push(Request::SelectBoundary(index));
             out.push(move_to(index, rest));
         }
+        by != 0
     }
 
-    /// The popup of a right-click: the place as a step or as a percentage.
-    fn typed_entry(&self, response: &Response, index: usize, step: usize, out: &mut Vec<Request>) {
-        let steps = self.steps();
-        let plan = &self.scene.document.settings().plan;
-        let Some((low, high)) = allowed_steps(plan, index, steps) else {
-            return;
-        };
-        Popup::context_menu(response)
-            .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
-            // These are fields and not the frameless entries of a menu.
-            .style(StyleModifier::new(|_| {}))
-            .show(|ui| {
-                ui.set_width(200.0);
-                ui.spacing_mut().item_spacing.y = 10.0;
-                ui.label(RichText::new(format!("Boundary {}", index + 1)).font(bold(13.0)));
-                ui.horizontal(|ui| {
-                    let mut typed = step;
-                    field(ui, "First step after", |ui| {
-                        let value = DragValue::new(&mut typed)
-                            .range(low..=high)
-                            .speed(0.1)
-                            .update_while_editing(false);
-                        number(ui, 96.0, value);
-                    });
-                    if typed != step {
-                        out.push(move_to(index, at_step(typed, steps, self.own)));
-                    }
-                    let mut percent = plan.boundaries()[index] * 100.0;
-                    let before = percent;
-                    field(ui, "Percent", |ui| {
-                        let value = DragValue::new(&mut percent)
-                            .range(0.0..=100.0)
-                            .speed(0.5)
-                            .max_decimals(1)
-                            .update_while_editing(false);
-                        number(ui, 96.0, value);
-                    });
-                    if percent != before {
-                        let position = percent / 100.0 * steps as f64;
-                        if let Some(rest) = snap(plan, index, steps, position, &[], 0.0) {
-                            out.push(move_to(index, rest));
-                        }
-                    }
-                });
-                if let Some(fraction) = self.own.get(index) {
-                    let own_step = (fraction * steps as f64).round();
-                    let text = format!("Back to step {own_step}");
-                    if ui
-                        .add_enabled(plan.boundaries()[index] != *fraction, Button::new(text))
-                        .on_hover_text("The pair's own place for this boundary")
-                        .on_disabled_hover_text("The boundary is at the pair's own place")
-                        .clicked()
-                    {
-                        out.push(Request::Edit(DocCommand::Boundary {
-                            index,
-                            fraction: *fraction,
-                        }));
-                        out.push(Request::EndBurst);
-                        ui.close();
-                    }
-                }
-            });
-    }
-
-    /// While dragging: the step it rests on, and a line when a magnet holds it.
-    fn snap_line(
-        &self,
-        ui: &Ui,
-        response: &Response,
-        index: usize,
-        step: usize,
-        x: f32,
-        track: Rect,
-    ) {
+    /// While dragging: a line at every place that holds the boundary, bright where it is held.
+    fn snap_lines(&self, ui: &Ui, response: &Response, index: usize, track: Rect) {
         if !response.dragged() {
             return;
         }
         let palette = palette(ui);
-        let fraction = self.scene.document.settings().plan.boundaries()[index];
-        if self.own.contains(&fraction) {
-            let line = Stroke::new(1.0, palette.text_strong);
-            let reach = track.top() - 24.0..=track.bottom() + 10.0;
-            ui.painter().vline(x, reach, line);
+        let plan = &self.scene.document.settings().plan;
+        let steps = self.steps();
+        for magnet in &self.magnets {
+            let x = self.axis.x((magnet * steps as f64).round());
+            if !self.axis.shows(x) {
+                continue;
+            }
+            let is_held = plan.boundaries()[index] == *magnet;
+            let line = if is_held {
+                Stroke::new(1.5, palette.text_strong)
+            } else {
+                Stroke::new(1.0, palette.text_weak)
+            };
+            let reach = track.top() - 2.0..=track.bottom() + 12.0;
+            ui.painter().vline(x as f32, reach, line);
         }
-        let sigma = self.scene.forecast.grid.sigma(step);
-        let text = format!("step {step} · σ {sigma:.2}");
-        let font = crate::ui::theme::mono(11.5);
-        let width = crate::ui::widgets::text_width(ui, &text, font.clone()) + 12.0;
-        let rect = Rect::from_center_size(pos2(x, track.top() - 13.0), vec2(width, 20.0));
-        let lifted = ui.painter();
-        lifted.rect_filled(rect, 4.0, palette.chosen);
-        crate::ui::widgets::paint_text(
-            ui,
-            rect.center(),
-            egui::Align2::CENTER_CENTER,
-            &text,
-            font,
-            palette.text_strong,
-            width,
-        );
     }
 }
 
-fn move_to(index: usize, rest: Snap) -> Request {
+/// The edit that brings a boundary there.
+pub fn move_to(index: usize, rest: Snap) -> Request {
     Request::Edit(DocCommand::Boundary {
         index,
         fraction: rest.fraction,
     })
+}
+
+/// Brings a boundary back to the pair's own place, an undo of its own.
+pub fn reset(index: usize, fraction: f64, out: &mut Vec<Request>) {
+    out.push(Request::EndBurst);
+    out.push(Request::Edit(DocCommand::Boundary { index, fraction }));
+    out.push(Request::EndBurst);
 }
 
 fn paint(ui: &Ui, response: &Response, x: f32, track: Rect, is_chosen: bool) {

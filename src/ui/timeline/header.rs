@@ -1,44 +1,22 @@
 use eframe::egui;
 use egui::{Align, Layout, RichText, Ui};
 
-use super::AxisUnit;
-use crate::app::{DocCommand, Request, Scene};
-use crate::schedule::Plan;
+use super::plans::{NAMED_PLANS, NamedPlan};
+use super::{AxisUnit, menus};
+use crate::app::{Command, Request, Scene};
 use crate::ui::theme::{palette, regular};
 use crate::ui::view::View;
 use crate::ui::widgets::chip;
 
-/// The plans of the FlowBlending paper, and the two models alone.
-const PRESETS: [(&str, &str); 5] = [
-    ("LLL", "The large model alone: the reference"),
-    (
-        "LSL",
-        "Large for structure and for detail, small between: nearly the reference, much faster",
-    ),
-    ("LSS", "Large for structure, small for the rest"),
-    ("SLL", "Small first, large for the rest"),
-    ("SSS", "The small model alone: the fastest"),
-];
-
-/// Presets on the left, what the ruler counts in on the right.
+/// The named plans on the left; on the right what the ruler counts in, and the way back from a zoom.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
-    let plan = &scene.document.settings().plan;
-    let letters = plan.letters();
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 6.0;
         let weak = palette(ui).text_weak;
         ui.label(RichText::new("Plan").font(regular(12.0)).color(weak));
         ui.add_space(4.0);
-        for (preset, hint) in PRESETS {
-            let response = chip(ui, letters == preset, preset)
-                .on_hover_text(hint)
-                .accessible_name(format!("Plan {preset}"));
-            if response.clicked()
-                && let Some(plan) = with_letters(plan, preset, scene)
-            {
-                out.push(Request::Edit(DocCommand::Plan(plan)));
-                out.push(Request::EndBurst);
-            }
+        for named in &NAMED_PLANS {
+            plan_chip(ui, scene, named, out);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             for unit in AxisUnit::ALL.into_iter().rev() {
@@ -49,17 +27,41 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
                     view.axis = unit;
                 }
             }
+            let span = &view.timeline.span;
+            if !span.is_whole() {
+                ui.add_space(4.0);
+                let command = Command::TimelineFit;
+                let response = chip(ui, false, &format!("{:.1}×", span.zoom()))
+                    .on_hover_text(command.hover_text(ui.ctx()))
+                    .accessible_name(command.text());
+                if response.clicked() {
+                    out.push(Request::Command(command));
+                }
+            }
         });
     });
 }
 
-/// The preset with the boundaries where they are; with the pair's own when their number differs.
-fn with_letters(plan: &Plan, letters: &str, scene: &Scene<'_>) -> Option<Plan> {
-    let kept = Plan::parse(letters, plan.boundaries());
-    let own = || {
-        let pair = scene.pair?;
-        Plan::parse(letters, pair.defaults.plan.boundaries()).ok()
+fn plan_chip(ui: &mut Ui, scene: &Scene<'_>, named: &NamedPlan, out: &mut Vec<Request>) {
+    let plan = &scene.document.settings().plan;
+    let missing = scene
+        .pair
+        .and_then(|pair| named.models().find(|role| !pair.has(*role)));
+    let is_chosen = named.is(plan);
+    let hint = match is_chosen {
+        true => format!("{}. Click again for its own boundaries", named.hint),
+        false => named.hint.to_owned(),
     };
-    let even = || Plan::parse(letters, &[1.0 / 3.0, 2.0 / 3.0]).ok();
-    kept.ok().or_else(own).or_else(even)
+    let why = missing.map(|role| format!("This pair has no {role} model"));
+    let response = ui
+        .add_enabled_ui(missing.is_none(), |ui| chip(ui, is_chosen, named.name))
+        .inner
+        .on_hover_text(hint)
+        .on_disabled_hover_text(why.unwrap_or_default())
+        .accessible_name(format!("Plan {}", named.name));
+    if response.clicked()
+        && let Some(plan) = named.from(plan, scene.own_boundaries())
+    {
+        menus::push(out, plan);
+    }
 }

@@ -2,24 +2,37 @@
 //! them, and under it what the run has computed.
 
 mod axis;
+mod flags;
 mod handles;
 mod header;
+mod menus;
+mod navigate;
 mod overlays;
+mod place;
+mod plans;
 mod snap;
+mod span;
+mod state;
+mod suggestions;
 mod track;
 
 use eframe::egui;
-use egui::{Rect, Sense, Ui, pos2, vec2};
+use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 
 pub use axis::{Axis, AxisUnit, Tick};
 pub use handles::boundary_id;
+pub use place::{place_boundary, read_place, write_place};
 pub use snap::{Snap, allowed_steps, at_step, nudge, snap};
+pub use span::AxisSpan;
+pub use state::{PlaceEntry, StageMenu, TimelineView, split_step};
+pub use suggestions::{PAPER_BOUNDARIES, Suggestion, magnets, suggestions};
+pub use track::stage_id;
 
 use super::view::View;
 use crate::app::{Request, Scene};
 
-/// Height of everything: header, ruler, track, cells and their caption.
-pub const HEIGHT_PX: f32 = 176.0;
+/// Height of everything: header, ruler, track, cells, suggestions and their caption.
+pub const HEIGHT_PX: f32 = 178.0;
 
 /// Space left and right of the track, so that handles and labels at its ends are not cut.
 const INSET_PX: f32 = 8.0;
@@ -29,6 +42,7 @@ struct Lanes {
     ruler: Rect,
     track: Rect,
     cells: Rect,
+    suggestions: Rect,
     caption: Rect,
 }
 
@@ -41,7 +55,8 @@ impl Lanes {
             ruler: lane(0.0, 22.0),
             track: lane(24.0, 64.0),
             cells: lane(92.0, 5.0),
-            caption: lane(102.0, 16.0),
+            suggestions: lane(99.0, 6.0),
+            caption: lane(106.0, 16.0),
         }
     }
 }
@@ -49,20 +64,27 @@ impl Lanes {
 /// Draws the timeline and collects what the person wants changed.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     header::show(ui, scene, view, out);
-    let size = vec2(ui.available_width(), 120.0);
-    let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+    let size = vec2(ui.available_width(), 122.0);
+    let (_, rect) = ui.allocate_space(size);
     let lanes = Lanes::below(rect.top(), rect.left() + INSET_PX, rect.right() - INSET_PX);
-    let axis = Axis::new(
+    overlays::caption(ui, scene, lanes.caption);
+    // What is beside the track when zoomed is cut, but for half a handle.
+    let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
+    ui.shrink_clip_rect(rect.expand2(vec2(0.0, 4.0)));
+    let ui = &mut ui;
+    let whole = Axis::new(
         view.axis,
         &scene.forecast.grid,
         f64::from(lanes.track.left()),
         f64::from(lanes.track.right()),
     );
-    overlays::ruler(ui, &axis, lanes.ruler);
-    track::show(ui, scene, &axis, lanes.track);
+    navigate::show(ui, &mut view.timeline.span, &lanes, rect);
+    let axis = whole.showing(view.timeline.span);
+    track::show(ui, scene, view, &axis, lanes.track, out);
     overlays::cells(ui, scene, &axis, lanes.cells);
-    overlays::caption(ui, scene, lanes.caption);
+    suggestions::show(ui, scene, &axis, lanes.suggestions, out);
     // After the track, so that a handle wins where both are under the pointer.
     handles::show(ui, scene, view, &axis, lanes.track, out);
+    flags::show(ui, scene, view, &axis, lanes.ruler, out);
     overlays::playhead(ui, scene, &axis, lanes.ruler.bottom(), lanes.cells.bottom());
 }

@@ -5,13 +5,13 @@ use egui::{Align2, Rect, Stroke, Ui, pos2, vec2};
 use super::Axis;
 use crate::app::Scene;
 use crate::ui::theme::{mono, palette, regular};
-use crate::ui::widgets::paint_text;
+use crate::ui::widgets::{paint_text, text_width};
 
 /// Least distance between two labels of the ruler.
 const LABEL_SPACING_PX: f64 = 56.0;
 
-/// Labelled ticks over the track.
-pub fn ruler(ui: &Ui, axis: &Axis<'_>, lane: Rect) {
+/// Labelled ticks over the track; no label where one of `taken` stands.
+pub fn ruler(ui: &Ui, axis: &Axis<'_>, lane: Rect, taken: &[Rect]) {
     let palette = palette(ui);
     for tick in axis.ticks(LABEL_SPACING_PX) {
         let x = axis.x(tick.position) as f32;
@@ -20,6 +20,11 @@ pub fn ruler(ui: &Ui, axis: &Axis<'_>, lane: Rect) {
             lane.bottom() - 4.0..=lane.bottom(),
             Stroke::new(1.0, palette.text_weak),
         );
+        let room = text_width(ui, &tick.label, mono(11.0)) / 2.0 + 4.0;
+        let is_free = |rect: &Rect| rect.right() < x - room || rect.left() > x + room;
+        if !taken.iter().all(is_free) {
+            continue;
+        }
         // Labels at the ends stay inside the track's width.
         let anchor = if x < lane.left() + 4.0 {
             Align2::LEFT_CENTER
@@ -81,7 +86,9 @@ pub fn caption(ui: &Ui, scene: &Scene<'_>, lane: Rect) {
         (Some(_), None) => "the run that is going has another number of steps",
         (None, Some(done)) if done == scene.forecast.steps.len() => "blue: computed",
         (None, Some(_)) => "blue: computed by an earlier run, only the others are left",
-        (None, None) => "drag a boundary, or choose it and use the arrow keys",
+        (None, None) => {
+            "drag a boundary; double-click a stage to split it, right-click it for more"
+        }
     };
     paint_text(
         ui,

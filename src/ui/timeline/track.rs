@@ -1,28 +1,125 @@
 use eframe::egui;
 use std::ops::Range;
 
-use egui::{Align2, CornerRadius, Rect, RichText, Sense, Ui, pos2, vec2};
+use egui::{
+    Align2, CornerRadius, EventFilter, Id, Rect, Response, RichText, Role, Sense, Stroke,
+    StrokeKind, Ui, WidgetInfo, pos2, vec2,
+};
 
-use super::Axis;
-use crate::app::Scene;
+use super::{Axis, StageMenu, at_step, magnets, menus, split_step};
+use crate::app::{Request, Scene};
 use crate::schedule::{Stage, StepPlan};
 use crate::ui::format;
 use crate::ui::theme::{bold, mono, palette, regular};
+use crate::ui::view::View;
 use crate::ui::widgets::{paint_text, text_width};
 
 /// Gap between two blocks, where the handle stands.
 const GAP_PX: f32 = 4.0;
 
-/// The stages as coloured blocks, and what a step costs under the pointer.
-pub fn show(ui: &mut Ui, scene: &Scene<'_>, axis: &Axis<'_>, track: Rect) {
+/// The id of a stage's block, for moving the keyboard there.
+pub fn stage_id(index: usize) -> Id {
+    Id::unique(("timeline stage", index))
+}
+
+/// The stages as coloured blocks with their menus, and what a step costs under the pointer.
+pub fn show(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    view: &mut View,
+    axis: &Axis<'_>,
+    track: Rect,
+    out: &mut Vec<Request>,
+) {
     let settings = scene.document.settings();
+    view.timeline.pointer = None;
     for (i, stage) in settings.plan.stages().iter().enumerate() {
         let steps = settings.plan.stage_steps(i, settings.steps);
-        if !steps.is_empty() {
-            block(ui, scene, axis, track, stage, steps);
+        if steps.is_empty() {
+            continue;
         }
+        let rect = block_rect(axis, track, &steps);
+        let response = ui.interact(rect, stage_id(i), Sense::click());
+        name(ui, scene, &response, i, stage);
+        paint_block(ui, scene, axis, track, rect, stage, &steps);
+        if response.has_focus() {
+            // Inside, where the handles leave it alone.
+            let ring = Stroke::new(2.0, palette(ui).on_colour);
+            let shown = rect.intersect(track).shrink(3.0);
+            ui.painter()
+                .rect_stroke(shown, 3.0, ring, StrokeKind::Inside);
+        }
+        respond(ui, scene, view, axis, &response, i, &steps, out);
+        menus::stage(scene, view, i, &response, out);
+        hover(scene, axis, response);
     }
-    let response = ui.interact(track, ui.scope_id().with("track"), Sense::hover());
+}
+
+fn name(ui: &Ui, scene: &Scene<'_>, response: &Response, index: usize, stage: &Stage) {
+    let settings = scene.document.settings();
+    let steps = settings.plan.stage_steps(index, settings.steps);
+    let name = format!(
+        "Stage {}, {} model, steps {} to {}, CFG {}",
+        index + 1,
+        stage.model,
+        steps.start + 1,
+        steps.end,
+        format::scale(stage.cfg.unwrap_or(settings.cfg))
+    );
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), &name));
+}
+
+/// Clicks and keys on a block: choose, split, open the menu.
+#[expect(clippy::too_many_arguments, reason = "one block's whole surroundings")]
+fn respond(
+    ui: &Ui,
+    scene: &Scene<'_>,
+    view: &mut View,
+    axis: &Axis<'_>,
+    response: &Response,
+    index: usize,
+    steps: &Range<usize>,
+    out: &mut Vec<Request>,
+) {
+    if response.has_focus() {
+        // Up and Down choose boundaries, and entries of the menu while it is open.
+        let filter = EventFilter {
+            vertical_arrows: view.timeline.menu.is_none(),
+            ..EventFilter::default()
+        };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
+    }
+    if let Some(pos) = response.hover_pos() {
+        view.timeline.pointer = Some(axis.position(f64::from(pos.x)));
+    }
+    let clicked_at = response.interact_pointer_pos();
+    let split_at = |pos: egui::Pos2| split_step(steps, axis.position(f64::from(pos.x)));
+    if response.clicked() || response.secondary_clicked() {
+        response.request_focus();
+    }
+    if response.secondary_clicked()
+        && let Some(pos) = clicked_at
+    {
+        view.timeline.menu = Some(StageMenu::by_pointer(index, split_at(pos), pos));
+    } else if response.double_clicked()
+        && let Some(pos) = clicked_at
+    {
+        let count = axis.steps();
+        let magnets = magnets(scene.own_boundaries(), count);
+        let fraction = at_step(split_at(pos), count, &magnets).fraction;
+        if let Ok(split) = scene.document.settings().plan.split(fraction, count) {
+            menus::push(out, split);
+            out.push(Request::SelectBoundary(index));
+        }
+    } else if response.clicked() && !response.clicked_by(egui::PointerButton::Primary) {
+        // Enter, or assistive technology.
+        let middle = (steps.start + steps.end) as f64 / 2.0;
+        view.timeline.menu = Some(StageMenu::by_keyboard(index, split_step(steps, middle)));
+    }
+}
+
+/// What the step under the pointer costs.
+fn hover(scene: &Scene<'_>, axis: &Axis<'_>, response: Response) {
     let Some(pos) = response.hover_pos() else {
         return;
     };
@@ -33,20 +130,29 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, axis: &Axis<'_>, track: Rect) {
     }
 }
 
-fn block(
+/// Where a stage of these steps lies; beyond the track when zoomed.
+fn block_rect(axis: &Axis<'_>, track: Rect, steps: &Range<usize>) -> Rect {
+    let gap = |is_end: bool| if is_end { 0.0 } else { GAP_PX / 2.0 };
+    let left = axis.x(steps.start as f64) as f32 + gap(steps.start == 0);
+    let right = axis.x(steps.end as f64) as f32 - gap(steps.end == axis.steps());
+    Rect::from_min_max(
+        pos2(left, track.top()),
+        pos2(right.max(left), track.bottom()),
+    )
+}
+
+fn paint_block(
     ui: &Ui,
     scene: &Scene<'_>,
     axis: &Axis<'_>,
     track: Rect,
+    rect: Rect,
     stage: &Stage,
-    steps: Range<usize>,
+    steps: &Range<usize>,
 ) {
     let palette = palette(ui);
     let is_first = steps.start == 0;
     let is_last = steps.end == axis.steps();
-    let left = axis.x(steps.start as f64) as f32 + if is_first { 0.0 } else { GAP_PX / 2.0 };
-    let right = axis.x(steps.end as f64) as f32 - if is_last { 0.0 } else { GAP_PX / 2.0 };
-    let rect = Rect::from_min_max(pos2(left, track.top()), pos2(right, track.bottom()));
     let ends = |round: bool| if round { 5 } else { 2 };
     let corners = CornerRadius {
         nw: ends(is_first),
@@ -57,6 +163,8 @@ fn block(
     ui.painter()
         .rect_filled(rect, corners, palette.model(stage.model));
     step_marks(ui, axis, rect, steps.clone());
+    // Words stand where the block is seen.
+    let rect = rect.intersect(track);
 
     let grid = &scene.forecast.grid;
     let cfg = stage.cfg.unwrap_or(scene.document.settings().cfg);
