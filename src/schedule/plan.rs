@@ -186,6 +186,14 @@ impl Plan {
         Self::new(parse_stages(text)?, boundaries.to_vec())
     }
 
+    /// One model from the first step to the last, with the run's guidance.
+    pub fn only(model: ModelRole) -> Self {
+        Self {
+            stages: vec![Stage { model, cfg: None }],
+            boundaries: Vec::new(),
+        }
+    }
+
     /// How many stages a plan's text has, for choosing default boundaries before building it.
     pub fn count_stages(text: &str) -> Result<usize, PlanError> {
         Ok(parse_stages(text)?.len())
