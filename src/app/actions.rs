@@ -38,6 +38,7 @@ impl App {
                 self.player.seek_frame(frame);
             }
             Request::Restore(id) => self.restore(id, now_secs),
+            Request::Compare(request) => self.compare(request),
             Request::RollSeed => self.roll_seed(now_secs),
             Request::UsePair(name) => self.use_pair(PairRef::Named(name)),
             Request::AddPair => self.notice = self.models.add(frame).or(self.notice.take()),
@@ -82,6 +83,7 @@ impl App {
             Command::NextBoundary => self.choose_boundary(ctx, 1),
             Command::NudgeLeft => self.nudge_boundary(-1, now_secs),
             Command::NudgeRight => self.nudge_boundary(1, now_secs),
+            Command::Compare => self.toggle_compare(),
             Command::ZoomFit => self.view.zoom_wish = Some(ZoomWish::Fit),
             Command::ZoomActual => self.view.zoom_wish = Some(ZoomWish::Actual),
             Command::ZoomIn => self.view.zoom_wish = Some(ZoomWish::By(ZOOM_STEP)),

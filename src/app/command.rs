@@ -82,6 +82,7 @@ commands! {
     NextBoundary: Timeline, "Next boundary", "Choose the boundary after", [plain(ArrowDown)];
     NudgeLeft: Timeline, "Boundary one step left", "Move the chosen boundary one step left", [plain(OpenBracket)];
     NudgeRight: Timeline, "Boundary one step right", "Move the chosen boundary one step right", [plain(CloseBracket)];
+    Compare: View, "Compare", "Hold the shown clip against another run or its LLL reference", [plain(C)];
     ZoomFit: View, "Fit preview", "Make the picture as large as the preview allows", [];
     ZoomActual: View, "Actual size", "One pixel of the clip on one pixel of the screen", [];
     ZoomIn: View, "Zoom in", "Enlarge the picture", [];

@@ -29,8 +29,11 @@ impl App {
                     self.pair_error = Some(super::sentence(&why));
                 }
                 Some(Outcome::Finished(id, run)) => {
-                    self.gallery.add(ctx, id, *run);
-                    self.player.play();
+                    let is_reference = self.comparison.takes(id);
+                    self.gallery.add(ctx, id, *run, !is_reference);
+                    if !is_reference {
+                        self.player.play();
+                    }
                 }
                 Some(Outcome::StepsKept(kept)) => {
                     self.kept = kept;

@@ -42,9 +42,10 @@ impl Keyboard {
         if self.is_typing || self.in_popup {
             return false;
         }
-        let is_edit = matches!(command, Command::Undo | Command::Redo);
+        // Keys that mean nothing to a button: edits, and a comparison, which has buttons of its own.
+        let is_free = matches!(command, Command::Undo | Command::Redo | Command::Compare);
         if self.on_widget {
-            return is_edit;
+            return is_free;
         }
         let moves_boundary = matches!(
             command,
@@ -118,6 +119,7 @@ mod tests {
                 Command::PlayPause,
                 Command::NextFrame,
                 Command::NudgeLeft,
+                Command::Compare,
                 Command::Undo,
             ] {
                 assert!(!keyboard.lets(command), "{command:?}");
@@ -162,6 +164,6 @@ mod tests {
             ..Keyboard::default()
         };
         assert!(!keyboard.lets(Command::PlayPause));
-        assert!(keyboard.lets(Command::Undo));
+        assert!(keyboard.lets(Command::Undo) && keyboard.lets(Command::Compare));
     }
 }

@@ -3,6 +3,8 @@
 mod actions;
 mod bench;
 mod command;
+mod compare_actions;
+mod comparison;
 mod document;
 mod events;
 mod exporter;
@@ -11,6 +13,7 @@ mod frame_stats;
 mod gallery;
 mod keys;
 mod layout;
+mod likeness;
 mod models;
 mod notice;
 mod request;
@@ -23,15 +26,17 @@ use std::time::Duration;
 
 pub use bench::{WindowFigures, bench};
 pub use command::{Command, Section};
+pub use comparison::{CompareMode, CompareRequest, Comparison, GAINS, Sides};
 pub use document::{DocCommand, Document};
 pub use exporter::Exporter;
 pub use forecast::{Forecast, sentence};
 pub use frame_stats::{FrameStats, FrameTimes};
 pub use gallery::{Gallery, GalleryRun};
+pub use likeness::{Likeness, Likenesses};
 pub use models::{Models, ModelsSource, Pulling};
 pub use notice::Notice;
 pub use request::Request;
-pub use scene::{Readiness, Scene};
+pub use scene::{Readiness, ReferenceState, Scene};
 pub use session::{ActiveRun, Outcome, RunSession};
 pub use window::App;
 

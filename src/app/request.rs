@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Command, DocCommand};
+use super::{Command, CompareRequest, DocCommand};
 use crate::engine::RunId;
 
 /// What a panel asks the app to do. Panels collect these while they draw; the app obeys afterwards.
@@ -20,6 +20,8 @@ pub enum Request {
     Seek(usize),
     /// Show a finished run and take its settings.
     Restore(RunId),
+    /// Something about the comparison.
+    Compare(CompareRequest),
     /// Take an unused random seed.
     RollSeed,
     /// Take the known pair of this name.

@@ -29,6 +29,10 @@ pub enum Icon {
     Unlocked,
     /// A cross.
     Close,
+    /// A picture, one half of it light.
+    Compare,
+    /// Two arrows that pass each other.
+    Swap,
 }
 
 impl Icon {
@@ -120,6 +124,20 @@ impl Icon {
                     shackle.push(at(3.0, -1.0));
                 }
                 painter.add(Shape::line(shackle, stroke));
+            }
+            Self::Compare => {
+                let frame = Rect::from_center_size(centre, vec2(14.0, 12.0));
+                painter.rect_stroke(frame, 2.0, stroke, StrokeKind::Inside);
+                painter.rect_filled(frame.with_max_x(centre.x), 2.0, colour);
+            }
+            Self::Swap => {
+                for side in [-1.0_f32, 1.0] {
+                    let (tail, tip) = (at(-6.0 * side, 3.0 * side), at(6.0 * side, 3.0 * side));
+                    painter.line_segment([tail, tip], stroke);
+                    let back = tip - vec2(3.5 * side, 0.0);
+                    painter.line_segment([tip, back + vec2(0.0, 3.0)], stroke);
+                    painter.line_segment([tip, back - vec2(0.0, 3.0)], stroke);
+                }
             }
             Self::Close => {
                 painter.line_segment([at(-4.0, -4.0), at(4.0, 4.0)], stroke);

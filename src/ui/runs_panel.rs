@@ -3,17 +3,19 @@
 use eframe::egui;
 use egui::accesskit::Role;
 use egui::{
-    Align2, Color32, CornerRadius, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    WidgetInfo, pos2, vec2,
+    Align2, Button, Color32, CornerRadius, Rect, Response, RichText, ScrollArea, Sense, Stroke,
+    StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::format;
+use super::icons::Icon;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
 use super::widgets::{focus_ring, paint_text};
-use crate::app::{GalleryRun, Request, Scene};
+use crate::app::{CompareRequest, GalleryRun, Request, Scene};
 use crate::schedule::Plan;
 
 const ENTRY_HEIGHT_PX: f32 = 84.0;
+const COMPARE_WORDS: &str = "Compare with the shown clip";
 
 /// The finished runs of this session; a click restores clip and settings.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
@@ -30,10 +32,15 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = GRID_PX;
         let shown = scene.gallery.shown().map(|run| run.id);
+        let other = scene.comparison.sides(scene.gallery).map(|s| s.other.id);
         for run in scene.gallery.runs() {
-            if entry(ui, run, shown == Some(run.id)) {
-                out.push(Request::Restore(run.id));
-            }
+            let is_shown = shown == Some(run.id);
+            let side = match other {
+                Some(_) if is_shown => Some("A"),
+                Some(other) if other == run.id => Some("B"),
+                _ => None,
+            };
+            entry(ui, run, is_shown, side, out);
         }
     });
 }
@@ -60,7 +67,14 @@ fn heading(ui: &mut Ui) {
     );
 }
 
-fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool) -> bool {
+/// One run; `side` is its letter in the comparison.
+fn entry(
+    ui: &mut Ui,
+    run: &GalleryRun,
+    is_shown: bool,
+    side: Option<&str>,
+    out: &mut Vec<Request>,
+) {
     let palette = palette(ui);
     let settings = &run.run.settings;
     let letters = settings.plan.letters();
@@ -71,14 +85,18 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool) -> bool {
         format::seconds(report.denoise_secs),
         format::grouped(settings.seed)
     );
+    let compared = side.map_or(String::new(), |letter| {
+        format!(", side {letter} of the comparison")
+    });
     let size = vec2(ui.available_width(), ENTRY_HEIGHT_PX);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    let picture = Rect::from_min_size(rect.min + vec2(8.0, 8.0), vec2(76.0, 68.0));
     response.widget_info(|| {
         WidgetInfo::selected(
             Role::Button,
             true,
             is_shown,
-            format!("Run {letters}, {facts}"),
+            format!("Run {letters}, {facts}{compared}"),
         )
     });
     if ui.is_rect_visible(rect) {
@@ -94,8 +112,10 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool) -> bool {
                 .rect_stroke(rect, RADIUS_PX, stroke, StrokeKind::Inside);
         }
         focus_ring(ui, &response, rect);
-        let picture = Rect::from_min_size(rect.min + vec2(8.0, 8.0), vec2(76.0, 68.0));
         thumbnail(ui, run, picture);
+        if let Some(letter) = side {
+            side_mark(ui, picture, letter);
+        }
         let text = Rect::from_min_max(
             pos2(picture.right() + 12.0, rect.top() + 10.0),
             rect.max - vec2(12.0, 10.0),
@@ -130,31 +150,93 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool) -> bool {
         let bar = Rect::from_min_max(pos2(text.left(), text.bottom() - 8.0), text.max);
         plan_bar(ui, &settings.plan, settings.steps, bar);
     }
-    response
-        .on_hover_ui(|ui| {
-            ui.label(RichText::new(&settings.prompt).color(palette.text_strong));
-            ui.label(
-                RichText::new(format!(
-                    "{}×{}, {} frames, {} steps, CFG {}, shift {}\nDenoising {}, everything {}",
-                    settings.width,
-                    settings.height,
-                    settings.frames,
-                    settings.steps,
-                    format::scale(settings.cfg),
-                    format::scale(settings.shift),
-                    format::seconds(report.denoise_secs),
-                    format::seconds(total_secs),
-                ))
+    if !is_shown {
+        compare_button(ui, run, &response, picture, out);
+    }
+    response.context_menu(|ui| {
+        let button = Button::new(COMPARE_WORDS);
+        if ui
+            .add_enabled(!is_shown, button)
+            .on_disabled_hover_text("This is the shown clip; choose another run to compare it with")
+            .clicked()
+        {
+            out.push(Request::Compare(CompareRequest::With(run.id)));
+            ui.close();
+        }
+    });
+    let response = response.on_hover_ui(|ui| {
+        ui.label(RichText::new(&settings.prompt).color(palette.text_strong));
+        ui.label(
+            RichText::new(format!(
+                "{}×{}, {} frames, {} steps, CFG {}, shift {}\nDenoising {}, everything {}",
+                settings.width,
+                settings.height,
+                settings.frames,
+                settings.steps,
+                format::scale(settings.cfg),
+                format::scale(settings.shift),
+                format::seconds(report.denoise_secs),
+                format::seconds(total_secs),
+            ))
+            .font(regular(12.0))
+            .color(palette.text_weak),
+        );
+        ui.label(
+            RichText::new("Click to show the clip and take its settings")
                 .font(regular(12.0))
                 .color(palette.text_weak),
-            );
-            ui.label(
-                RichText::new("Click to show the clip and take its settings")
-                    .font(regular(12.0))
-                    .color(palette.text_weak),
-            );
-        })
-        .clicked()
+        );
+    });
+    if response.clicked() {
+        out.push(Request::Restore(run.id));
+    }
+}
+
+/// On the thumbnail, seen while pointer or keyboard are there; the keyboard always finds it.
+fn compare_button(
+    ui: &Ui,
+    run: &GalleryRun,
+    entry: &Response,
+    picture: Rect,
+    out: &mut Vec<Request>,
+) {
+    let corner = picture.right_bottom() - vec2(4.0, 4.0);
+    let rect = Align2::RIGHT_BOTTOM.anchor_size(corner, vec2(26.0, 22.0));
+    let id = entry.id.with("compare");
+    let response = ui.interact(rect, id, Sense::click());
+    response.widget_info(|| {
+        let letters = run.run.settings.plan.letters();
+        WidgetInfo::labeled(
+            Role::Button,
+            true,
+            format!("{COMPARE_WORDS}: run {}, {letters}", run.id),
+        )
+    });
+    if entry.contains_pointer() || entry.has_focus() || response.has_focus() {
+        let ground = Color32::from_black_alpha(if response.hovered() { 230 } else { 170 });
+        ui.painter().rect_filled(rect, RADIUS_PX, ground);
+        Icon::Compare.paint(ui.painter(), rect, Color32::WHITE);
+        focus_ring(ui, &response, rect);
+    }
+    if response.on_hover_text(COMPARE_WORDS).clicked() {
+        out.push(Request::Compare(CompareRequest::With(run.id)));
+    }
+}
+
+/// A or B on the thumbnail of a run that is compared.
+fn side_mark(ui: &Ui, picture: Rect, letter: &str) {
+    let rect = Rect::from_min_size(picture.min + vec2(4.0, 4.0), vec2(20.0, 20.0));
+    let ground = Color32::from_black_alpha(200);
+    ui.painter().rect_filled(rect, RADIUS_PX, ground);
+    paint_text(
+        ui,
+        rect.center(),
+        Align2::CENTER_CENTER,
+        letter,
+        bold(12.0),
+        Color32::WHITE,
+        rect.width(),
+    );
 }
 
 /// The clip's middle frame, cut to the shape of the entry.

@@ -90,6 +90,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
             item(ui, out, command, true, "");
         }
         toggle(ui, out, Command::Smooth, view.is_smooth);
+        toggle(ui, out, Command::Compare, scene.comparison.is_on());
         ui.separator();
         for unit in AxisUnit::ALL {
             if ui

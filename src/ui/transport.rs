@@ -32,10 +32,11 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
                 (Icon::Forward, Command::NextFrame, false),
                 (Icon::Last, Command::LastFrame, false),
                 (Icon::Loop, Command::Loop, player.is_looping()),
+                (Icon::Compare, Command::Compare, scene.comparison.is_on()),
             ] {
                 let response = icon_button(ui, icon, vec2(30.0, 28.0), command.text(), is_chosen)
                     .on_hover_text(command.hover_text(ui.ctx()))
-                    .on_disabled_hover_text("There is no clip to play yet");
+                    .on_disabled_hover_text("There is no clip to play or compare yet");
                 if response.clicked() {
                     out.push(Request::Command(command));
                 }
