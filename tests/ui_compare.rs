@@ -144,7 +144,7 @@ fn one_click_renders_the_reference_and_leaves_clip_and_document_alone() {
     );
     pace.allow(21);
     until(&mut window, |app| app.gallery().runs().len() == 2);
-    assert_sides(&window, ["LSL", "L"]);
+    assert_sides(&window, ["LSL", "LLL"]);
     assert_eq!(*window.state().document().settings(), document);
     measured(&mut window);
     window.get_by_label_contains("mean PSNR 26.5 dB");

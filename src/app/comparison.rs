@@ -2,7 +2,7 @@ use super::{Gallery, GalleryRun};
 use crate::engine::RunId;
 use crate::media::Clip;
 use crate::project::RunSettings;
-use crate::schedule::{ModelRole, Plan};
+use crate::schedule::ModelRole;
 
 /// How far a difference may be enlarged.
 pub const GAINS: std::ops::RangeInclusive<f32> = 1.0..=32.0;
@@ -210,7 +210,7 @@ impl Comparison {
 /// The settings of a run's reference: the large model throughout, all else the same.
 pub(super) fn reference_settings(of: &RunSettings) -> RunSettings {
     RunSettings {
-        plan: Plan::only(ModelRole::Large),
+        plan: of.plan.all(ModelRole::Large),
         ..of.clone()
     }
 }
@@ -257,6 +257,7 @@ fn mismatch(one: &Clip, other: &Clip) -> Option<String> {
 mod tests {
     use super::*;
     use crate::app::gallery::test_run;
+    use crate::schedule::Plan;
 
     /// A gallery in which the runs were shown one after the other.
     fn gallery(runs: &[(u64, &str)]) -> Gallery {

@@ -186,11 +186,11 @@ impl Plan {
         Self::new(parse_stages(text)?, boundaries.to_vec())
     }
 
-    /// One model from the first step to the last, with the run's guidance.
-    pub fn only(model: ModelRole) -> Self {
+    /// The same stages, all of one model and with the run's guidance.
+    pub fn all(&self, model: ModelRole) -> Self {
         Self {
-            stages: vec![Stage { model, cfg: None }],
-            boundaries: Vec::new(),
+            stages: vec![Stage { model, cfg: None }; self.stages.len()],
+            boundaries: self.boundaries.clone(),
         }
     }
 

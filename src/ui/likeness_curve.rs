@@ -15,6 +15,8 @@ use crate::app::{Likeness, Request, Scene};
 pub const HEIGHT_PX: f32 = 64.0;
 /// Width of the figures at its left.
 const FIGURES_PX: f32 = 212.0;
+/// Width of the scale of PSNR at the right end.
+const AXIS_PX: f32 = 32.0;
 /// Least range of the curve of PSNR, so that a small ripple looks small.
 const LEAST_SPAN_DB: f64 = 6.0;
 /// Least range of the curve of SSIM.
@@ -46,7 +48,8 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let sense = Sense::CLICK | Sense::DRAG;
     let response = ui.allocate_rect(curve, sense);
     let frame_at = |x: f32| {
-        let share = ((x - curve.left()) / curve.width()).clamp(0.0, 1.0);
+        let plot = plot_rect(curve);
+        let share = ((x - plot.left()) / plot.width()).clamp(0.0, 1.0);
         (share * likeness.total.saturating_sub(1) as f32).round() as usize
     };
     if let Some(pos) = response.interact_pointer_pos() {
@@ -100,19 +103,19 @@ fn ssim_words(ssim: f64) -> String {
 }
 
 /// The ends of a curve's scale: its lowest and highest finite value, at least `least` apart, and not
-/// above `top`.
-fn ends(values: impl Iterator<Item = f64>, least: f64, top: f64) -> RangeInclusive<f64> {
+/// above `top`. `None` where there is no finite one.
+fn ends(values: impl Iterator<Item = f64>, least: f64, top: f64) -> Option<RangeInclusive<f64>> {
     let (low, high) = values
         .filter(|v| v.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
             (low.min(v), high.max(v))
         });
     if low > high {
-        return 0.0..=least;
+        return None;
     }
     let spare = (least - (high - low)).max(0.0) / 2.0;
     let high = (high + spare).min(top);
-    (low - spare).min(high - least)..=high
+    Some((low - spare).min(high - least)..=high)
 }
 
 /// A share of the height, 0 at the bottom; what is beyond the scale lies on its end.
@@ -121,12 +124,20 @@ fn height(value: f64, scale: &RangeInclusive<f64>) -> f32 {
     share.clamp(0.0, 1.0) as f32
 }
 
+/// The part of the curve's room that its lines take.
+fn plot_rect(rect: Rect) -> Rect {
+    let mut plot = rect.shrink2(vec2(6.0, 11.0));
+    plot.max.x -= AXIS_PX;
+    plot
+}
+
+/// The two lines, the playhead, and the ends of PSNR's scale.
 fn draw(ui: &Ui, likeness: &Likeness, rect: Rect, playhead: usize, hovered: Option<usize>) {
     let palette = palette(ui);
     let painter = ui.painter();
     let field = rect.shrink2(vec2(0.0, 6.0));
     painter.rect_filled(field, 4.0, palette.field);
-    let plot = field.shrink2(vec2(6.0, 5.0));
+    let plot = plot_rect(rect);
     let last = likeness.total.saturating_sub(1).max(1) as f32;
     let x = |frame: usize| plot.left() + plot.width() * frame as f32 / last;
     let mark = |frame: usize, colour: Color32| {
@@ -136,22 +147,42 @@ fn draw(ui: &Ui, likeness: &Likeness, rect: Rect, playhead: usize, hovered: Opti
         mark(frame, palette.text_weak);
     }
     mark(playhead, palette.text_strong);
-    let points = |values: &[f64], scale: RangeInclusive<f64>| -> Vec<Pos2> {
-        let place =
-            |(i, &v): (usize, &f64)| pos2(x(i), plot.bottom() - plot.height() * height(v, &scale));
+    let points = |values: &[f64], scale: Option<&RangeInclusive<f64>>| -> Vec<Pos2> {
+        let place = |(i, &v): (usize, &f64)| {
+            // Without a scale all are the same: on the top.
+            let share = scale.map_or(1.0, |scale| height(v, scale));
+            pos2(x(i), plot.bottom() - plot.height() * share)
+        };
         values.iter().enumerate().map(place).collect()
     };
     let ssim: Vec<f64> = likeness.frames.iter().map_while(|f| f.ssim).collect();
     let scale = ends(ssim.iter().copied(), LEAST_SPAN_SSIM, 1.0);
+    let weak = palette.text_weak;
+    let stroke = Stroke::new(1.5, weak);
     painter.extend(Shape::dashed_line(
-        &points(&ssim, scale),
-        Stroke::new(1.5, palette.text_weak),
+        &points(&ssim, scale.as_ref()),
+        stroke,
         4.0,
         3.0,
     ));
     let psnr: Vec<f64> = likeness.frames.iter().map(Similarity::psnr_db).collect();
     let scale = ends(psnr.iter().copied(), LEAST_SPAN_DB, f64::INFINITY);
-    let psnr = points(&psnr, scale);
+    let psnr = points(&psnr, scale.as_ref());
+    if let Some((low, high)) = scale.map(RangeInclusive::into_inner) {
+        for (value, y) in [(high, plot.top()), (low, plot.bottom())] {
+            let pos = pos2(field.right() - 6.0, y);
+            let text = format!("{value:.1}");
+            paint_text(
+                ui,
+                pos,
+                Align2::RIGHT_CENTER,
+                &text,
+                mono(10.0),
+                weak,
+                AXIS_PX,
+            );
+        }
+    }
     if let Some(&dot) = psnr.get(playhead) {
         painter.circle_filled(dot, 3.0, palette.text_strong);
     }
@@ -232,10 +263,10 @@ mod tests {
     #[test]
     fn a_scale_holds_its_values_and_is_never_too_fine() {
         let of = |values: &[f64]| ends(values.iter().copied(), 6.0, f64::INFINITY);
-        assert_eq!(of(&[20.0, 35.0, f64::INFINITY]), 20.0..=35.0);
-        assert_eq!(of(&[30.0, 31.0]), 27.5..=33.5);
-        assert_eq!(of(&[f64::INFINITY]), 0.0..=6.0);
-        let ssim = ends([0.99, 1.0].into_iter(), 0.05, 1.0);
+        assert_eq!(of(&[f64::INFINITY]), None);
+        assert_eq!(of(&[20.0, 35.0, f64::INFINITY]), Some(20.0..=35.0));
+        assert_eq!(of(&[30.0, 31.0]), Some(27.5..=33.5));
+        let ssim = ends([0.99, 1.0].into_iter(), 0.05, 1.0).unwrap();
         assert_eq!(*ssim.end(), 1.0);
         assert!((ssim.start() - 0.95).abs() < 1e-12);
     }
