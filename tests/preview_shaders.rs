@@ -267,6 +267,16 @@ fn nearly(clip: &Clip) -> Arc<Clip> {
     })
 }
 
+fn difference(one: &Arc<Clip>, other: &Arc<Clip>, frame_index: usize, gain: f32) -> Picture {
+    let (one, other) = (Arc::clone(one), Arc::clone(other));
+    Picture::Difference {
+        one,
+        other,
+        frame_index,
+        gain,
+    }
+}
+
 #[test]
 fn differences_match_the_reference() {
     for (width, height) in [(16, 16), (33, 21), (120, 90), (1, 1)] {
@@ -277,12 +287,7 @@ fn differences_match_the_reference() {
             ..*one
         });
         for (other, gain) in [(nearly(&one), 1.0), (nearly(&one), 16.0), (far, 3.5)] {
-            let picture = Picture::Difference {
-                one: Arc::clone(&one),
-                other,
-                frame_index: 1,
-                gain,
-            };
+            let picture = difference(&one, &other, 1, gain);
             for filter in Filter::ALL {
                 let what = format!("{width}x{height} times {gain}");
                 check(GAMMA, &picture, filter, &ZoomPan::default(), &what);
@@ -296,12 +301,7 @@ fn differences_match_the_reference() {
 fn equal_clips_are_black_and_a_new_gain_is_drawn_at_once() {
     let one = clip(40, 30);
     let seen = |other: &Arc<Clip>, gain| {
-        let picture = Picture::Difference {
-            one: Arc::clone(&one),
-            other: Arc::clone(other),
-            frame_index: 0,
-            gain,
-        };
+        let picture = difference(&one, other, 0, gain);
         on_gpu(GAMMA, &picture, Filter::Nearest, &ZoomPan::default())
     };
     assert!(seen(&one, 32.0).iter().all(|p| *p == [0; 3]));
@@ -462,12 +462,6 @@ fn speed_of_a_large_pane() {
     let size = vec2(1280.0, 720.0);
     let clip = clip(128, 128);
     for filter in Filter::ALL {
-        let difference = Picture::Difference {
-            one: Arc::clone(&clip),
-            other: nearly(&clip),
-            frame_index: 0,
-            gain: 4.0,
-        };
         let whole = Picture::Clip {
             clip: Arc::clone(&clip),
             frame_index: 0,
@@ -476,7 +470,7 @@ fn speed_of_a_large_pane() {
             ("empty", Picture::Empty),
             ("clip", whole),
             ("latent", latent(16, 5, 16, 16, 2)),
-            ("difference", difference),
+            ("difference", difference(&clip, &nearly(&clip), 0, 4.0)),
         ] {
             let state = render_state(GAMMA);
             let mut renderer = Some(state.clone());

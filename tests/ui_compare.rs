@@ -128,7 +128,7 @@ fn one_click_renders_the_reference_and_leaves_clip_and_document_alone() {
     let document = window.state().document().settings().clone();
     compare(&mut window);
     assert_eq!(sides(window.state()), None);
-    window.get_by_label_contains("There is no other run to compare with yet");
+    window.get_by_label_contains("There is no other run yet: render");
     click(&mut window, "Render LLL reference");
     pace.allow(10);
     until(&mut window, |app| {

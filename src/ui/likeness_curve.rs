@@ -28,7 +28,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         let text = if scene.estimate().is_some() {
             "The comparison goes on when the run is done."
         } else {
-            "There is no other run to compare with yet: render the LLL reference, or change the plan and generate."
+            "There is no other run yet: render the LLL reference, or generate another plan."
         };
         return sentence(ui, text);
     };

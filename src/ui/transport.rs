@@ -12,6 +12,8 @@ use crate::app::{Command, Request, Scene};
 
 /// Height of the row.
 pub const HEIGHT_PX: f32 = 40.0;
+/// Room right of the buttons that frame and time need beside the switches.
+const POSITION_FROM_PX: f32 = 400.0;
 
 /// Play, step, loop, scrub, and how large the picture is.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
@@ -43,7 +45,10 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
             }
         });
         ui.add_space(12.0);
-        position(ui, scene, has_clip);
+        // In a narrow window the switches at the right end come first.
+        if ui.available_width() > POSITION_FROM_PX {
+            position(ui, scene, has_clip);
+        }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 8.0;
             magnification(ui, view, out);
