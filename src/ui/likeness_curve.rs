@@ -9,7 +9,7 @@ use egui::{Align2, Color32, Pos2, Rect, Sense, Shape, Stroke, Ui, WidgetInfo, po
 use super::theme::{mono, palette, regular};
 use super::widgets::{paint_text, text_width};
 use crate::analysis::Similarity;
-use crate::app::{Likeness, Request, Scene};
+use crate::app::{ActiveRun, Likeness, Request, Scene};
 
 /// Height of the curve with its figures.
 pub const HEIGHT_PX: f32 = 64.0;
@@ -25,8 +25,11 @@ const LEAST_SPAN_SSIM: f64 = 0.05;
 /// The curves of PSNR and SSIM with their mean, in step with the player; a click goes to a frame.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let Some(sides) = scene.compared() else {
+        let is_awaited = |run: &ActiveRun| scene.comparison.is_rendering(run.id);
         let text = if scene.estimate().is_some() {
             "The comparison goes on when the run is done."
+        } else if scene.session.active().is_some_and(is_awaited) {
+            "The LLL reference is being rendered; the comparison begins when it is done."
         } else {
             "There is no other run yet: render the LLL reference, or generate another plan."
         };
@@ -95,7 +98,7 @@ fn psnr_words(db: f64) -> String {
 
 /// SSIM with three decimals. Only equal frames are 1: what is nearly so must not look it.
 fn ssim_words(ssim: f64) -> String {
-    if ssim < 1.0 && ssim >= 0.9995 {
+    if (0.9995..1.0).contains(&ssim) {
         "0.999+".to_owned()
     } else {
         format!("{ssim:.3}")

@@ -142,8 +142,9 @@ fn named_item(
 }
 
 fn toggle(ui: &mut Ui, out: &mut Vec<Request>, command: Command, is_on: bool) {
+    let keys = command.keys_text(ui.ctx()).unwrap_or_default();
     let response = ui
-        .add(Button::selectable(is_on, command.text()))
+        .add(Button::selectable(is_on, command.text()).shortcut_text(keys))
         .on_hover_text(command.tooltip());
     if response.clicked() {
         out.push(Request::Command(command));
