@@ -16,7 +16,7 @@ use egui_kittest::Harness;
 use egui_kittest::wgpu::{WgpuTestRenderer, default_wgpu_setup};
 use flowblend::media::Clip;
 use flowblend::preview::{
-    Filter, LatentFrames, Picture, RgbFactors, ZoomPan, blit, install, paint,
+    Filter, LatentFrames, Picture, RgbFactors, ZoomPan, blit, install, paint, paint_part,
 };
 
 const TOLERANCE: u8 = 1;
@@ -253,6 +253,97 @@ fn clips_match_the_reference() {
     }
 }
 
+/// `clip` with each byte moved by 0 to 8 levels, as two ways to denoise the same noise do.
+fn nearly(clip: &Clip) -> Arc<Clip> {
+    let frame = |frame: &Vec<u8>| {
+        let moved = frame.iter().zip(noise(frame.len()));
+        moved
+            .map(|(&v, by)| v.saturating_add((by.abs() * 9.0) as u8))
+            .collect()
+    };
+    Arc::new(Clip {
+        frames: clip.frames.iter().map(frame).collect(),
+        ..*clip
+    })
+}
+
+fn difference(one: &Arc<Clip>, other: &Arc<Clip>, frame_index: usize, gain: f32) -> Picture {
+    let (one, other) = (Arc::clone(one), Arc::clone(other));
+    Picture::Difference {
+        one,
+        other,
+        frame_index,
+        gain,
+    }
+}
+
+#[test]
+fn differences_match_the_reference() {
+    for (width, height) in [(16, 16), (33, 21), (120, 90), (1, 1)] {
+        let one = clip(width, height);
+        // So far apart that much lies beyond the scale.
+        let far = Arc::new(Clip {
+            frames: one.frames.iter().rev().cloned().collect(),
+            ..*one
+        });
+        for (other, gain) in [(nearly(&one), 1.0), (nearly(&one), 16.0), (far, 3.5)] {
+            let picture = difference(&one, &other, 1, gain);
+            for filter in Filter::ALL {
+                let what = format!("{width}x{height} times {gain}");
+                check(GAMMA, &picture, filter, &ZoomPan::default(), &what);
+                check(LINEAR, &picture, filter, &zoomed(&picture), &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_clips_are_black_and_a_new_gain_is_drawn_at_once() {
+    let one = clip(40, 30);
+    let seen = |other: &Arc<Clip>, gain| {
+        let picture = difference(&one, other, 0, gain);
+        on_gpu(GAMMA, &picture, Filter::Nearest, &ZoomPan::default())
+    };
+    assert!(seen(&one, 32.0).iter().all(|p| *p == [0; 3]));
+    let other = nearly(&one);
+    let light = |pixels: &[[u8; 3]]| pixels.iter().flatten().map(|&v| u64::from(v)).sum::<u64>();
+    let (weak, strong) = (seen(&other, 2.0), seen(&other, 8.0));
+    assert!(0 < light(&weak) && light(&weak) < light(&strong));
+}
+
+/// What a wipe is made of: two pictures in one pane, each in its own part.
+#[test]
+fn parts_of_a_pane_show_their_own_pictures() {
+    let state = render_state(GAMMA);
+    let clip = clip(40, 30);
+    let of = |frame_index| Picture::Clip {
+        clip: Arc::clone(&clip),
+        frame_index,
+    };
+    let mut installing = Some(state.clone());
+    let mut harness = Harness::builder()
+        .with_size(vec2(PANE[0] as f32, PANE[1] as f32))
+        .renderer(WgpuTestRenderer::from_render_state(state))
+        .build_ui(|ui| {
+            if let Some(state) = installing.take() {
+                install(ui.ctx(), &state);
+            }
+            let (left, right) = pane().split_left_right_at_x(45.0);
+            for (part, frame) in [(left, 0), (right, 1)] {
+                let view = ZoomPan::default();
+                paint_part(ui, pane(), part, &of(frame), Filter::Nearest, &view);
+            }
+        });
+    harness.run();
+    let image = harness.render().unwrap();
+    for x in [0, 44, 45, 119] {
+        let frame = usize::from(x >= 45);
+        let start = (10 * 40 + x as usize / 3) * 3;
+        let wanted = &clip.frames[frame][start..start + 3];
+        assert_eq!(&image.get_pixel(x, 30).0[..3], wanted, "column {x}");
+    }
+}
+
 #[test]
 fn a_clips_bytes_reach_the_screen_unchanged() {
     let picture = Picture::Clip {
@@ -371,13 +462,15 @@ fn speed_of_a_large_pane() {
     let size = vec2(1280.0, 720.0);
     let clip = clip(128, 128);
     for filter in Filter::ALL {
-        for picture in [
-            Picture::Empty,
-            Picture::Clip {
-                clip: Arc::clone(&clip),
-                frame_index: 0,
-            },
-            latent(16, 5, 16, 16, 2),
+        let whole = Picture::Clip {
+            clip: Arc::clone(&clip),
+            frame_index: 0,
+        };
+        for (kind, picture) in [
+            ("empty", Picture::Empty),
+            ("clip", whole),
+            ("latent", latent(16, 5, 16, 16, 2)),
+            ("difference", difference(&clip, &nearly(&clip), 0, 4.0)),
         ] {
             let state = render_state(GAMMA);
             let mut renderer = Some(state.clone());
@@ -400,11 +493,6 @@ fn speed_of_a_large_pane() {
                 })
                 .collect();
             times.sort_by(f64::total_cmp);
-            let kind = match picture {
-                Picture::Empty => "empty",
-                Picture::Clip { .. } => "clip",
-                Picture::Latent { .. } => "latent",
-            };
             println!("{filter:?} {kind}: median {:.2} ms", times[times.len() / 2]);
         }
     }

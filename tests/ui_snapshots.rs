@@ -17,6 +17,7 @@ use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, SnapshotOptions};
 use flowblend::app::{App, ModelsSource};
+use flowblend::engine::PipelineFactory;
 use flowblend::hub::PullProgress;
 
 const MAX_FAILED_PIXELS: usize = 400;
@@ -27,8 +28,20 @@ fn window<'a>(width: f32, height: f32) -> (Window<'a>, Pace) {
     window_with(width, height, common::models::source().0)
 }
 
+fn window_of<'a>(width: f32, height: f32, engine: (PipelineFactory, Pace)) -> (Window<'a>, Pace) {
+    build(width, height, common::models::source().0, engine)
+}
+
 fn window_with<'a>(width: f32, height: f32, models: ModelsSource) -> (Window<'a>, Pace) {
-    let (factory, pace) = fake();
+    build(width, height, models, fake())
+}
+
+fn build<'a>(
+    width: f32,
+    height: f32,
+    models: ModelsSource,
+    (factory, pace): (PipelineFactory, Pace),
+) -> (Window<'a>, Pace) {
     let options = SnapshotOptions::new()
         .threshold(1.0)
         .max_failed_pixels(MAX_FAILED_PIXELS);
@@ -124,6 +137,27 @@ fn finished_runs() {
     window.remove_cursor();
     hold(&mut window, 8);
     window.snapshot("finished");
+}
+
+#[test]
+fn compared_runs() {
+    let (mut window, pace) = window_of(1440.0, 900.0, common::telling_fake());
+    for plan in ["Plan LLL", "Plan LSL"] {
+        window.get_by_label(plan).click();
+        window.run_steps(3);
+        render(&mut window, &pace);
+    }
+    window.remove_cursor();
+    press(&mut window, Modifiers::NONE, Key::C);
+    until(&mut window, |app| {
+        let sides = app.comparison().sides(app.gallery());
+        sides.is_some_and(|s| {
+            let likeness = app.likenesses().of(s.shown.id, s.other.id);
+            likeness.is_some_and(|likeness| likeness.is_complete())
+        })
+    });
+    hold(&mut window, 8);
+    window.snapshot("compared");
 }
 
 #[test]

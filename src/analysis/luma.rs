@@ -11,19 +11,20 @@ pub(super) struct Luma {
 
 impl Luma {
     pub(super) fn of(clip: &Clip) -> Self {
-        let brightness = |rgb: &[u8]| {
-            0.299 * f64::from(rgb[0]) + 0.587 * f64::from(rgb[1]) + 0.114 * f64::from(rgb[2])
-        };
         Self {
             width: clip.width,
             height: clip.height,
-            frames: clip
-                .frames
-                .iter()
-                .map(|frame| frame.chunks_exact(3).map(brightness).collect())
-                .collect(),
+            frames: clip.frames.iter().map(|frame| luma(frame)).collect(),
         }
     }
+}
+
+/// The brightness of every pixel of one frame.
+pub(super) fn luma(frame: &[u8]) -> Vec<f64> {
+    let brightness = |rgb: &[u8]| {
+        0.299 * f64::from(rgb[0]) + 0.587 * f64::from(rgb[1]) + 0.114 * f64::from(rgb[2])
+    };
+    frame.chunks_exact(3).map(brightness).collect()
 }
 
 /// `width x height x frames`, for messages.

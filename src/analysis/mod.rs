@@ -14,4 +14,4 @@ pub use divergence::{Divergence, divergence};
 pub use error::AnalysisError;
 pub use look::{flicker, sharpness};
 pub use reader::{ColourReading, Reader, ReaderSpec, Reading, Validation, likeliest};
-pub use similarity::{psnr, ssim};
+pub use similarity::{Similarity, frame_similarity, psnr, ssim};

@@ -1,5 +1,5 @@
 use super::AnalysisError;
-use super::luma::{Luma, size};
+use super::luma::{Luma, luma, size};
 use crate::media::Clip;
 
 /// Taps of SSIM's window to each side of its centre.
@@ -18,12 +18,7 @@ pub fn psnr(one: &Clip, other: &Clip) -> Result<f64, AnalysisError> {
     let mut squares = 0u64;
     let mut count = 0usize;
     for (a, b) in one.frames.iter().zip(&other.frames) {
-        // Whole numbers: exact, and the same in any order.
-        squares += a
-            .iter()
-            .zip(b)
-            .map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2))
-            .sum::<u64>();
+        squares += squared_error(a, b);
         count += a.len();
     }
     Ok(10.0 * (PEAK * PEAK * count as f64 / squares as f64).log10())
@@ -51,6 +46,61 @@ pub fn ssim(one: &Clip, other: &Clip) -> Result<f64, AnalysisError> {
         .map(|(a, b)| window.ssim(a, b))
         .sum();
     Ok(total / one.frames.len() as f64)
+}
+
+/// How alike two frames are, or two clips in the mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Similarity {
+    /// Squared error in 8-bit levels, averaged over all channels and pixels.
+    pub mean_square: f64,
+    /// Structural similarity; `None` where a frame is smaller than SSIM's window.
+    pub ssim: Option<f64>,
+}
+
+impl Similarity {
+    /// Peak signal-to-noise ratio in dB; infinite where nothing differs.
+    pub fn psnr_db(&self) -> f64 {
+        10.0 * (PEAK * PEAK / self.mean_square).log10()
+    }
+
+    /// The mean of frames of one size: PSNR of their mean squared error, as [`psnr`] has it for clips, and
+    /// the mean of SSIM, as in [`ssim`]. `None` of no frames.
+    pub fn mean(frames: &[Self]) -> Option<Self> {
+        let count = frames.len() as f64;
+        let total: Option<f64> = frames.iter().map(|frame| frame.ssim).sum();
+        (!frames.is_empty()).then(|| Self {
+            mean_square: frames.iter().map(|f| f.mean_square).sum::<f64>() / count,
+            ssim: total.map(|total| total / count),
+        })
+    }
+}
+
+/// The similarity of two clips frame by frame, each computed when it is asked for.
+pub fn frame_similarity<'a>(
+    one: &'a Clip,
+    other: &'a Clip,
+) -> Result<impl Iterator<Item = Similarity> + 'a, AnalysisError> {
+    comparable(one, other)?;
+    let is_large_enough = one.width >= WINDOW && one.height >= WINDOW;
+    let window = is_large_enough.then(|| Window::new(one.width, one.height));
+    Ok(one
+        .frames
+        .iter()
+        .zip(&other.frames)
+        .map(move |(a, b)| Similarity {
+            mean_square: squared_error(a, b) as f64 / a.len() as f64,
+            ssim: window
+                .as_ref()
+                .map(|window| window.ssim(&luma(a), &luma(b))),
+        }))
+}
+
+/// Whole numbers: exact, and the same in any order.
+fn squared_error(a: &[u8], b: &[u8]) -> u64 {
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2))
+        .sum()
 }
 
 fn comparable(one: &Clip, other: &Clip) -> Result<(), AnalysisError> {
@@ -168,6 +218,35 @@ mod tests {
             assert!((p - psnr_db).abs() < 1e-6, "{p} against {psnr_db}");
             assert!((s - similarity).abs() < 1e-6, "{s} against {similarity}");
         }
+    }
+
+    #[test]
+    fn frames_in_the_mean_are_as_alike_as_their_clips() {
+        let (one, other) = (grating(0.0, 1.0), grating(0.7, 0.9));
+        let frames: Vec<Similarity> = frame_similarity(&one, &other).unwrap().collect();
+        assert_eq!(frames.len(), 3);
+        let mean = Similarity::mean(&frames).unwrap();
+        assert!((mean.psnr_db() - psnr(&one, &other).unwrap()).abs() < 1e-9);
+        assert!((mean.ssim.unwrap() - ssim(&one, &other).unwrap()).abs() < 1e-9);
+        // The grating moves on, so that no two frames are alike in the same measure.
+        assert!(frames[0].mean_square != frames[1].mean_square);
+        assert!(Similarity::mean(&[]).is_none());
+    }
+
+    #[test]
+    fn frames_smaller_than_the_window_have_no_ssim() {
+        let dot = |level| Clip {
+            width: 2,
+            height: 1,
+            fps: 1.0,
+            frames: vec![vec![level; 6]],
+        };
+        let frame = frame_similarity(&dot(10), &dot(13))
+            .unwrap()
+            .next()
+            .unwrap();
+        assert_eq!((frame.mean_square, frame.ssim), (9.0, None));
+        assert_eq!(Similarity::mean(&[frame]), Some(frame));
     }
 
     #[test]

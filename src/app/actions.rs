@@ -52,6 +52,7 @@ impl App {
                     keeper.put_back(name);
                 }
             }
+            Request::Compare(request) => self.compare(request),
             Request::RollSeed => self.roll_seed(now_secs),
             Request::UsePair(name) => self.use_pair(PairRef::Named(name)),
             Request::AddPair => self.notice = self.models.add(frame).or(self.notice.take()),
@@ -123,6 +124,7 @@ impl App {
             | Command::TimelineZoomIn
             | Command::TimelineZoomOut
             | Command::TimelineFit => self.timeline_command(ctx, command, now_secs),
+            Command::Compare => self.toggle_compare(),
             Command::ZoomFit => self.view.zoom_wish = Some(ZoomWish::Fit),
             Command::ZoomActual => self.view.zoom_wish = Some(ZoomWish::Actual),
             Command::ZoomIn => self.view.zoom_wish = Some(ZoomWish::By(ZOOM_STEP)),

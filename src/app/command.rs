@@ -102,6 +102,7 @@ commands! {
     TimelineZoomIn: Timeline, "Zoom timeline in", "Show fewer steps, larger; Ctrl and the wheel do the same", [plain(Plus), plain(Equals)];
     TimelineZoomOut: Timeline, "Zoom timeline out", "Show more steps, smaller", [plain(Minus)];
     TimelineFit: Timeline, "Fit timeline", "Show the whole schedule", [shift(Z)];
+    Compare: View, "Compare", "Hold the shown clip against another run or its LLL reference", [plain(C)];
     ZoomFit: View, "Fit preview", "Make the picture as large as the preview allows", [];
     ZoomActual: View, "Actual size", "One pixel of the clip on one pixel of the screen", [];
     ZoomIn: View, "Zoom in", "Enlarge the picture", [];

@@ -33,8 +33,11 @@ impl App {
                     if let Some(keeper) = &self.keeper {
                         keeper.keep(id, (*run).clone());
                     }
-                    self.gallery.add(ctx, id, *run);
-                    self.player.play();
+                    let is_reference = self.comparison.takes(id);
+                    self.gallery.add(ctx, id, *run, !is_reference);
+                    if !is_reference {
+                        self.player.play();
+                    }
                 }
                 Some(Outcome::StepsKept(kept)) => {
                     self.kept = kept;

@@ -1,8 +1,6 @@
 use crate::engine::{MemoryPlan, PairSummary};
 use crate::project::RunSettings;
-use crate::schedule::{
-    ModelCost, ModelRole, Plan, PlanCost, SigmaGrid, Stage, StepPlan, plan_cost,
-};
+use crate::schedule::{ModelCost, ModelRole, PlanCost, SigmaGrid, StepPlan, plan_cost};
 
 /// What the document's settings will cost, and whether they can be run. Made anew with every edit;
 /// plain arithmetic, so the strip follows a drag.
@@ -34,6 +32,7 @@ impl Forecast {
     pub fn new(settings: &RunSettings, pair: Option<&PairSummary>, kept: usize) -> Self {
         let steps = settings.step_plans();
         let size = settings.size();
+        let large = settings.plan.all(ModelRole::Large);
         // Sizes the family refuses have no cost; `problem` names the reason.
         let costs = pair
             .filter(|pair| pair.rules.check_size(size).is_ok())
@@ -42,7 +41,7 @@ impl Forecast {
             |steps: &[StepPlan]| costs.map(|costs| plan_cost(steps, |role| costs[index(role)]));
         Self {
             cost: add_up(&steps),
-            reference: all_large(settings).and_then(|steps| add_up(&steps)),
+            reference: add_up(&large.steps(settings.steps, settings.cfg)),
             decode_secs: pair.and_then(|pair| pair.decode_secs_at(settings)),
             memory: pair
                 .filter(|_| costs.is_some())
@@ -101,15 +100,6 @@ fn index(role: ModelRole) -> usize {
         ModelRole::Small => 1,
         ModelRole::Distilled => 2,
     }
-}
-
-fn all_large(settings: &RunSettings) -> Option<Vec<StepPlan>> {
-    let large = Stage {
-        model: ModelRole::Large,
-        cfg: None,
-    };
-    let plan = Plan::new(vec![large], Vec::new()).ok()?;
-    Some(plan.steps(settings.steps, settings.cfg))
 }
 
 fn problem(settings: &RunSettings, pair: Option<&PairSummary>) -> Option<String> {

@@ -24,6 +24,8 @@ pub struct GalleryRun {
     clip: Option<Arc<Clip>>,
     /// The file with its latents while the clip is not on disk.
     unwritten: Option<std::path::PathBuf>,
+    /// Its clip is being read.
+    is_fetched: bool,
     /// When it was last looked at, as a count.
     looked_at: u64,
 }
@@ -64,6 +66,11 @@ impl GalleryRun {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn lose_last_frame(&mut self) {
+        Arc::make_mut(self.clip.as_mut().unwrap()).frames.pop();
+    }
+
     fn bytes(&self) -> usize {
         self.clip
             .as_ref()
@@ -87,6 +94,7 @@ pub enum Showing {
 pub struct Gallery {
     runs: Vec<GalleryRun>,
     shown: Option<RunId>,
+    shown_before: Option<RunId>,
     /// To be shown as soon as its clip was read.
     wanted: Option<RunId>,
     /// Runs of earlier starts so far.
@@ -95,22 +103,29 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// Adds a run of this start and shows it.
-    pub fn add(&mut self, ctx: &Context, id: RunId, run: FinishedRun) {
+    /// Adds a run of this start. With `shows` its clip goes into the preview; without it does so only
+    /// where no other is shown.
+    pub fn add(&mut self, ctx: &Context, id: RunId, run: FinishedRun, shows: bool) {
         let thumbnail = Thumbnail::of(&run.clip);
-        self.runs.insert(
-            0,
-            GalleryRun {
-                id,
-                record: RunRecord::new(run.settings, run.report),
-                name: None,
-                thumbnail: thumbnail.and_then(|small| texture(ctx, id, small)),
-                clip: Some(run.clip),
-                unwritten: run.unwritten,
-                looked_at: 0,
-            },
-        );
-        self.show(id);
+        let run = GalleryRun {
+            id,
+            record: RunRecord::new(run.settings, run.report),
+            name: None,
+            thumbnail: thumbnail.and_then(|small| texture(ctx, id, small)),
+            clip: Some(run.clip),
+            unwritten: run.unwritten,
+            is_fetched: false,
+            looked_at: 0,
+        };
+        self.insert(run, shows);
+    }
+
+    pub(super) fn insert(&mut self, run: GalleryRun, shows: bool) {
+        let id = run.id;
+        self.runs.insert(0, run);
+        if shows || self.shown.is_none() {
+            self.show(id);
+        }
     }
 
     /// Adds a run of an earlier start, or one that came back, where its time puts it.
@@ -137,6 +152,7 @@ impl Gallery {
                 thumbnail: kept.thumbnail.and_then(|small| texture(ctx, id, small)),
                 clip: None,
                 unwritten: None,
+                is_fetched: false,
                 looked_at: 0,
             },
         );
@@ -163,6 +179,7 @@ impl Gallery {
             .iter_mut()
             .find(|run| run.name.as_ref() == Some(name))?;
         run.clip = Some(clip);
+        run.is_fetched = false;
         let id = run.id;
         (self.wanted == Some(id) && self.show(id) == Showing::Now).then_some(id)
     }
@@ -182,6 +199,11 @@ impl Gallery {
         self.shown.and_then(|id| self.get(id))
     }
 
+    /// The run whose clip was in the preview before that.
+    pub fn shown_before(&self) -> Option<&GalleryRun> {
+        self.shown_before.and_then(|id| self.get(id))
+    }
+
     /// The run that was chosen, also while its clip is still being read.
     pub fn chosen(&self) -> Option<RunId> {
         self.wanted.or(self.shown)
@@ -196,7 +218,9 @@ impl Gallery {
         run.looked_at = self.looks;
         match (&run.clip, &run.name) {
             (Some(_), _) => {
-                self.shown = Some(id);
+                if self.shown != Some(id) {
+                    self.shown_before = self.shown.replace(id);
+                }
                 self.wanted = None;
                 self.make_room();
                 Showing::Now
@@ -207,6 +231,13 @@ impl Gallery {
             }
             (None, None) => Showing::Unknown,
         }
+    }
+
+    /// The name of a run whose clip has to be read, once: it is on its way afterwards.
+    pub(super) fn to_fetch(&mut self, id: RunId) -> Option<RunName> {
+        let run = self.runs.iter_mut().find(|run| run.id == id)?;
+        let is_asked = std::mem::replace(&mut run.is_fetched, true);
+        (!is_asked && run.clip.is_none()).then(|| run.name.clone())?
     }
 
     /// Marks a run, or takes the mark away. Gives what is to be written down.
@@ -257,4 +288,59 @@ fn texture(ctx: &Context, id: RunId, small: Thumbnail) -> Option<TextureHandle> 
         let image = ColorImage::from_rgb(small.size, &small.rgb);
         ctx.load_texture(format!("run {id}"), image, TextureOptions::LINEAR)
     })
+}
+
+/// A run of 12x12 pixels and 4 frames, all of one grey.
+#[cfg(test)]
+pub(super) fn test_run(id: u64, plan: &str, level: u8) -> GalleryRun {
+    use crate::engine::RunReport;
+    use crate::project::{PairRef, RunSettings};
+    use crate::schedule::{Plan, Solver};
+
+    let boundaries: &[f64] = if plan.len() == 3 { &[0.4, 0.8] } else { &[] };
+    let settings = RunSettings {
+        pair: PairRef::default(),
+        prompt: "a red circle".to_owned(),
+        negative: String::new(),
+        seed: 1,
+        plan: Plan::parse(plan, boundaries).unwrap(),
+        steps: 10,
+        shift: 3.0,
+        solver: Solver::Euler,
+        cfg: 4.0,
+        width: 12,
+        height: 12,
+        frames: 4,
+        fps: 12.0,
+    };
+    let clip = Clip {
+        width: 12,
+        height: 12,
+        fps: 12.0,
+        frames: vec![vec![level; 12 * 12 * 3]; 4],
+    };
+    let report = RunReport {
+        steps: Vec::new(),
+        reused_steps: 0,
+        load_secs: 0.0,
+        encode_secs: 0.0,
+        denoise_secs: 1.0,
+        decode_secs: 0.0,
+        decoded_in_tiles: false,
+        paper_flops: 0.0,
+        full_flops: 0.0,
+        device: String::new(),
+        model_hashes: Vec::new(),
+        files: Vec::new(),
+    };
+    GalleryRun {
+        id: RunId(id),
+        record: RunRecord::new(settings, report),
+        name: None,
+        thumbnail: None,
+        clip: Some(Arc::new(clip)),
+        unwritten: None,
+        is_fetched: false,
+        looked_at: 0,
+    }
 }

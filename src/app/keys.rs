@@ -46,9 +46,10 @@ impl Keyboard {
         if self.is_typing || self.in_popup {
             return false;
         }
-        let is_edit = matches!(command, Command::Undo | Command::Redo);
+        // Keys that mean nothing to a button: edits, and a comparison, which has buttons of its own.
+        let is_free = matches!(command, Command::Undo | Command::Redo | Command::Compare);
         if self.on_widget {
-            return is_edit;
+            return is_free;
         }
         match command {
             // These act on what has the focus, and never on what somebody chose long ago.
@@ -128,6 +129,7 @@ mod tests {
                 Command::PlayPause,
                 Command::NextFrame,
                 Command::NudgeLeft,
+                Command::Compare,
                 Command::Undo,
             ] {
                 assert!(!keyboard.lets(command), "{command:?}");
@@ -195,6 +197,6 @@ mod tests {
             ..Keyboard::default()
         };
         assert!(!keyboard.lets(Command::PlayPause));
-        assert!(keyboard.lets(Command::Undo));
+        assert!(keyboard.lets(Command::Undo) && keyboard.lets(Command::Compare));
     }
 }

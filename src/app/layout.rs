@@ -5,7 +5,8 @@ use super::{Request, Scene};
 use crate::ui::theme::{Palette, palette};
 use crate::ui::view::View;
 use crate::ui::{
-    cost_strip, preview_panel, prompt_panel, runs_panel, status_bar, timeline, top_bar, transport,
+    compare_bar, cost_strip, likeness_curve, preview_panel, prompt_panel, runs_panel, status_bar,
+    timeline, top_bar, transport,
 };
 
 const LEFT_PX: f32 = 304.0;
@@ -79,11 +80,22 @@ fn centre(
             bottom: 0,
         }))
         .show(ui, |ui| timeline::show(ui, scene, view, out));
+    if scene.comparison.is_on() {
+        Panel::bottom("likeness")
+            .exact_size(likeness_curve::HEIGHT_PX)
+            .show_separator_line(false)
+            .frame(well(Margin::symmetric(16, 0)))
+            .show(ui, |ui| likeness_curve::show(ui, scene, out));
+        Panel::top("comparison")
+            .exact_size(compare_bar::height_px(ui.available_width() - 32.0))
+            .frame(well(Margin::symmetric(16, 0)))
+            .show(ui, |ui| compare_bar::show(ui, scene, out));
+    }
     Panel::bottom("transport")
         .exact_size(transport::HEIGHT_PX)
         .frame(well(Margin::symmetric(16, 0)))
         .show(ui, |ui| transport::show(ui, scene, view, out));
     CentralPanel::no_frame()
         .frame(Frame::new().fill(colours.stage))
-        .show(ui, |ui| preview_panel::show(ui, scene, view));
+        .show(ui, |ui| preview_panel::show(ui, scene, view, out));
 }

@@ -3,6 +3,8 @@
 mod actions;
 mod bench;
 mod command;
+mod compare_actions;
+mod comparison;
 mod document;
 mod events;
 mod exporter;
@@ -14,6 +16,7 @@ mod gallery;
 mod history;
 mod keys;
 mod layout;
+mod likeness;
 mod live;
 mod models;
 mod notice;
@@ -30,18 +33,20 @@ use std::time::Duration;
 
 pub use bench::{WindowFigures, bench};
 pub use command::{Command, Section};
+pub use comparison::{CompareMode, CompareRequest, Comparison, GAINS, Sides};
 pub use document::{DocCommand, Document};
 pub use exporter::Exporter;
 pub use files::Files;
 pub use forecast::{Forecast, sentence};
 pub use frame_stats::{FrameStats, FrameTimes};
 pub use gallery::{Gallery, GalleryRun, Showing};
+pub use likeness::{Likeness, Likenesses};
 pub use models::{Models, ModelsSource, Pulling};
 pub use notice::Notice;
 pub use places::Places;
 pub use queue::{Queue, Waiting};
 pub use request::Request;
-pub use scene::{Readiness, Scene};
+pub use scene::{Readiness, ReferenceState, Scene};
 pub use session::{ActiveRun, Outcome, RunSession};
 pub use window::App;
 

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Command, DocCommand};
+use super::{Command, CompareRequest, DocCommand};
 use crate::engine::RunId;
 use crate::library::RunName;
 
@@ -27,6 +27,8 @@ pub enum Request {
     DeleteRun(RunId),
     /// Bring a deleted run back.
     PutBack(RunName),
+    /// Something about the comparison.
+    Compare(CompareRequest),
     /// Take an unused random seed.
     RollSeed,
     /// Take the known pair of this name.

@@ -1,8 +1,12 @@
 use std::sync::Arc;
 
-use super::{Document, Files, Forecast, Gallery, Models, Notice, Queue, RunSession};
+use super::comparison::{is_reference, reference};
+use super::{
+    ActiveRun, Comparison, Document, Files, Forecast, Gallery, Likenesses, Models, Notice, Queue,
+    RunSession, Sides,
+};
 use crate::engine::PairSummary;
-use crate::preview::{Player, RgbFactors};
+use crate::preview::{LatentFrames, Player, RgbFactors};
 
 /// Everything panels look at while they draw. They change none of it.
 pub struct Scene<'a> {
@@ -18,6 +22,10 @@ pub struct Scene<'a> {
     pub session: &'a RunSession,
     /// Finished runs.
     pub gallery: &'a Gallery,
+    /// What the shown run is compared with, and how.
+    pub comparison: &'a Comparison,
+    /// How alike the compared clips are.
+    pub likenesses: &'a Likenesses,
     /// Where playback is.
     pub player: &'a Player,
     /// How the pair's latents become a picture.
@@ -49,7 +57,60 @@ pub enum Readiness {
     Blocked(String),
 }
 
+/// What asking for the shown run's LLL reference would do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReferenceState {
+    /// Render it.
+    Missing,
+    /// Compare with it: it is in the gallery.
+    Kept,
+    /// Nothing, for a reason.
+    Blocked(String),
+}
+
 impl Scene<'_> {
+    /// The estimate that the preview shows: that of the run that is going. While a comparison waits for
+    /// its reference, the clip stays on show.
+    pub fn estimate(&self) -> Option<(&ActiveRun, &LatentFrames)> {
+        let estimate = self.session.active().zip(self.session.preview())?;
+        let is_awaited = self.comparison.is_on() && self.comparison.is_rendering(estimate.0.id);
+        (!is_awaited).then_some(estimate)
+    }
+
+    /// The two runs that the preview compares.
+    pub fn compared(&self) -> Option<Sides<'_>> {
+        match self.estimate() {
+            Some(_) => None,
+            None => self.comparison.sides(self.gallery),
+        }
+    }
+
+    /// What asking for the LLL reference would do.
+    pub fn reference_state(&self) -> ReferenceState {
+        let blocked = |why: &str| ReferenceState::Blocked(why.to_owned());
+        let Some(shown) = self.gallery.shown() else {
+            return blocked("There is no clip to compare yet; generate one first");
+        };
+        let settings = shown.settings();
+        if is_reference(settings, settings) {
+            return blocked("The shown clip is the large model's own: it is its reference");
+        }
+        let sides = self.comparison.sides(self.gallery);
+        if sides.is_some_and(|s| is_reference(s.other.settings(), settings)) {
+            return blocked("The clip is compared with its LLL reference already");
+        }
+        if reference(self.gallery, shown).is_some() {
+            return ReferenceState::Kept;
+        }
+        match self.session.active() {
+            Some(active) if self.comparison.is_rendering(active.id) => {
+                blocked("The reference is being rendered")
+            }
+            Some(_) => blocked("A run is going on; wait for it to finish, or cancel it"),
+            None => ReferenceState::Missing,
+        }
+    }
+
     /// What stands where the pair's facts will be.
     pub fn pair_words(&self) -> &'static str {
         match self.pair_error {

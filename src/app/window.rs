@@ -9,8 +9,9 @@ use super::history::PromptHistory;
 use super::keys::Keyboard;
 use super::live::Live;
 use super::{
-    Document, Exporter, Files, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice, Places,
-    Queue, Readiness, Request, RunSession, Scene, duration, layout, wants_frame_stats,
+    Comparison, Document, Exporter, Files, Forecast, FrameStats, Gallery, Likenesses, Models,
+    ModelsSource, Notice, Places, Queue, Readiness, Request, RunSession, Scene, duration, layout,
+    wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
 use crate::library::{Keeper, Shelf};
@@ -54,6 +55,8 @@ pub struct App {
     pub(super) palette: Option<PaletteState>,
     /// Keeps finished runs on disk; `None` where there is no place for them.
     pub(super) keeper: Option<Keeper>,
+    pub(super) comparison: Comparison,
+    pub(super) likenesses: Likenesses,
     pub(super) player: Player,
     /// What the player plays.
     source: Source,
@@ -106,6 +109,8 @@ impl App {
             history: PromptHistory::default(),
             palette: None,
             keeper: None,
+            comparison: Comparison::default(),
+            likenesses: Likenesses::default(),
             player: Player::default(),
             source: Source::Nothing,
             rgb: None,
@@ -195,6 +200,16 @@ impl App {
         &self.queue
     }
 
+    /// What the shown run is compared with.
+    pub fn comparison(&self) -> &Comparison {
+        &self.comparison
+    }
+
+    /// How alike the compared clips are.
+    pub fn likenesses(&self) -> &Likenesses {
+        &self.likenesses
+    }
+
     /// Where playback is.
     pub fn player(&self) -> &Player {
         &self.player
@@ -222,6 +237,8 @@ impl App {
             forecast: &self.forecast,
             session: &self.session,
             gallery: &self.gallery,
+            comparison: &self.comparison,
+            likenesses: &self.likenesses,
             player: &self.player,
             rgb: self.rgb.as_ref(),
             notice: self.notice.as_ref(),
@@ -234,31 +251,33 @@ impl App {
 
     /// Gives the player what the preview shows: the estimate of the run that is going, else the clip.
     fn follow_source(&mut self) {
-        let estimate = self.session.active().zip(self.session.preview());
-        let source = match (estimate, self.gallery.shown()) {
-            (Some((active, _)), _) => Source::Estimate(active.id),
-            (None, Some(run)) => Source::Clip(run.id),
-            (None, None) => Source::Nothing,
+        let scene = self.scene();
+        let (source, frames, fps, stride) = match (scene.estimate(), scene.gallery.shown()) {
+            (Some((active, latents)), _) => {
+                let settings = &active.settings;
+                // 17 frames in 5 latent ones: each but the first stands for 4.
+                let stride =
+                    settings.frames.saturating_sub(1) / latents.frames.max(2).saturating_sub(1);
+                let source = Source::Estimate(active.id);
+                (source, latents.frames, settings.fps, stride)
+            }
+            (None, Some(run)) => {
+                // What is on show has its clip in memory.
+                let clip = run.clip();
+                let (frames, fps) = clip.map_or((0, 1.0), |clip| (clip.frames.len(), clip.fps));
+                (Source::Clip(run.id), frames, fps, 1)
+            }
+            (None, None) => (Source::Nothing, 0, 1.0, 1),
         };
-        if source == self.source {
-            return;
-        }
-        self.source = source;
-        if let Some((active, latents)) = estimate {
-            // 17 frames in 5 latent ones: each but the first stands for 4.
-            let stride =
-                active.settings.frames.saturating_sub(1) / latents.frames.max(2).saturating_sub(1);
-            self.player
-                .set_latent_source(latents.frames, active.settings.fps, stride);
-        } else if let Some(clip) = self.gallery.shown().and_then(|run| run.clip()) {
-            self.player.set_source(clip.frames.len(), clip.fps);
-        } else {
-            self.player.set_source(0, 1.0);
+        if source != self.source {
+            self.source = source;
+            self.player.set_latent_source(frames, fps, stride);
         }
     }
 
     fn advance_player(&mut self, ctx: &Context, now_secs: f64) {
         let passed = now_secs - self.last_secs.replace(now_secs).unwrap_or(now_secs);
+        self.follow_comparison();
         self.follow_source();
         self.player.advance(passed.clamp(0.0, 1.0));
         if let Some(secs) = self.player.secs_to_next_frame() {
@@ -291,6 +310,9 @@ impl App {
                 self.document.revert_drag();
                 self.ignores_drag = true;
                 ctx.stop_dragging();
+            }
+            None if self.comparison.is_on() && self.notice.is_none() => {
+                self.comparison.leave(&self.gallery);
             }
             None if self.session.active().is_some_and(|a| !a.is_cancelling) => {
                 self.dialog = Some(Dialog::CancelRun);
@@ -401,6 +423,7 @@ impl eframe::App for App {
         if let Some(notice) = self.exporter.poll() {
             self.notice = Some(notice);
         }
+        self.likenesses.poll();
         if let Some(notice) = self.models.poll() {
             self.notice = Some(notice);
         }

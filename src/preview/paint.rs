@@ -25,14 +25,26 @@ pub fn paint(
     filter: Filter,
     view: &ZoomPan,
 ) -> Option<Rect> {
+    paint_part(ui, pane, pane, picture, filter, view)
+}
+
+/// [`paint`], of which only what lies in `part` of the pane is drawn.
+pub fn paint_part(
+    ui: &Ui,
+    pane: Rect,
+    part: Rect,
+    picture: &Picture,
+    filter: Filter,
+    view: &ZoomPan,
+) -> Option<Rect> {
     let size = picture.size()?;
     let scale = ui.ctx().pixels_per_point();
     let rect = on_pixels(view.picture_rect(pane, size), scale);
-    let visible = pane.intersect(rect);
+    let visible = pane.intersect(part).intersect(rect);
     if !visible.is_positive() {
         return Some(rect);
     }
-    let painter = ui.painter_at(pane);
+    let painter = ui.painter_at(pane.intersect(part));
     match installed(ui.ctx()) {
         Some(Installed { max_side_px }) if size[0].max(size[1]) <= max_side_px => {
             let origin_px = [rect.left() * scale, rect.top() * scale].map(f32::round);

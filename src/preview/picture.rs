@@ -1,5 +1,6 @@
 use std::sync::{Arc, Weak};
 
+use super::heat::difference;
 use super::latent::{LatentFrames, RgbFactors};
 use super::rgb::{RgbPicture, is_sound, latent_to_rgb};
 use crate::media::Clip;
@@ -26,6 +27,24 @@ pub enum Picture {
         /// Which frame, from 0.
         frame_index: usize,
     },
+    /// How far one frame of two clips is apart, as colours; see [`heat`](super::heat()).
+    Difference {
+        /// A clip.
+        one: Arc<Clip>,
+        /// A clip of the same size.
+        other: Arc<Clip>,
+        /// Which frame of both, from 0.
+        frame_index: usize,
+        /// What the difference is multiplied by.
+        gain: f32,
+    },
+}
+
+/// A frame, if there is one and it has the bytes that the clip's size states.
+fn sound_frame(clip: &Clip, index: usize) -> Option<&[u8]> {
+    let bytes = clip.width * clip.height * 3;
+    let frame = clip.frames.get(index)?;
+    (bytes > 0 && frame.len() == bytes).then_some(frame)
 }
 
 impl Picture {
@@ -40,9 +59,17 @@ impl Picture {
                 ..
             } => is_sound(frames, *frame_index).then_some([frames.width, frames.height]),
             Self::Clip { clip, frame_index } => {
-                let bytes = clip.width * clip.height * 3;
-                let frame = clip.frames.get(*frame_index)?;
-                (bytes > 0 && frame.len() == bytes).then_some([clip.width, clip.height])
+                sound_frame(clip, *frame_index).map(|_| [clip.width, clip.height])
+            }
+            Self::Difference {
+                one,
+                other,
+                frame_index,
+                ..
+            } => {
+                let size = [one.width, one.height];
+                sound_frame(one, *frame_index).zip(sound_frame(other, *frame_index))?;
+                (size == [other.width, other.height]).then_some(size)
             }
         }
     }
@@ -53,6 +80,7 @@ impl Picture {
             Self::Empty => 0,
             Self::Latent { frames, .. } => frames.frames,
             Self::Clip { clip, .. } => clip.frames.len(),
+            Self::Difference { one, other, .. } => one.frames.len().min(other.frames.len()),
         }
     }
 
@@ -70,6 +98,20 @@ impl Picture {
                 width,
                 height,
                 rgb: clip.frames[*frame_index].clone(),
+            }),
+            Self::Difference {
+                one,
+                other,
+                frame_index,
+                gain,
+            } => Some(RgbPicture {
+                width,
+                height,
+                rgb: difference(
+                    &one.frames[*frame_index],
+                    &other.frames[*frame_index],
+                    *gain,
+                ),
             }),
         }
     }
@@ -91,6 +133,17 @@ impl Picture {
                 clip: Arc::downgrade(clip),
                 frame: *frame_index,
             }),
+            Self::Difference {
+                one,
+                other,
+                frame_index,
+                gain,
+            } => Some(ContentKey::Difference {
+                one: Arc::downgrade(one),
+                other: Arc::downgrade(other),
+                frame: *frame_index,
+                gain_bits: gain.to_bits(),
+            }),
         }
     }
 }
@@ -108,6 +161,12 @@ pub(super) enum ContentKey {
     Clip {
         clip: Weak<Clip>,
         frame: usize,
+    },
+    Difference {
+        one: Weak<Clip>,
+        other: Weak<Clip>,
+        frame: usize,
+        gain_bits: u32,
     },
 }
 
@@ -140,6 +199,24 @@ impl PartialEq for ContentKey {
                     frame: frame2,
                 },
             ) => frame == frame2 && Weak::ptr_eq(clip, clip2),
+            (
+                Self::Difference {
+                    one,
+                    other,
+                    frame,
+                    gain_bits,
+                },
+                Self::Difference {
+                    one: one2,
+                    other: other2,
+                    frame: frame2,
+                    gain_bits: gain_bits2,
+                },
+            ) => {
+                (frame, gain_bits) == (frame2, gain_bits2)
+                    && Weak::ptr_eq(one, one2)
+                    && Weak::ptr_eq(other, other2)
+            }
             _ => false,
         }
     }
@@ -181,5 +258,35 @@ mod tests {
         assert_eq!(key(&a, 0), key(&a, 0));
         assert_ne!(key(&a, 0), key(&a, 1));
         assert_ne!(key(&a, 0), key(&b, 0));
+        let apart = |one: &Arc<Clip>, other: &Arc<Clip>, gain| {
+            let (one, other) = (Arc::clone(one), Arc::clone(other));
+            Picture::Difference {
+                one,
+                other,
+                frame_index: 0,
+                gain,
+            }
+        };
+        assert_eq!(apart(&a, &b, 4.0).key(), apart(&a, &b, 4.0).key());
+        assert_ne!(apart(&a, &b, 4.0).key(), apart(&a, &b, 5.0).key());
+        assert_ne!(apart(&a, &b, 4.0).key(), apart(&b, &a, 4.0).key());
+        assert_eq!(apart(&a, &b, 4.0).size(), Some([2, 1]));
+    }
+
+    #[test]
+    fn clips_of_two_sizes_have_no_difference() {
+        let taller = Arc::new(Clip {
+            width: 1,
+            height: 2,
+            ..Clip::clone(&clip())
+        });
+        let picture = Picture::Difference {
+            one: clip(),
+            other: taller,
+            frame_index: 0,
+            gain: 1.0,
+        };
+        assert_eq!(picture.size(), None);
+        assert_eq!(picture.to_rgb(), None);
     }
 }

@@ -1,6 +1,7 @@
 use bytemuck::{Pod, Zeroable};
 use eframe::egui_wgpu::wgpu;
 
+use super::heat::{COLOURS, STOPS};
 use super::rgb::Filter;
 
 /// Latent channels the shader has room for; it counts them in fours.
@@ -36,13 +37,35 @@ pub(super) struct MapUniform {
     pub factors: [[f32; 4]; MAX_CHANNELS],
 }
 
+/// `Heat` in `shaders/difference.wgsl`.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct HeatUniform {
+    /// The first is the gain; the rest is padding.
+    gain: [f32; 4],
+    /// Red, green, blue; the fourth column is padding.
+    colours: [[f32; 4]; STOPS],
+}
+
+impl HeatUniform {
+    pub fn new(gain: f32) -> Self {
+        Self {
+            gain: [gain, 0.0, 0.0, 0.0],
+            colours: COLOURS.map(|[r, g, b]| [r, g, b, 1.0]),
+        }
+    }
+}
+
 /// The shaders, made once a window.
 pub(super) struct Pipelines {
     pub latent: wgpu::RenderPipeline,
+    pub difference: wgpu::RenderPipeline,
     /// In the order of [`Filter::ALL`].
     blit: [wgpu::RenderPipeline; 3],
     /// Texture and uniform of the latent shader.
     pub latent_layout: wgpu::BindGroupLayout,
+    /// Texture, uniform and second texture of the difference shader.
+    pub difference_layout: wgpu::BindGroupLayout,
     /// Texture and uniform of the blit shader.
     pub blit_layout: wgpu::BindGroupLayout,
 }
@@ -50,8 +73,9 @@ pub(super) struct Pipelines {
 impl Pipelines {
     /// For a window that egui draws into as `target`.
     pub fn new(device: &wgpu::Device, target: wgpu::TextureFormat) -> Self {
-        let latent_layout = layout(device, "preview latent", size_of::<MapUniform>());
-        let blit_layout = layout(device, "preview blit", size_of::<ViewUniform>());
+        let latent_layout = layout(device, "preview latent", size_of::<MapUniform>(), 1);
+        let difference_layout = layout(device, "preview difference", size_of::<HeatUniform>(), 2);
+        let blit_layout = layout(device, "preview blit", size_of::<ViewUniform>(), 1);
         // egui gives both kinds of target gamma-encoded values; see its own shader.
         let target_encodes = f64::from(u8::from(target.is_srgb()));
         let blit = Filter::ALL.map(|filter| {
@@ -77,8 +101,16 @@ impl Pipelines {
                 &latent_layout,
                 PICTURE_FORMAT,
             ),
+            difference: pipeline(
+                device,
+                wgpu::include_wgsl!("../../shaders/difference.wgsl"),
+                ("to_heat", &[]),
+                &difference_layout,
+                PICTURE_FORMAT,
+            ),
             blit,
             latent_layout,
+            difference_layout,
             blit_layout,
         }
     }
@@ -89,33 +121,35 @@ impl Pipelines {
     }
 }
 
-fn layout(device: &wgpu::Device, label: &str, uniform_bytes: usize) -> wgpu::BindGroupLayout {
+/// A texture, a uniform and, where there are two, another texture.
+fn layout(
+    device: &wgpu::Device,
+    label: &str,
+    uniform_bytes: usize,
+    textures: usize,
+) -> wgpu::BindGroupLayout {
+    let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::FRAGMENT,
+        ty,
+        count: None,
+    };
+    let texture = wgpu::BindingType::Texture {
+        // The shaders filter by hand: 32-bit floats cannot be sampled everywhere, and samplers round
+        // differently from one GPU to the next.
+        sample_type: wgpu::TextureSampleType::Float { filterable: false },
+        view_dimension: wgpu::TextureViewDimension::D2,
+        multisampled: false,
+    };
+    let uniform = wgpu::BindingType::Buffer {
+        ty: wgpu::BufferBindingType::Uniform,
+        has_dynamic_offset: false,
+        min_binding_size: wgpu::BufferSize::new(uniform_bytes as u64),
+    };
+    let entries = [entry(0, texture), entry(1, uniform), entry(2, texture)];
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some(label),
-        entries: &[
-            wgpu::BindGroupLayoutEntry {
-                binding: 0,
-                visibility: wgpu::ShaderStages::FRAGMENT,
-                ty: wgpu::BindingType::Texture {
-                    // The shaders filter by hand: 32-bit floats cannot be sampled everywhere, and
-                    // samplers round differently from one GPU to the next.
-                    sample_type: wgpu::TextureSampleType::Float { filterable: false },
-                    view_dimension: wgpu::TextureViewDimension::D2,
-                    multisampled: false,
-                },
-                count: None,
-            },
-            wgpu::BindGroupLayoutEntry {
-                binding: 1,
-                visibility: wgpu::ShaderStages::FRAGMENT,
-                ty: wgpu::BindingType::Buffer {
-                    ty: wgpu::BufferBindingType::Uniform,
-                    has_dynamic_offset: false,
-                    min_binding_size: wgpu::BufferSize::new(uniform_bytes as u64),
-                },
-                count: None,
-            },
-        ],
+        entries: &entries[..textures + 1],
     })
 }
 

@@ -186,6 +186,14 @@ impl Plan {
         Self::new(parse_stages(text)?, boundaries.to_vec())
     }
 
+    /// The same stages, all of one model and with the run's guidance.
+    pub fn all(&self, model: ModelRole) -> Self {
+        Self {
+            stages: vec![Stage { model, cfg: None }; self.stages.len()],
+            boundaries: self.boundaries.clone(),
+        }
+    }
+
     /// How many stages a plan's text has, for choosing default boundaries before building it.
     pub fn count_stages(text: &str) -> Result<usize, PlanError> {
         Ok(parse_stages(text)?.len())

@@ -37,6 +37,10 @@ pub enum Icon {
     Star,
     /// Three dots: more to choose from.
     More,
+    /// A picture, one half of it light.
+    Compare,
+    /// Two arrows that pass each other.
+    Swap,
 }
 
 impl Icon {
@@ -158,6 +162,20 @@ impl Icon {
             Self::More => {
                 for x in [-4.5, 0.0, 4.5] {
                     painter.circle_filled(at(x, 0.0), 1.5, colour);
+                }
+            }
+            Self::Compare => {
+                let frame = Rect::from_center_size(centre, vec2(14.0, 12.0));
+                painter.rect_stroke(frame, 2.0, stroke, StrokeKind::Inside);
+                painter.rect_filled(frame.with_max_x(centre.x), 2.0, colour);
+            }
+            Self::Swap => {
+                for side in [-1.0_f32, 1.0] {
+                    let (tail, tip) = (at(-6.0 * side, 3.0 * side), at(6.0 * side, 3.0 * side));
+                    painter.line_segment([tail, tip], stroke);
+                    let back = tip - vec2(3.5 * side, 0.0);
+                    painter.line_segment([tip, back + vec2(0.0, 3.0)], stroke);
+                    painter.line_segment([tip, back - vec2(0.0, 3.0)], stroke);
                 }
             }
             Self::Close => {

@@ -1,10 +1,13 @@
 //! Panels and widgets. They look at the app's state, draw it, and return what the person asked for;
 //! nothing here changes the document.
 
+pub mod compare_bar;
+pub mod compare_view;
 pub mod cost_strip;
 pub mod dialogs;
 pub mod format;
 pub mod icons;
+pub mod likeness_curve;
 pub mod models_panel;
 pub mod palette;
 pub mod path_dialog;

@@ -5,39 +5,32 @@ use std::sync::Arc;
 use eframe::egui;
 use egui::{Align2, Rect, RichText, Sense, Ui, Vec2, vec2};
 
-use super::format;
+use super::compare_bar::run_words;
+use super::compare_view;
 use super::theme::{RADIUS_PX, bold, palette, regular};
 use super::view::{View, ZoomWish};
 use super::widgets::{paint_text, text_width};
-use crate::app::Scene;
+use crate::app::{Request, Scene};
 use crate::preview::{Filter, Picture, ZoomPan, paint};
 
 /// Space around the picture.
 const MARGIN_PX: f32 = 16.0;
 
-/// The picture: the estimate while a run is going, else the clip.
-pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View) {
+/// The picture: the estimate while a run is going, else the clip, or the two that are compared.
+pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     let stage = ui.available_rect_before_wrap();
     let response = ui.allocate_rect(stage, Sense::click_and_drag());
+    if let Some(sides) = scene.compared() {
+        compare_view::show(ui, scene, &sides, view, response, out);
+        return;
+    }
     let picture = picture(scene);
     let (Some(size), Some(clip_size)) = (picture.size(), clip_size(scene)) else {
         view.shown_scale = None;
         empty(ui, stage, scene);
         return;
     };
-    // Zoomed in, the picture may use the whole stage; whole, it keeps its distance.
-    let is_whole = view.zoom.is_fit();
-    let mut pane = if is_whole {
-        stage.shrink(MARGIN_PX)
-    } else {
-        stage
-    };
-    let ppp = ui.pixels_per_point();
-    magnify(ui, view, &response, pane, size, clip_size);
-    let actual = clip_size / ppp;
-    if view.is_actual && view.zoom.is_fit() {
-        pane = Rect::from_center_size(stage.center(), actual.min(pane.size()));
-    }
+    let pane = magnify(ui, view, &response, stage, size, clip_size);
     let filter = match (view.is_smooth, &picture) {
         (false, _) => Filter::Nearest,
         // A latent cell covers much of the screen; straight lines between so few show as a grid.
@@ -45,7 +38,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View) {
         (true, _) => Filter::Linear,
     };
     if let Some(rect) = paint(ui, pane, &picture, filter, &view.zoom) {
-        view.shown_scale = Some(rect.width() * ppp / clip_size.x);
+        view.shown_scale = Some(rect.width() * ui.pixels_per_point() / clip_size.x);
         badges(ui, scene, rect.intersect(stage.shrink(8.0)));
     }
     if !view.zoom.is_fit() {
@@ -55,7 +48,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View) {
 
 fn picture(scene: &Scene<'_>) -> Picture {
     let frame_index = scene.player.frame_index();
-    if let Some((latents, rgb)) = scene.session.preview().zip(scene.rgb) {
+    if let Some(((_, latents), rgb)) = scene.estimate().zip(scene.rgb) {
         return Picture::Latent {
             frames: latents.clone(),
             rgb: Arc::clone(rgb),
@@ -73,9 +66,9 @@ fn picture(scene: &Scene<'_>) -> Picture {
 
 /// The size of the clip that is shown, or that the estimate will become.
 fn clip_size(scene: &Scene<'_>) -> Option<Vec2> {
-    let (width, height) = match (scene.session.active(), scene.session.preview()) {
-        (Some(active), Some(_)) => (active.settings.width, active.settings.height),
-        _ => {
+    let (width, height) = match scene.estimate() {
+        Some((active, _)) => (active.settings.width, active.settings.height),
+        None => {
             let clip = scene.gallery.shown()?.clip()?;
             (clip.width, clip.height)
         }
@@ -83,16 +76,23 @@ fn clip_size(scene: &Scene<'_>) -> Option<Vec2> {
     (width > 0 && height > 0).then(|| vec2(width as f32, height as f32))
 }
 
-/// Carries out wheel, drag, double-click and the menu's wishes.
-fn magnify(
+/// Carries out wheel, drag, double-click and the menu's wishes. Gives the part of `stage` that the picture
+/// is shown in.
+pub(super) fn magnify(
     ui: &Ui,
     view: &mut View,
     response: &egui::Response,
-    pane: Rect,
+    stage: Rect,
     size: [usize; 2],
     clip_size: Vec2,
-) {
+) -> Rect {
     let ppp = ui.pixels_per_point();
+    // Zoomed in, the picture may use the whole stage; whole, it keeps its distance.
+    let pane = if view.zoom.is_fit() {
+        stage.shrink(MARGIN_PX)
+    } else {
+        stage
+    };
     if response.double_clicked() {
         view.zoom_wish = Some(ZoomWish::Fit);
     }
@@ -126,37 +126,35 @@ fn magnify(
             view.zoom.zoom_at(pane, size, pane.center(), factor);
         }
     }
+    if view.is_actual && view.zoom.is_fit() {
+        Rect::from_center_size(stage.center(), (clip_size / ppp).min(pane.size()))
+    } else {
+        pane
+    }
 }
 
 fn badges(ui: &Ui, scene: &Scene<'_>, rect: Rect) {
     if rect.width() < 160.0 {
         return;
     }
-    if let (Some(active), Some(latents)) = (scene.session.active(), scene.session.preview()) {
+    let (anchor, text) = if let Some((active, latents)) = scene.estimate() {
         let text = format!("x0 · step {}/{}", latents.step + 1, active.settings.steps);
-        badge(
-            ui,
-            rect.right_top() + vec2(-8.0, 8.0),
-            Align2::RIGHT_TOP,
-            &text,
-        );
+        (Align2::RIGHT_TOP, text)
     } else if let Some(run) = scene.gallery.shown() {
-        let text = format!(
-            "{} · {}",
-            run.settings().plan.letters(),
-            format::seconds(run.report().denoise_secs)
-        );
-        badge(
-            ui,
-            rect.left_top() + vec2(8.0, 8.0),
-            Align2::LEFT_TOP,
-            &text,
-        );
-    }
+        (Align2::LEFT_TOP, run_words(run))
+    } else {
+        return;
+    };
+    let corner = anchor.pos_in_rect(&rect.shrink(8.0));
+    badge(ui, corner, anchor, &text, rect.width());
 }
 
-fn badge(ui: &Ui, pos: egui::Pos2, anchor: Align2, text: &str) {
+/// A few words on the picture, left out where they do not fit.
+pub(super) fn badge(ui: &Ui, pos: egui::Pos2, anchor: Align2, text: &str, max_width_px: f32) {
     let width = text_width(ui, text, regular(12.0)) + 16.0;
+    if width > max_width_px {
+        return;
+    }
     let rect = anchor.anchor_size(pos, vec2(width, 22.0));
     let ground = egui::Color32::from_black_alpha(170);
     ui.painter().rect_filled(rect, RADIUS_PX, ground);

@@ -3,8 +3,8 @@
 use eframe::egui;
 use egui::accesskit::Role;
 use egui::{
-    Align2, Color32, CornerRadius, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind, TextEdit,
-    Ui, WidgetInfo, pos2, vec2,
+    Align2, Button, Color32, CornerRadius, Rect, Response, RichText, ScrollArea, Sense, Stroke,
+    StrokeKind, TextEdit, Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::format;
@@ -13,10 +13,11 @@ use super::queue_panel;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
 use super::view::{Side, View};
 use super::widgets::{focus_ring, icon_button, paint_text, text_width};
-use crate::app::{GalleryRun, Request, Scene};
+use crate::app::{CompareRequest, GalleryRun, Request, Scene};
 use crate::schedule::Plan;
 
 const ENTRY_HEIGHT_PX: f32 = 84.0;
+const COMPARE_WORDS: &str = "Compare with the shown clip";
 
 /// Finished runs or waiting ones, as the tabs say.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
@@ -57,6 +58,8 @@ fn runs(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>)
     }
     ui.spacing_mut().item_spacing.y = GRID_PX;
     let chosen = scene.gallery.chosen();
+    let shown = scene.gallery.shown().map(|run| run.id);
+    let other = scene.comparison.sides(scene.gallery).map(|s| s.other.id);
     // Only what is in sight is laid out: there may be hundreds.
     ScrollArea::vertical().auto_shrink(false).show_rows(
         ui,
@@ -64,7 +67,12 @@ fn runs(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>)
         runs.len(),
         |ui, rows| {
             for run in &runs[rows] {
-                entry(ui, run, chosen == Some(run.id), out);
+                let side = match other {
+                    Some(_) if shown == Some(run.id) => Some("A"),
+                    Some(other) if other == run.id => Some("B"),
+                    _ => None,
+                };
+                entry(ui, run, chosen == Some(run.id), side, out);
             }
         },
     );
@@ -95,7 +103,14 @@ fn filters(ui: &mut Ui, view: &mut View) {
 }
 
 /// What can be done with a run besides showing it.
-fn run_menu(ui: &mut Ui, run: &GalleryRun, out: &mut Vec<Request>) {
+fn run_menu(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request>) {
+    let compare = ui
+        .add_enabled(!is_shown, Button::new(COMPARE_WORDS))
+        .on_disabled_hover_text("This is the shown clip; choose another run to compare it with");
+    if compare.clicked() {
+        out.push(Request::Compare(CompareRequest::With(run.id)));
+        ui.close();
+    }
     let star = match run.record.is_starred {
         true => "Remove star",
         false => "Star",
@@ -173,7 +188,14 @@ fn tabs(ui: &mut Ui, scene: &Scene<'_>, view: &mut View) {
     }
 }
 
-fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request>) {
+/// One run; `side` is its letter in the comparison.
+fn entry(
+    ui: &mut Ui,
+    run: &GalleryRun,
+    is_shown: bool,
+    side: Option<&str>,
+    out: &mut Vec<Request>,
+) {
     let palette = palette(ui);
     let settings = run.settings();
     let letters = settings.plan.letters();
@@ -184,14 +206,18 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request>) 
         format::seconds(report.denoise_secs),
         format::grouped(settings.seed)
     );
+    let compared = side.map_or(String::new(), |letter| {
+        format!(", side {letter} of the comparison")
+    });
     let size = vec2(ui.available_width(), ENTRY_HEIGHT_PX);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    let picture = Rect::from_min_size(rect.min + vec2(8.0, 8.0), vec2(76.0, 68.0));
     response.widget_info(|| {
         WidgetInfo::selected(
             Role::Button,
             true,
             is_shown,
-            format!("Run {letters}, {facts}"),
+            format!("Run {letters}, {facts}{compared}"),
         )
     });
     if ui.is_rect_visible(rect) {
@@ -207,8 +233,10 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request>) 
                 .rect_stroke(rect, RADIUS_PX, stroke, StrokeKind::Inside);
         }
         focus_ring(ui, &response, rect);
-        let picture = Rect::from_min_size(rect.min + vec2(8.0, 8.0), vec2(76.0, 68.0));
         thumbnail(ui, run, picture);
+        if let Some(letter) = side {
+            side_mark(ui, picture, letter);
+        }
         let text = Rect::from_min_max(
             pos2(picture.right() + 12.0, rect.top() + 10.0),
             rect.max - vec2(12.0, 10.0),
@@ -263,9 +291,12 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request>) 
             )
         })
         .inner
-        .on_hover_text("Star or delete the run");
-    egui::Popup::menu(&menu).show(|ui| run_menu(ui, run, out));
-    response.context_menu(|ui| run_menu(ui, run, out));
+        .on_hover_text("Compare, star or delete the run");
+    egui::Popup::menu(&menu).show(|ui| run_menu(ui, run, is_shown, out));
+    response.context_menu(|ui| run_menu(ui, run, is_shown, out));
+    if !is_shown {
+        compare_button(ui, run, &response, picture, out);
+    }
     if response.has_focus() && ui.input(|i| i.key_pressed(egui::Key::Delete)) && run.name.is_some()
     {
         out.push(Request::DeleteRun(run.id));
@@ -305,6 +336,53 @@ fn entry(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request>) 
     if is_clicked {
         out.push(Request::Restore(run.id));
     }
+}
+
+/// On the thumbnail, seen while pointer or keyboard are there; the keyboard always finds it.
+fn compare_button(
+    ui: &Ui,
+    run: &GalleryRun,
+    entry: &Response,
+    picture: Rect,
+    out: &mut Vec<Request>,
+) {
+    let corner = picture.right_bottom() - vec2(4.0, 4.0);
+    let rect = Align2::RIGHT_BOTTOM.anchor_size(corner, vec2(26.0, 22.0));
+    let id = entry.id.with("compare");
+    let response = ui.interact(rect, id, Sense::click());
+    response.widget_info(|| {
+        let letters = run.settings().plan.letters();
+        WidgetInfo::labeled(
+            Role::Button,
+            true,
+            format!("{COMPARE_WORDS}: run {}, {letters}", run.id),
+        )
+    });
+    if entry.contains_pointer() || entry.has_focus() || response.has_focus() {
+        let ground = Color32::from_black_alpha(if response.hovered() { 230 } else { 170 });
+        ui.painter().rect_filled(rect, RADIUS_PX, ground);
+        Icon::Compare.paint(ui.painter(), rect, Color32::WHITE);
+        focus_ring(ui, &response, rect);
+    }
+    if response.on_hover_text(COMPARE_WORDS).clicked() {
+        out.push(Request::Compare(CompareRequest::With(run.id)));
+    }
+}
+
+/// A or B on the thumbnail of a run that is compared.
+fn side_mark(ui: &Ui, picture: Rect, letter: &str) {
+    let rect = Rect::from_min_size(picture.min + vec2(4.0, 4.0), vec2(20.0, 20.0));
+    let ground = Color32::from_black_alpha(200);
+    ui.painter().rect_filled(rect, RADIUS_PX, ground);
+    paint_text(
+        ui,
+        rect.center(),
+        Align2::CENTER_CENTER,
+        letter,
+        bold(12.0),
+        Color32::WHITE,
+        rect.width(),
+    );
 }
 
 /// The clip's middle frame, cut to the shape of the entry.

@@ -129,6 +129,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
             item(ui, out, command, true, "");
         }
         toggle(ui, out, Command::Smooth, view.is_smooth);
+        toggle(ui, out, Command::Compare, scene.comparison.is_on());
         ui.separator();
         for unit in AxisUnit::ALL {
             if ui
@@ -181,8 +182,9 @@ fn named_item(
 }
 
 fn toggle(ui: &mut Ui, out: &mut Vec<Request>, command: Command, is_on: bool) {
+    let keys = command.keys_text(ui.ctx()).unwrap_or_default();
     let response = ui
-        .add(Button::selectable(is_on, command.text()))
+        .add(Button::selectable(is_on, command.text()).shortcut_text(keys))
         .on_hover_text(command.tooltip());
     if response.clicked() {
         out.push(Request::Command(command));

@@ -12,6 +12,8 @@ use crate::app::{Command, Request, Scene};
 
 /// Height of the row.
 pub const HEIGHT_PX: f32 = 40.0;
+/// Room right of the buttons that frame and time need beside the switches.
+const POSITION_FROM_PX: f32 = 400.0;
 
 /// Play, step, loop, scrub, and how large the picture is.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
@@ -32,17 +34,21 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
                 (Icon::Forward, Command::NextFrame, false),
                 (Icon::Last, Command::LastFrame, false),
                 (Icon::Loop, Command::Loop, player.is_looping()),
+                (Icon::Compare, Command::Compare, scene.comparison.is_on()),
             ] {
                 let response = icon_button(ui, icon, vec2(30.0, 28.0), command.text(), is_chosen)
                     .on_hover_text(command.hover_text(ui.ctx()))
-                    .on_disabled_hover_text("There is no clip to play yet");
+                    .on_disabled_hover_text("There is no clip to play or compare yet");
                 if response.clicked() {
                     out.push(Request::Command(command));
                 }
             }
         });
         ui.add_space(12.0);
-        position(ui, scene, has_clip);
+        // In a narrow window the switches at the right end come first.
+        if ui.available_width() > POSITION_FROM_PX {
+            position(ui, scene, has_clip);
+        }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 8.0;
             magnification(ui, view, out);

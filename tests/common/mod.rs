@@ -36,11 +36,23 @@ impl Pace {
 }
 
 /// A factory of fakes and what paces them.
+#[allow(dead_code)]
 pub fn fake() -> (PipelineFactory, Pace) {
+    paced(false)
+}
+
+/// [`fake`], whose clips are a level darker for every step of the small model.
+#[allow(dead_code)]
+pub fn telling_fake() -> (PipelineFactory, Pace) {
+    paced(true)
+}
+
+fn paced(tells_plans: bool) -> (PipelineFactory, Pace) {
     let (sender, tokens) = bounded(10_000);
     let factory: PipelineFactory = Box::new(move || {
         Box::new(Fake {
             tokens: tokens.clone(),
+            tells_plans,
         })
     });
     (factory, Pace(sender))
@@ -81,6 +93,7 @@ pub fn timed_fake(step: Duration) -> PipelineFactory {
     Box::new(move || {
         Box::new(Fake {
             tokens: tokens.clone(),
+            tells_plans: false,
         })
     })
 }
@@ -168,6 +181,8 @@ impl PairRules for Rules {
 
 struct Fake {
     tokens: Receiver<()>,
+    /// Whether a clip shows how many steps the small model took.
+    tells_plans: bool,
 }
 
 impl Fake {
@@ -274,11 +289,17 @@ impl Pipeline for Fake {
         progress(Progress::Phase(Phase::Decoding));
         self.wait(cancel)?;
         progress(Progress::Decoded { done: 5, total: 5 });
+        let small_steps = steps.iter().filter(|s| s.model == ModelRole::Small).count();
+        let darker = if self.tells_plans {
+            small_steps as u8
+        } else {
+            0
+        };
         let kept = KeptSteps::new(vec![(settings.clone(), settings.steps)]);
         progress(Progress::StepsKept(Arc::new(kept)));
         Ok(FinishedRun {
             settings: settings.clone(),
-            clip: Arc::new(clip(settings)),
+            clip: Arc::new(clip(settings, darker)),
             report: RunReport {
                 denoise_secs: steps.iter().map(|s| s.secs).sum(),
                 steps,
@@ -349,7 +370,7 @@ fn latents(step: usize, share: f32) -> LatentFrames {
     }
 }
 
-fn clip(settings: &RunSettings) -> Clip {
+fn clip(settings: &RunSettings, darker: u8) -> Clip {
     let frame = |i: usize| {
         picture(
             settings.width,
@@ -359,7 +380,7 @@ fn clip(settings: &RunSettings) -> Clip {
         )
         .into_iter()
         .flatten()
-        .map(|c| (c * 255.0) as u8)
+        .map(|c| ((c * 255.0) as u8).saturating_sub(darker))
         .collect()
     };
     Clip {
