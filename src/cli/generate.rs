@@ -40,7 +40,8 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
     options.denoise.check()?;
     // Everything that can be refused is refused before the first second of computing.
     let check = |out: &Path| {
-        media::check_target(out, options.overwrite).map_err(|why| CliError::Failed(why.to_string()))
+        media::check_target(out, None, options.overwrite)
+            .map_err(|why| CliError::Failed(why.to_string()))
     };
     if let Some(out) = &options.out {
         check(out)?;

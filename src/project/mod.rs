@@ -5,6 +5,7 @@ pub mod paths;
 mod preset;
 mod recipe;
 mod settings;
+mod space;
 
 pub use atomic::{
     AtomicError, AtomicFile, folder_of, sync_folder, write_atomic, write_bytes_atomic,
@@ -12,3 +13,4 @@ pub use atomic::{
 pub use preset::Preset;
 pub use recipe::{Recipe, RecipeError};
 pub use settings::{PairRef, RunSettings, SettingsError};
+pub use space::{free_bytes, size_text};
