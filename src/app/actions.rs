@@ -3,11 +3,10 @@
 use eframe::egui;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
-use std::sync::Arc;
 
 use egui::{Context, ViewportCommand};
 
-use super::{App, Command, DocCommand, Notice, Readiness, Request};
+use super::{App, Command, DocCommand, ExportSource, Notice, Readiness, Request};
 use crate::engine::{RunId, RunRequest};
 use crate::project::PairRef;
 use crate::ui::dialogs::Dialog;
@@ -28,7 +27,7 @@ impl App {
         now_secs: f64,
     ) {
         match request {
-            Request::Command(command) => self.command(ctx, frame, command, now_secs),
+            Request::Command(command) => self.command(ctx, command, now_secs),
             Request::Edit(edit) => self.document.apply(edit, now_secs),
             Request::BeginDrag => self.document.begin_drag(),
             Request::EndBurst => self.document.end_burst(),
@@ -45,6 +44,9 @@ impl App {
                 self.notice = self.models.pull(&name).or(self.notice.take());
             }
             Request::CancelPull => self.models.cancel_pull(),
+            Request::Export(request) => {
+                self.notice = self.exporter.obey(request, frame).or(self.notice.take());
+            }
             Request::CloseModels => self.models.is_open = false,
             Request::DismissNotice => self.notice = None,
             Request::OpenFolder(folder) => {
@@ -58,11 +60,11 @@ impl App {
         }
     }
 
-    fn command(&mut self, ctx: &Context, frame: &eframe::Frame, command: Command, now_secs: f64) {
+    fn command(&mut self, ctx: &Context, command: Command, now_secs: f64) {
         match command {
             Command::Generate => self.generate(now_secs),
             Command::CancelRun => self.cancel_run(),
-            Command::Export => self.export(frame),
+            Command::Export => self.export(),
             Command::Models => self.models.open(),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::Undo => self.document.undo(),
@@ -142,17 +144,16 @@ impl App {
         self.session.cancelling();
     }
 
-    fn export(&mut self, frame: &eframe::Frame) {
+    fn export(&mut self) {
         let Some(shown) = self.gallery.shown() else {
             self.notice = Some(Notice::error(
                 "there is no clip to export yet; generate one first",
             ));
             return;
         };
-        if let Err(why) = self
-            .exporter
-            .begin(frame, &shown.run, Arc::clone(&self.wake))
-        {
+        let begun = ExportSource::of_run(&shown.run)
+            .and_then(|source| self.exporter.begin(source, self.player.frame_index()));
+        if let Err(why) = begun {
             self.notice = Some(Notice::error(&why));
         }
     }

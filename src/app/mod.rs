@@ -5,7 +5,9 @@ mod bench;
 mod command;
 mod document;
 mod events;
+mod export_settings;
 mod exporter;
+mod file_dialog;
 mod forecast;
 mod frame_stats;
 mod gallery;
@@ -24,7 +26,10 @@ use std::time::Duration;
 pub use bench::{WindowFigures, bench};
 pub use command::{Command, Section};
 pub use document::{DocCommand, Document};
-pub use exporter::Exporter;
+pub use export_settings::ExportSettings;
+pub use exporter::{
+    ExportForm, ExportHost, ExportPage, ExportProgress, ExportRequest, ExportSource, Exporter,
+};
 pub use forecast::{Forecast, sentence};
 pub use frame_stats::{FrameStats, FrameTimes};
 pub use gallery::{Gallery, GalleryRun};

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Command, DocCommand};
+use super::{Command, DocCommand, ExportRequest};
 use crate::engine::RunId;
 
 /// What a panel asks the app to do. Panels collect these while they draw; the app obeys afterwards.
@@ -32,6 +32,8 @@ pub enum Request {
     CancelPull,
     /// Put the list of models away.
     CloseModels,
+    /// Something on the pages of an export.
+    Export(ExportRequest),
     /// Put the message away.
     DismissNotice,
     /// Show a folder in the file manager.

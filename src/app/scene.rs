@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Document, Forecast, Gallery, Models, Notice, RunSession};
+use super::{Document, ExportProgress, Forecast, Gallery, Models, Notice, RunSession};
 use crate::engine::PairSummary;
 use crate::preview::{Player, RgbFactors};
 
@@ -26,8 +26,8 @@ pub struct Scene<'a> {
     pub notice: Option<&'a Notice>,
     /// The pairs, and the download that is going.
     pub models: &'a Models,
-    /// Frames written and frames of the clip, while an export is going.
-    pub export: Option<(usize, usize)>,
+    /// How far the export is, while one is going.
+    pub export: Option<ExportProgress>,
 }
 
 /// What pressing Generate would do.

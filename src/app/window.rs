@@ -6,16 +6,17 @@ use egui::{Context, Ui, ViewportCommand};
 
 use super::keys::Keyboard;
 use super::{
-    Document, Exporter, Forecast, FrameStats, Gallery, Models, ModelsSource, Notice, Readiness,
-    Request, RunSession, Scene, duration, layout, wants_frame_stats,
+    Document, ExportHost, ExportPage, Exporter, Forecast, FrameStats, Gallery, Models,
+    ModelsSource, Notice, Readiness, Request, RunSession, Scene, duration, layout,
+    wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
 use crate::preview::{Player, RgbFactors};
 use crate::project::{PairRef, RunSettings};
 use crate::schedule::{Plan, Solver};
-use crate::ui::dialogs::{Answer, Dialog, export_path};
+use crate::ui::dialogs::{Answer, Dialog};
 use crate::ui::view::View;
-use crate::ui::{models_panel, theme};
+use crate::ui::{export_dialog, models_panel, theme};
 
 /// What the player plays.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +81,7 @@ impl App {
             asked,
             wanted: None,
             models: Models::new(ModelsSource::default(), Arc::clone(&wake)),
+            exporter: Exporter::new(ExportHost::default(), Arc::clone(&wake)),
             forecast: Forecast::new(document.settings(), None, 0),
             engine,
             wake,
@@ -91,7 +93,6 @@ impl App {
             player: Player::default(),
             source: Source::Nothing,
             rgb: None,
-            exporter: Exporter::default(),
             notice: None,
             view: View::default(),
             dialog: None,
@@ -108,6 +109,13 @@ impl App {
     #[must_use]
     pub fn with_models(mut self, source: ModelsSource) -> Self {
         self.models = Models::new(source, Arc::clone(&self.wake));
+        self
+    }
+
+    /// Exports under other circumstances, for tests.
+    #[must_use]
+    pub fn with_exports(mut self, host: ExportHost) -> Self {
+        self.exporter = Exporter::new(host, Arc::clone(&self.wake));
         self
     }
 
@@ -134,6 +142,11 @@ impl App {
     /// Where playback is.
     pub fn player(&self) -> &Player {
         &self.player
+    }
+
+    /// The export.
+    pub fn exporter(&self) -> &Exporter {
+        &self.exporter
     }
 
     /// How long the window's own work of a frame takes.
@@ -210,9 +223,10 @@ impl App {
                 self.cancel_run();
             }
             Some(_) => self.dialog = None,
-            None if self.exporter.typed.is_some() => {
-                self.exporter.typed_answer(false);
-            }
+            // A number that is being typed is left first.
+            None if self.keyboard.is_typing
+                && matches!(self.exporter.page(), Some(ExportPage::Form(_))) => {}
+            None if self.exporter.page().is_some() => self.exporter.back(),
             None if self.models.is_open => self.models.is_open = false,
             // egui closes its popups and leaves its fields by itself.
             None if self.keyboard.in_popup || self.keyboard.is_typing => {}
@@ -229,11 +243,6 @@ impl App {
     }
 
     fn answer_dialog(&mut self, ctx: &Context) {
-        if let Some(typed) = &mut self.exporter.typed
-            && let Some(answer) = export_path(ctx, typed)
-        {
-            self.notice = self.exporter.typed_answer(answer == Answer::Yes);
-        }
         let Some(dialog) = self.dialog else {
             return;
         };
@@ -258,7 +267,7 @@ impl App {
         if ctx.input(|i| i.key_pressed(egui::Key::Escape)) {
             self.escape(&ctx);
         }
-        if self.dialog.is_none() && self.exporter.typed.is_none() && !self.models.is_open {
+        if self.dialog.is_none() && self.exporter.page().is_none() && !self.models.is_open {
             self.keyboard.take(&ctx, &mut out);
         } else if self.dialog == Some(Dialog::Shortcuts)
             && ctx.input(|i| i.key_pressed(egui::Key::F1))
@@ -273,6 +282,9 @@ impl App {
         layout::show(ui, &self.scene(), &mut view, &mut out);
         if self.models.is_open {
             models_panel::show(&ctx, &self.scene(), &mut out);
+        }
+        if let Some(page) = self.exporter.page() {
+            export_dialog::show(&ctx, page, &mut out);
         }
         self.view = view;
         self.obey_all(&ctx, frame, &mut out, now_secs);

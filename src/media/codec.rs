@@ -26,12 +26,12 @@ impl Quality {
     pub fn words(self, crf: u8) -> &'static str {
         let of_default = f64::from(crf) / f64::from(self.default);
         match of_default {
-            x if x <= 0.4 => "nearly lossless",
-            x if x <= 0.8 => "very high",
-            x if x <= 1.2 => "high",
-            x if x <= 1.6 => "medium",
-            x if x <= 2.0 => "low",
-            _ => "very low",
+            x if x <= 0.4 => "Nearly lossless",
+            x if x <= 0.8 => "Very high",
+            x if x <= 1.2 => "High",
+            x if x <= 1.6 => "Medium",
+            x if x <= 2.0 => "Low",
+            _ => "Very low",
         }
     }
 }
@@ -91,7 +91,7 @@ pub(super) static H264: CodecRow = CodecRow {
     encoders: &[EncoderRow {
         name: "libx264",
         min_side_px: 1,
-        options: &[("preset", "medium")],
+        options: &[("preset", "Medium")],
     }],
     // Every browser and television decodes 4:2:0; 4:4:4 plays in few.
     pixels: Pixel::YUV420P,
@@ -112,7 +112,7 @@ pub(super) static H265: CodecRow = CodecRow {
         name: "libx265",
         min_side_px: 16,
         // x265 has a log of its own, which FFmpeg does not keep quiet.
-        options: &[("preset", "medium"), ("x265-params", "log-level=none")],
+        options: &[("preset", "Medium"), ("x265-params", "log-level=none")],
     }],
     pixels: Pixel::YUV420P,
     quality: Some(Quality {
@@ -258,9 +258,9 @@ mod tests {
     #[test]
     fn quality_has_words_from_best_to_worst() {
         for quality in [&H264, &H265, &VP9, &AV1].map(|row| row.quality.unwrap()) {
-            assert_eq!(quality.words(quality.best), "nearly lossless");
-            assert_eq!(quality.words(quality.default), "high");
-            assert_eq!(quality.words(quality.worst), "very low");
+            assert_eq!(quality.words(quality.best), "Nearly lossless");
+            assert_eq!(quality.words(quality.default), "High");
+            assert_eq!(quality.words(quality.worst), "Very low");
             assert_eq!(quality.of(None), quality.default);
             assert_eq!(quality.of(Some(0)), quality.best);
             assert_eq!(quality.of(Some(200)), quality.worst);

@@ -1,9 +1,11 @@
 use std::path::Path;
 
 use super::frames::Frames;
-use super::{Clip, Format, MediaError, gif, picture, sequence, video};
+use super::{Clip, ClipShape, Format, MediaError, gif, picture, sequence, video};
 use crate::project::{AtomicFile, folder_of, free_bytes, write_atomic};
 
+/// The largest side written, in pixels; beyond it no common player follows.
+const MAX_SIDE_PX: usize = 16_384;
 /// What a container needs beside its frames, at most.
 const CONTAINER_BYTES: u64 = 64 << 10;
 
@@ -42,12 +44,65 @@ pub enum ScaleFilter {
 
 impl EncodeOptions {
     /// A side of the clip at [`scale`](Self::scale).
-    pub(super) fn scaled_side(&self, side_px: usize) -> usize {
+    fn scaled_side(&self, side_px: usize) -> usize {
         match self.scale {
             // A size beyond all limits stays one, for the check that refuses it.
             Some(scale) => (side_px as f64 * scale).round() as usize,
             None => side_px,
         }
+    }
+
+    /// What a clip of this shape becomes as `format`, before odd sides are made even. Needs no clip,
+    /// so that nobody renders one that cannot be written.
+    ///
+    /// # Errors
+    /// A sentence where the format cannot hold it.
+    pub fn check(&self, format: Format, shape: ClipShape) -> Result<ClipShape, MediaError> {
+        let refused = |why: String| Err(MediaError::BadClip(why));
+        let (width, height) = (
+            self.scaled_side(shape.width),
+            self.scaled_side(shape.height),
+        );
+        if width == 0 || height == 0 || width > MAX_SIDE_PX || height > MAX_SIDE_PX {
+            return refused(format!(
+                "{width}x{height} is no size a player shows; use sides from 1 to {MAX_SIDE_PX} pixels"
+            ));
+        }
+        let fps = self.fps.unwrap_or(shape.fps);
+        if !(fps.is_finite() && (0.01..=1000.0).contains(&fps)) {
+            return refused(format!(
+                "{fps} frames a second cannot be played; use 0.01 to 1000"
+            ));
+        }
+        let mut frames = shape.frames;
+        if format == Format::Png {
+            if self.frame >= frames {
+                return refused(format!(
+                    "it has {frames} frames and so no frame {}; choose one of them",
+                    self.frame + 1
+                ));
+            }
+            frames = 1;
+        }
+        let unsuited = |limit: String| {
+            Err(MediaError::Unsuited {
+                format: format.name(),
+                limit,
+            })
+        };
+        if format == Format::Gif && fps > gif::MAX_FPS {
+            return unsuited(format!("shows at most {} frames a second", gif::MAX_FPS));
+        }
+        let min_side_px = format.min_side_px();
+        if width.min(height) < min_side_px {
+            return unsuited(format!("needs at least {min_side_px} pixels a side"));
+        }
+        Ok(ClipShape {
+            width,
+            height,
+            fps,
+            frames,
+        })
     }
 
     /// Width and height of the file of a clip of this size, as `format`.
@@ -93,6 +148,20 @@ pub fn check_target(
     }
 }
 
+/// Refuses before a clip is rendered what [`encode`] would refuse of a clip of this shape: a size or a
+/// rate that the format does not hold, and a disk without room.
+pub fn check_written(
+    path: &Path,
+    options: &EncodeOptions,
+    shape: ClipShape,
+) -> Result<(), MediaError> {
+    let format = Format::of(path, options.format)?;
+    let shape = options.check(format, shape)?;
+    let folder = folder_of(path);
+    let needed = bytes_at_most(shape, format, options);
+    check_space(folder, free_bytes(folder), needed)
+}
+
 /// Writes `clip` to `path` and returns once the complete file is on the disk under its name. Every
 /// frame is kept with its duration, the last one's included.
 ///
@@ -117,12 +186,7 @@ pub fn encode(
     let format = Format::of(path, options.format)?;
     let frames = Frames::new(clip, format, options)?;
     format.check_encoder()?;
-    let folder = folder_of(path);
-    check_space(
-        folder,
-        free_bytes(folder),
-        bytes_at_most(&frames, format, options),
-    )?;
+    check_written(path, options, clip.shape())?;
     if format == Format::PngFolder {
         return sequence::write(&frames, path, options, overwrite, &mut watch);
     }
@@ -136,9 +200,9 @@ pub fn encode(
 }
 
 /// A rough bound of what the file comes to.
-fn bytes_at_most(frames: &Frames<'_>, format: Format, options: &EncodeOptions) -> u64 {
+fn bytes_at_most(shape: ClipShape, format: Format, options: &EncodeOptions) -> u64 {
     let comment = options.comment.as_ref().map_or(0, String::len) as u64;
-    let pixels = frames.width as f64 * frames.height as f64 * frames.len() as f64;
+    let pixels = shape.width as f64 * shape.height as f64 * shape.frames as f64;
     (pixels * format.bytes_per_pixel(options.crf)) as u64 + comment + CONTAINER_BYTES
 }
 

@@ -2,11 +2,14 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::MediaError;
 use super::codec::{AV1, CodecRow, FFV1, H264, H265, PRORES, Quality, VP9};
 
 /// What a clip can be written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum Format {
     /// H.264 in MP4.
     H264,
@@ -220,6 +223,12 @@ impl Format {
         }
     }
 
+    /// Smaller pictures its encoder refuses.
+    pub(super) fn min_side_px(self) -> usize {
+        let encoder = self.codec().and_then(CodecRow::encoder);
+        encoder.map_or(1, |(row, _)| row.min_side_px)
+    }
+
     /// What a pixel takes at most, in bytes. For formats with a quality this follows the rule that
     /// the rate halves with every sixth step of H.264's 51.
     pub(super) fn bytes_per_pixel(self, crf: Option<u8>) -> f64 {
@@ -233,6 +242,20 @@ impl Format {
     /// How FFmpeg encodes it; `None` for what the `image` crate writes.
     pub(super) fn codec(self) -> Option<&'static CodecRow> {
         self.row().codec
+    }
+}
+
+impl From<Format> for &'static str {
+    fn from(format: Format) -> Self {
+        format.key()
+    }
+}
+
+impl TryFrom<String> for Format {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

@@ -6,9 +6,6 @@ use image::{ImageBuffer, Rgb};
 
 use super::{Clip, EncodeOptions, Format, MediaError, ScaleFilter};
 
-/// The largest side written, in pixels; beyond it no common player follows.
-const MAX_SIDE_PX: usize = 16_384;
-
 /// A clip as a file will hold it: the frames, the size and the rate that the options ask for. Every
 /// format is written from this.
 pub(super) struct Frames<'a> {
@@ -28,43 +25,19 @@ impl<'a> Frames<'a> {
         options: &EncodeOptions,
     ) -> Result<Self, MediaError> {
         check_frames(clip)?;
-        let range = match format {
-            Format::Png if options.frame >= clip.frames.len() => {
-                return Err(MediaError::BadClip(format!(
-                    "it has {} frames and so no frame {}; choose one of them",
-                    clip.frames.len(),
-                    options.frame + 1
-                )));
-            }
-            Format::Png => options.frame..options.frame + 1,
-            _ => 0..clip.frames.len(),
+        let shape = options.check(format, clip.shape())?;
+        let first = match format {
+            Format::Png => options.frame,
+            _ => 0,
         };
-        let frames = Self {
+        Ok(Self {
             clip,
-            range,
+            range: first..first + shape.frames,
             filter: options.filter,
-            width: options.scaled_side(clip.width),
-            height: options.scaled_side(clip.height),
-            fps: options.fps.unwrap_or(clip.fps),
-        };
-        frames.check()?;
-        Ok(frames)
-    }
-
-    fn check(&self) -> Result<(), MediaError> {
-        let (width, height) = (self.width, self.height);
-        if width == 0 || height == 0 || width > MAX_SIDE_PX || height > MAX_SIDE_PX {
-            return Err(MediaError::BadClip(format!(
-                "{width}x{height} is no size a player shows; use sides from 1 to {MAX_SIDE_PX} pixels"
-            )));
-        }
-        if !(self.fps.is_finite() && (0.01..=1000.0).contains(&self.fps)) {
-            return Err(MediaError::BadClip(format!(
-                "{} frames a second cannot be played; use 0.01 to 1000",
-                self.fps
-            )));
-        }
-        Ok(())
+            width: shape.width,
+            height: shape.height,
+            fps: shape.fps,
+        })
     }
 
     /// How many there are.

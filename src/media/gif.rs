@@ -17,9 +17,8 @@ use super::{EncodeOptions, Format, MediaError};
 const PALETTE_PIXELS: usize = 60_000;
 /// The quantiser learns from every n-th pixel, up to this n.
 const SLOWEST_TO_FASTEST: std::ops::RangeInclusive<i32> = 1..=30;
-/// Viewers slow shorter delays down to a tenth of a second.
-const MIN_DELAY_CS: u32 = 2;
-const MAX_SIDE_PX: usize = u16::MAX as usize;
+/// Viewers slow delays under two hundredths of a second down to a tenth.
+pub(super) const MAX_FPS: f64 = 50.0;
 const TRAILER: u8 = 0x3b;
 const COMMENT_EXTENSION: [u8; 2] = [0x21, 0xfe];
 
@@ -30,13 +29,6 @@ pub(super) fn write(
     options: &EncodeOptions,
     watch: &mut Watch<'_>,
 ) -> Result<(), MediaError> {
-    if frames.width.max(frames.height) > MAX_SIDE_PX || frames.fps > 100.0 / f64::from(MIN_DELAY_CS)
-    {
-        return Err(MediaError::Unsuited {
-            format: Format::Gif.name(),
-            limit: "shows at most 50 frames a second and 65535 pixels a side".to_owned(),
-        });
-    }
     let io = |e| MediaError::io(temp, e);
     let file = OpenOptions::new().write(true).open(temp).map_err(io)?;
     let speed = quantiser_speed(frames.width * frames.height);
@@ -122,7 +114,7 @@ mod tests {
         for fps in [12.0, 16.0, 23.976, 30.0, 50.0] {
             let total: u32 = (0..240).map(|i| delay_cs(i, fps)).sum();
             assert_eq!(total, (240.0 * 100.0 / fps).round() as u32);
-            assert!((0..240).all(|i| delay_cs(i, fps) >= MIN_DELAY_CS));
+            assert!((0..240).all(|i| delay_cs(i, fps) >= 2));
         }
     }
 }

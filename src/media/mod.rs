@@ -15,10 +15,10 @@ mod rate;
 mod sequence;
 mod video;
 
-pub use clip::Clip;
+pub use clip::{Clip, ClipShape};
 pub use codec::Quality;
 pub use decode::{read_clip, read_comment};
-pub use encode::{EncodeOptions, ScaleFilter, check_target, encode};
+pub use encode::{EncodeOptions, ScaleFilter, check_target, check_written, encode};
 pub use error::MediaError;
 pub use format::Format;
 pub use job::{ExportJob, ExportStatus};

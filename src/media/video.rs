@@ -88,12 +88,6 @@ impl<'a> Writer<'a> {
     ) -> Result<Self, MediaError> {
         let fail = |doing| move |e| failed(row, temp, doing, e);
         let (width, height) = written_size(frames, row);
-        if width.min(height) < encoder_row.min_side_px as u32 {
-            return Err(MediaError::Unsuited {
-                format: row.format.name(),
-                limit: format!("needs at least {} pixels a side", encoder_row.min_side_px),
-            });
-        }
         let mut output = format::output_as(&ffmpeg_url(temp)?, row.container)
             .map_err(fail("opening the file"))?;
 

@@ -3,6 +3,7 @@
 
 pub mod cost_strip;
 pub mod dialogs;
+pub mod export_dialog;
 pub mod format;
 pub mod icons;
 pub mod models_panel;
