@@ -185,7 +185,7 @@ fn an_encoder_that_is_missing_is_grey_and_cannot_be_chosen() {
     window.get_by_label(label).hover();
     // Long enough for the tooltip.
     window.run_steps(60);
-    window.get_by_label_contains(why);
+    window.get_by_label_contains("has no libx265 encoder");
     window.get_by_label(label).click();
     window.run_steps(3);
     assert_eq!(window.state().exporter().settings().format, Format::H264);

@@ -91,7 +91,7 @@ pub(super) static H264: CodecRow = CodecRow {
     encoders: &[EncoderRow {
         name: "libx264",
         min_side_px: 1,
-        options: &[("preset", "Medium")],
+        options: &[("preset", "medium")],
     }],
     // Every browser and television decodes 4:2:0; 4:4:4 plays in few.
     pixels: Pixel::YUV420P,
@@ -112,7 +112,7 @@ pub(super) static H265: CodecRow = CodecRow {
         name: "libx265",
         min_side_px: 16,
         // x265 has a log of its own, which FFmpeg does not keep quiet.
-        options: &[("preset", "Medium"), ("x265-params", "log-level=none")],
+        options: &[("preset", "medium"), ("x265-params", "log-level=none")],
     }],
     pixels: Pixel::YUV420P,
     quality: Some(Quality {
