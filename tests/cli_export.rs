@@ -31,13 +31,13 @@ fn done(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A folder with `clip.mkv`: 7 lossless frames of 48x32 at 12 a second, with a recipe.
+/// A folder with `clip.mkv`: 7 lossless frames of 64x64 at 12 a second, with a recipe.
 fn folder_with_clip() -> (TempDir, Clip) {
     let folder = TempDir::new().unwrap();
-    let frame = |t: usize| (0..48 * 32 * 3).map(|i| (i / 9 + t * 30) as u8).collect();
+    let frame = |t: usize| (0..64 * 64 * 3).map(|i| (i / 9 + t * 30) as u8).collect();
     let clip = Clip {
-        width: 48,
-        height: 32,
+        width: 64,
+        height: 64,
         fps: 12.0,
         frames: (0..7).map(frame).collect(),
     };
@@ -81,7 +81,7 @@ fn a_clip_becomes_every_format_and_keeps_its_recipe() {
         let (back, comment) = read_clip(&folder.join(&out)).unwrap();
         let frames = if format == Format::Png { 1 } else { 7 };
         assert_eq!(back.frames.len(), frames, "{format:?}");
-        assert_eq!((back.width, back.height), (48, 32), "{format:?}");
+        assert_eq!((back.width, back.height), (64, 64), "{format:?}");
         assert_eq!(comment.as_deref(), Some(RECIPE), "{format:?}");
         if format.is_lossless() {
             assert!(back.frames[0] == clip.frames[0], "{format:?}");
@@ -110,13 +110,13 @@ fn size_rate_frame_and_recipe_are_options() {
     assert_eq!(said["files"][0], "clip.gif");
     assert_eq!(said["format"], "gif");
     let (back, _) = read_clip(&folder.join("clip.gif")).unwrap();
-    assert_eq!((back.width, back.height), (96, 64));
+    assert_eq!((back.width, back.height), (128, 128));
     assert!((back.fps - 25.0).abs() < 1e-3);
 
     with(&["--still", "3", "--scale", "2", "--nearest", "--no-recipe"]);
     let (still, comment) = read_clip(&folder.join("clip.png")).unwrap();
     assert_eq!(comment, None);
-    assert_eq!((still.width, still.height), (96, 64));
+    assert_eq!((still.width, still.height), (128, 128));
     assert_eq!(still.frames[0][..3], clip.frames[2][..3]);
     assert_eq!(still.frames[0][3..6], clip.frames[2][..3]);
 }
@@ -157,7 +157,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
         (
             "generate dot --out a.mp4 --format h265 --scale 0.1",
             1,
-            "at least 16 pixels",
+            "at least 64 pixels",
         ),
         ("generate dot --out a.mp4 --scale 8000", 1, "is no size"),
     ] {

@@ -143,7 +143,7 @@ fn a_picture_too_small_for_an_encoder_is_refused_with_the_reason() {
     let said = write_with(&numbered_clip(32, 32, 16.0, 2), &path, &options, false)
         .unwrap_err()
         .to_string();
-    assert!(said.contains("at least 16 pixels a side"), "{said}");
+    assert!(said.contains("at least 64 pixels a side"), "{said}");
     assert!(names(folder.path()).is_empty());
 }
 
@@ -233,7 +233,7 @@ fn progress_reaches_the_total_and_never_falls() {
     for format in Format::ALL {
         let mut seen = Vec::new();
         let mut progress = |done, total| seen.push((done, total));
-        let clip = numbered_clip(32, 32, 16.0, 9);
+        let clip = numbered_clip(64, 64, 16.0, 9);
         let options = EncodeOptions {
             format: Some(format),
             ..EncodeOptions::default()

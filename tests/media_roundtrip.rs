@@ -57,11 +57,11 @@ fn every_frame_comes_back_in_every_format() {
     for format in Format::ALL {
         for (count, fps) in [(1, 16.0), (2, 12.0), (17, 16.0), (33, 23.976), (17, 12.0)] {
             let what = format!("{format:?}, {count} frames at {fps}");
-            let clip = numbered_clip(64, 48, fps, count);
+            let clip = numbered_clip(80, 64, fps, count);
             let path = write_as(&clip, folder.path(), format);
             let (back, comment) = read_clip(&path).unwrap_or_else(|e| panic!("{what}: {e}"));
             assert_eq!(comment, None, "{what}");
-            assert_eq!((back.width, back.height), (64, 48), "{what}");
+            assert_eq!((back.width, back.height), (80, 64), "{what}");
             let count = if format == Format::Png { 1 } else { count };
             assert_eq!(back.frames.len(), count, "{what}");
             let most = if format.is_lossless() { 0 } else { 3 };
@@ -94,7 +94,7 @@ fn the_last_frame_lasts_as_long_as_the_others() {
     let folder = tempfile::tempdir().unwrap();
     for format in MOVING {
         for (fps, count) in [(12.0, 2), (16.0, 17), (23.976, 33), (16.0, 1)] {
-            let path = write_as(&numbered_clip(32, 32, fps, count), folder.path(), format);
+            let path = write_as(&numbered_clip(64, 64, fps, count), folder.path(), format);
             let input = ffmpeg_next::format::input(&path).unwrap();
             let secs = input.duration() as f64 / f64::from(ffmpeg_next::ffi::AV_TIME_BASE);
             let wanted = count as f64 / fps;
@@ -138,7 +138,7 @@ fn the_codecs_are_the_ones_asked_for() {
 #[test]
 fn lossless_formats_keep_every_bit() {
     let folder = tempfile::tempdir().unwrap();
-    let mut clip = numbered_clip(65, 33, 12.0, 4);
+    let mut clip = numbered_clip(65, 67, 12.0, 4);
     for (t, frame) in clip.frames.iter_mut().enumerate() {
         for (i, byte) in frame.iter_mut().enumerate() {
             *byte = (i * 37 + i / 7 * 11 + t * 91) as u8;
@@ -146,7 +146,7 @@ fn lossless_formats_keep_every_bit() {
     }
     for format in Format::ALL.into_iter().filter(|f| f.is_lossless()) {
         let (back, _) = read_clip(&write_as(&clip, folder.path(), format)).unwrap();
-        assert_eq!((back.width, back.height), (65, 33), "{format:?}");
+        assert_eq!((back.width, back.height), (65, 67), "{format:?}");
         for (i, frame) in back.frames.iter().enumerate() {
             assert!(*frame == clip.frames[i], "{format:?}: frame {i} differs");
         }
@@ -204,7 +204,7 @@ fn the_planes_hold_bt709_values() {
 fn the_files_say_what_their_colours_mean() {
     let folder = tempfile::tempdir().unwrap();
     for format in VIDEO {
-        let path = write_as(&numbered_clip(64, 48, 16.0, 5), folder.path(), format);
+        let path = write_as(&numbered_clip(80, 64, 16.0, 5), folder.path(), format);
         let frame = first_frame(&path);
         let (matrix, range) = match format {
             Format::Ffv1 => (color::Space::RGB, color::Range::JPEG),
@@ -245,9 +245,9 @@ fn first_frame(path: &Path) -> ffmpeg_next::frame::Video {
 #[test]
 fn odd_sizes_gain_one_repeated_pixel_in_video_and_none_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
-    let mut clip = flat_clip(65, 33, 16.0, &[[40, 90, 200]; 3]);
+    let mut clip = flat_clip(65, 67, 16.0, &[[40, 90, 200]; 3]);
     for frame in &mut clip.frames {
-        for y in 0..33 {
+        for y in 0..67 {
             // A red right edge, several pixels wide so that halved chroma keeps it.
             for x in 59..65 {
                 frame[(y * 65 + x) * 3..][..3].copy_from_slice(&[200, 30, 30]);
@@ -256,8 +256,8 @@ fn odd_sizes_gain_one_repeated_pixel_in_video_and_none_elsewhere() {
     }
     for format in Format::ALL {
         let size = match format {
-            Format::Ffv1 | Format::Gif | Format::PngFolder | Format::Png => (65, 33),
-            _ => (66, 34),
+            Format::Ffv1 | Format::Gif | Format::PngFolder | Format::Png => (65, 67),
+            _ => (66, 68),
         };
         let (back, _) = read_clip(&write_as(&clip, folder.path(), format)).unwrap();
         assert_eq!((back.width, back.height), size, "{format:?}");
@@ -271,10 +271,10 @@ fn odd_sizes_gain_one_repeated_pixel_in_video_and_none_elsewhere() {
 
 /// A clip with detail in space and time.
 fn waves() -> Clip {
-    let mut clip = flat_clip(96, 64, 24.0, &[[0, 0, 0]; 9]);
+    let mut clip = flat_clip(128, 96, 24.0, &[[0, 0, 0]; 9]);
     for (t, frame) in clip.frames.iter_mut().enumerate() {
         for (i, pixel) in frame.chunks_mut(3).enumerate() {
-            let (x, y) = ((i % 96) as f64, (i / 96) as f64);
+            let (x, y) = ((i % 128) as f64, (i / 128) as f64);
             let wave = |phase: f64| {
                 (127.5 + 100.0 * ((x + y) / 12.0 + t as f64 / 3.0 + phase).sin()) as u8
             };
@@ -334,7 +334,7 @@ fn a_lower_quality_is_smaller_and_worse() {
 #[test]
 fn a_rate_of_its_own_keeps_every_frame() {
     let folder = tempfile::tempdir().unwrap();
-    let clip = numbered_clip(64, 48, 16.0, 9);
+    let clip = numbered_clip(80, 64, 16.0, 9);
     for format in MOVING.into_iter().chain([Format::PngFolder]) {
         let options = EncodeOptions {
             format: Some(format),
@@ -358,7 +358,7 @@ fn a_scale_changes_the_size_of_every_format() {
         for (scale, filter) in [
             (2.0, ScaleFilter::Smooth),
             (2.0, ScaleFilter::Nearest),
-            (0.52, ScaleFilter::Smooth),
+            (0.7, ScaleFilter::Smooth),
         ] {
             let options = EncodeOptions {
                 format: Some(format),
@@ -371,14 +371,14 @@ fn a_scale_changes_the_size_of_every_format() {
             let (back, _) = read_clip(&path).unwrap();
             let size = options.written_size(format, clip.width, clip.height);
             assert_eq!((back.width, back.height), size, "{format:?}");
-            // 50x33 at 0.52, where pairs of pixels let it.
-            let wanted = match (scale < 1.0, format.written_side(33)) {
-                (true, height) => (50, height),
-                (false, _) => (192, 128),
+            // 90x67 at 0.7, where pairs of pixels let it.
+            let wanted = match (scale < 1.0, format.written_side(67)) {
+                (true, height) => (90, height),
+                (false, _) => (256, 192),
             };
             assert_eq!(size, wanted, "{format:?}");
             if filter == ScaleFilter::Nearest && format.is_lossless() {
-                let corner = |x: usize, y: usize| &back.frames[0][(y * 192 + x) * 3..][..3];
+                let corner = |x: usize, y: usize| &back.frames[0][(y * 256 + x) * 3..][..3];
                 assert_eq!(corner(0, 0), corner(1, 1), "{format:?}");
                 assert_eq!(corner(2, 0), &clip.frames[0][3..6], "{format:?}");
             }
@@ -389,7 +389,7 @@ fn a_scale_changes_the_size_of_every_format() {
 #[test]
 fn a_gif_plays_as_often_as_asked() {
     let folder = tempfile::tempdir().unwrap();
-    let clip = numbered_clip(32, 32, 10.0, 3);
+    let clip = numbered_clip(64, 64, 10.0, 3);
     let path = folder.path().join("a.gif");
     // The Netscape block counts repeats: what comes after the first time.
     for (plays, repeats) in [(0, Some(0)), (1, None), (2, Some(1)), (5, Some(4))] {
@@ -478,7 +478,7 @@ fn the_recipe_comes_back() {
             ..EncodeOptions::default()
         };
         let path = place(folder.path(), format);
-        write_with(&numbered_clip(32, 32, 16.0, 3), &path, &options, false).unwrap();
+        write_with(&numbered_clip(64, 64, 16.0, 3), &path, &options, false).unwrap();
         for comment in [read_comment(&path).unwrap(), read_clip(&path).unwrap().1] {
             let text = comment.unwrap_or_else(|| panic!("{format:?} has no comment"));
             assert_eq!(Recipe::from_json(&text).unwrap(), recipe, "{format:?}");

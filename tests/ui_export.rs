@@ -232,7 +232,7 @@ fn a_size_that_the_encoder_refuses_is_explained_before_the_export() {
     fs::write(&file, r#"{"format":"h265","scale_percent":10}"#).expect("a file");
     let mut window = window(host(folder.path()));
     open(&mut window);
-    window.get_by_label_contains("needs at least 16 pixels a side");
+    window.get_by_label_contains("needs at least 64 pixels a side");
     let export = window.get_by_role_and_label(Role::Button, "Export…");
     assert!(export.accesskit_node().is_disabled());
     click(&mut window, "100 %");

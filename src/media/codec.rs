@@ -110,7 +110,8 @@ pub(super) static H265: CodecRow = CodecRow {
     container: "mp4",
     encoders: &[EncoderRow {
         name: "libx265",
-        min_side_px: 16,
+        // In narrower ones x265 3.5 writes past the end of its rows in the lookahead, and crashes.
+        min_side_px: 64,
         // x265 has a log of its own, which FFmpeg does not keep quiet.
         options: &[("preset", "medium"), ("x265-params", "log-level=none")],
     }],
