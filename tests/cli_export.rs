@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use flowblend::media::{Clip, EncodeOptions, Format, encode, read_clip};
+use flowblend::project::write_bytes_atomic;
 use tempfile::TempDir;
 
 const RECIPE: &str = "{\"flowblend\":{\"a\":\"recipe\"}}";
@@ -125,7 +126,7 @@ fn size_rate_frame_and_recipe_are_options() {
 fn what_does_not_fit_is_refused_and_nothing_is_written() {
     let (folder, _) = folder_with_clip();
     let folder = folder.path();
-    fs::write(folder.join("there.mp4"), "mine").unwrap();
+    write_bytes_atomic(&folder.join("there.mp4"), false, b"mine").unwrap();
     let before = names(folder);
     let small = ["--size", "64x64", "--frames", "5", "--steps", "1"];
     for (arguments, code, words) in [

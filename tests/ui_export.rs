@@ -18,6 +18,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use flowblend::app::{App, ExportHost};
 use flowblend::media::{Format, read_clip};
+use flowblend::project::write_bytes_atomic;
 use tempfile::TempDir;
 
 type Window<'a> = Harness<'a, App>;
@@ -99,6 +100,10 @@ fn saved(window: &mut Window<'_>, path: &Path) {
         window.query_by_label(&text).is_some()
     });
     window.get_by_label("Open folder");
+}
+
+fn write(path: &Path, text: &str) {
+    write_bytes_atomic(path, true, text.as_bytes()).expect("a file");
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -195,7 +200,7 @@ fn an_encoder_that_is_missing_is_grey_and_cannot_be_chosen() {
 fn an_existing_file_is_replaced_only_after_a_question() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("clip.mp4");
-    fs::write(&path, "mine").expect("a file");
+    write(&path, "mine");
     let mut window = window(host(folder.path()));
     open(&mut window);
     for answer in ["Keep it", "Replace"] {
@@ -229,7 +234,7 @@ fn a_size_that_the_encoder_refuses_is_explained_before_the_export() {
     let folder = TempDir::new().expect("a folder");
     let file = settings_file(folder.path());
     fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
-    fs::write(&file, r#"{"format":"h265","scale_percent":10}"#).expect("a file");
+    write(&file, r#"{"format":"h265","scale_percent":10}"#);
     let mut window = window(host(folder.path()));
     open(&mut window);
     window.get_by_label_contains("needs at least 64 pixels a side");
@@ -246,7 +251,7 @@ fn an_export_is_cancelled_and_leaves_nothing() {
     let file = settings_file(folder.path());
     fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
     // Large enough to go on for a while.
-    fs::write(&file, r#"{"format":"av1","scale_percent":1600}"#).expect("a file");
+    write(&file, r#"{"format":"av1","scale_percent":1600}"#);
     let mut window = window(host(folder.path()));
     open(&mut window);
     click(&mut window, "Export…");

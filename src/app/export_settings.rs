@@ -96,6 +96,7 @@ mod tests {
     fn what_was_kept_comes_back_and_damage_does_no_harm() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("export.json");
+        let write = |text: &str| write_bytes_atomic(&file, true, text.as_bytes()).unwrap();
         let settings = ExportSettings {
             format: Format::Av1,
             crf: Some(30),
@@ -106,17 +107,17 @@ mod tests {
             frame: 0,
             has_recipe: false,
         };
-        fs::write(&file, serde_json::to_vec(&settings).unwrap()).unwrap();
+        write(&serde_json::to_string(&settings).unwrap());
         assert_eq!(ExportSettings::read(Some(&file)), settings);
         for damaged in ["", "[]", "{\"format\":\"avi\"}"] {
-            fs::write(&file, damaged).unwrap();
+            write(damaged);
             assert_eq!(
                 ExportSettings::read(Some(&file)),
                 ExportSettings::default(),
                 "{damaged}"
             );
         }
-        fs::write(&file, "{\"format\":\"gif\"}").unwrap();
+        write("{\"format\":\"gif\"}");
         assert_eq!(ExportSettings::read(Some(&file)).format, Format::Gif);
         assert_eq!(ExportSettings::read(None), ExportSettings::default());
     }
