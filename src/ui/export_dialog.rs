@@ -32,7 +32,13 @@ const MOST_GIF_FPS: f64 = 50.0;
 /// The page over the window.
 pub fn show(ctx: &Context, page: ExportPage<'_>, out: &mut Vec<Request>) {
     let mut wishes = Vec::new();
-    let modal = modal(ctx, "export").show(ctx, |ui| match page {
+    // Names of their own, since a page must not inherit the size of the one before.
+    let name = match page {
+        ExportPage::Form(_) => "export",
+        ExportPage::Path(_) => "export path",
+        ExportPage::Replace(_) => "export replace",
+    };
+    let modal = modal(ctx, name).show(ctx, |ui| match page {
         ExportPage::Form(form) => form_page(ui, &form, &mut wishes),
         ExportPage::Path(path) => path_page(ui, path, &mut wishes),
         ExportPage::Replace(path) => replace_page(ui, path, &mut wishes),
