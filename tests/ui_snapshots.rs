@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Pace, fake};
@@ -16,7 +17,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, SnapshotOptions};
-use flowblend::app::{App, ModelsSource};
+use flowblend::app::{App, ExportHost, ModelsSource};
 use flowblend::engine::PipelineFactory;
 use flowblend::hub::PullProgress;
 
@@ -52,7 +53,12 @@ fn build<'a>(
         .wgpu()
         .build_eframe(|cc| {
             let app = App::new(cc, factory).expect("the engine starts");
-            app.with_models(models)
+            // Pictures must not depend on what is installed, or on what somebody chose before.
+            let exports = ExportHost {
+                check: Arc::new(|_| Ok(())),
+                settings_file: None,
+            };
+            app.with_models(models).with_exports(exports)
         });
     until(&mut window, |app| {
         !app.document().settings().prompt.is_empty()
@@ -197,6 +203,19 @@ fn models() {
     window.remove_cursor();
     window.run_steps(3);
     window.snapshot("models");
+}
+
+#[test]
+fn export() {
+    let (mut window, pace) = window(1280.0, 720.0);
+    render(&mut window, &pace);
+    hold(&mut window, 8);
+    press(&mut window, Modifiers::COMMAND, Key::E);
+    window.get_by_role_and_label(Role::Button, "400 %").click();
+    window.run_steps(3);
+    window.remove_cursor();
+    window.run_steps(3);
+    window.snapshot("export");
 }
 
 #[test]

@@ -246,34 +246,6 @@ fn a_changed_document_restarts_the_run() {
 }
 
 #[test]
-fn an_export_writes_the_clip_with_its_recipe_and_says_where() {
-    let (mut window, pace) = window();
-    render(&mut window, &pace);
-    press(&mut window, Modifiers::COMMAND, Key::E);
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("clip.mp4");
-    let field = "File to export to";
-    window.get_by_label(field).focus();
-    window.run_steps(2);
-    press(&mut window, Modifiers::COMMAND, Key::A);
-    window
-        .get_by_label(field)
-        .type_text(&path.display().to_string());
-    window.run_steps(2);
-    window.get_by_label("Export").click();
-    window.run_steps(3);
-    let text = format!("Saved to {}", path.display());
-    let patience = Instant::now() + Duration::from_secs(60);
-    while window.query_by_label(&text).is_none() {
-        assert!(Instant::now() < patience, "the export never ended");
-        window.step();
-    }
-    window.get_by_label("Open folder");
-    let comment = flowblend::media::read_comment(&path).expect("a readable file");
-    assert!(comment.is_some_and(|c| c.contains("48151623")));
-}
-
-#[test]
 fn a_missing_pair_is_said_everywhere_and_nothing_can_be_started() {
     let factory = common::no_pair();
     let mut window: Window<'_> = Harness::builder()

@@ -3,12 +3,11 @@
 use eframe::egui;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
-use std::sync::Arc;
 
 use egui::{Context, ViewportCommand};
 
 use super::files::Next;
-use super::{App, Command, DocCommand, Notice, Readiness, Request, Showing};
+use super::{App, Command, DocCommand, ExportSource, Notice, Readiness, Request, Showing};
 use crate::engine::{RunId, RunRequest};
 use crate::project::{PairRef, RunSettings};
 use crate::ui::dialogs::Dialog;
@@ -60,6 +59,9 @@ impl App {
                 self.notice = self.models.pull(&name).or(self.notice.take());
             }
             Request::CancelPull => self.models.cancel_pull(),
+            Request::Export(request) => {
+                self.notice = self.exporter.obey(request, frame).or(self.notice.take());
+            }
             Request::CloseModels => self.models.is_open = false,
             Request::PauseQueue => self.queue.toggle_pause(),
             Request::Unqueue(id) => self.queue.remove(id),
@@ -97,7 +99,7 @@ impl App {
             Command::Open => self.go_on(ctx, frame, Next::Open),
             Command::Save => self.save(ctx, frame),
             Command::SaveAs => self.save_as(frame),
-            Command::Export => self.export(frame),
+            Command::Export => self.export(),
             Command::Models => self.models.open(),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::Undo => self.document.undo(),
@@ -246,7 +248,7 @@ impl App {
         self.session.cancelling();
     }
 
-    fn export(&mut self, frame: &eframe::Frame) {
+    fn export(&mut self) {
         let Some(shown) = self.gallery.shown() else {
             self.notice = Some(Notice::error(
                 "there is no clip to export yet; generate one first",
@@ -257,7 +259,9 @@ impl App {
         let Some(run) = shown.finished() else {
             return;
         };
-        if let Err(why) = self.exporter.begin(frame, &run, Arc::clone(&self.wake)) {
+        let begun = ExportSource::of_run(&run)
+            .and_then(|source| self.exporter.begin(source, self.player.frame_index()));
+        if let Err(why) = begun {
             self.notice = Some(Notice::error(&why));
         }
     }

@@ -1,154 +1,353 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use directories::UserDirs;
 use eframe::wgpu::rwh::HasWindowHandle as _;
 
-use super::Notice;
+use super::file_dialog::{Choice, FileDialog};
+use super::{ExportSettings, Notice};
 use crate::engine::{FinishedRun, Wake};
-use crate::media::{EncodeOptions, ExportJob, ExportStatus, Format};
-use crate::project::Recipe;
+use crate::media::{Clip, ExportJob, ExportStatus, Format};
+use crate::project::{Recipe, paths};
 use crate::schedule::Plan;
 
-/// Nobody answers a file dialog faster than this; a desktop without one does.
-const NO_DIALOG: Duration = Duration::from_millis(400);
+/// Where the choices of the last export are kept.
+const SETTINGS_FILE: &str = "export.json";
 
-/// What the system's file dialog came to.
-enum Choice {
-    Path(PathBuf),
-    PutAway,
-    /// This desktop has no file dialog.
-    Missing,
+/// Tells whether a format can be written, or why not.
+type CheckFormat = Arc<dyn Fn(Format) -> Result<(), String> + Send + Sync>;
+
+/// What exports depend on beyond the window. Tests have one of their own.
+#[derive(Clone)]
+pub struct ExportHost {
+    /// Tells whether a format can be written, or why not.
+    pub check: CheckFormat,
+    /// Where the choices are kept; nowhere without.
+    pub settings_file: Option<PathBuf>,
+}
+
+impl Default for ExportHost {
+    fn default() -> Self {
+        Self {
+            check: Arc::new(|format| format.check_encoder().map_err(|why| why.to_string())),
+            settings_file: paths::config_dir().map(|folder| folder.join(SETTINGS_FILE)),
+        }
+    }
+}
+
+/// What is exported: a clip of whatever origin.
+#[derive(Clone)]
+pub struct ExportSource {
+    /// The clip.
+    pub clip: Arc<Clip>,
+    /// What made it, as JSON; `None` where no one recipe did.
+    pub recipe: Option<String>,
+    /// The suggested name of the file, without an ending.
+    pub name: String,
+    /// The run whose latents are not needed any more once the file is there.
+    pub run: Option<FinishedRun>,
+}
+
+impl ExportSource {
+    /// The clip of a finished run. The error is a sentence.
+    pub fn of_run(run: &FinishedRun) -> Result<Self, String> {
+        let recipe = Recipe::new(run.settings.clone(), run.report.model_hashes.clone());
+        let today = jiff::ZonedDateTime::now().date().to_string();
+        Ok(Self {
+            clip: Arc::clone(&run.clip),
+            recipe: Some(recipe.to_json().map_err(|why| why.to_string())?),
+            name: stem(&today, &run.settings.plan, run.settings.seed),
+            run: Some(run.clone()),
+        })
+    }
+}
+
+/// What a person does in the pages of an export.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExportRequest {
+    /// Choose how it is written.
+    Change(ExportSettings),
+    /// Go on to the question where to.
+    Choose,
+    /// Change the typed path.
+    Type(PathBuf),
+    /// Write to the typed path.
+    Accept,
+    /// Replace the file that is there.
+    Replace,
+    /// One page back; from the first one out.
+    Back,
+    /// Stop the export that is going.
+    Stop,
+}
+
+/// The page of an export that is on the screen.
+pub enum ExportPage<'a> {
+    /// How it is written.
+    Form(ExportForm<'a>),
+    /// Where to, on a desktop without a file dialog.
+    Path(&'a Path),
+    /// Whether to replace this file.
+    Replace(&'a Path),
+}
+
+/// What the first page shows.
+pub struct ExportForm<'a> {
+    /// The clip.
+    pub clip: &'a Clip,
+    /// Whether the clip has a recipe.
+    pub has_recipe: bool,
+    /// What is chosen.
+    pub settings: &'a ExportSettings,
+    /// The frame in the preview, from 0.
+    pub shown_frame: usize,
+    /// The formats that cannot be written here, each with a sentence that says why.
+    pub missing: &'a [(Format, String)],
+}
+
+/// How far an export is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportProgress {
+    /// Frames written.
+    pub done: usize,
+    /// Frames of the file.
+    pub total: usize,
+    /// Somebody asked to stop and it has not stopped yet.
+    pub is_cancelling: bool,
+}
+
+enum Stage {
+    Form,
+    Asking(FileDialog),
+    Typing(PathBuf),
+    Replacing(PathBuf),
 }
 
 /// A clip on its way to a file.
 struct Pending {
-    run: FinishedRun,
-    options: EncodeOptions,
-    suggestion: PathBuf,
+    source: ExportSource,
+    shown_frame: usize,
+    stage: Stage,
 }
 
-/// Asks where a clip should go, writes it, and tells how far it is. Dialog and encoder have threads of
-/// their own; the window only asks how they are.
-#[derive(Default)]
+/// Asks how and where a clip should go, writes it, and tells how far it is. Dialog and encoder have
+/// threads of their own; the window only asks how they are.
 pub struct Exporter {
+    host: ExportHost,
+    wake: Wake,
+    settings: ExportSettings,
+    missing: Vec<(Format, String)>,
     pending: Option<Pending>,
-    choice: Option<Receiver<Choice>>,
-    /// The path being typed, on a desktop without a file dialog.
-    pub(super) typed: Option<String>,
-    job: Option<(ExportJob, FinishedRun)>,
+    job: Option<(ExportJob, Option<FinishedRun>)>,
     folder: Option<PathBuf>,
-    wake: Option<Wake>,
 }
 
 impl Exporter {
-    /// Frames written and frames of the clip, while an export is going.
-    pub fn progress(&self) -> Option<(usize, usize)> {
-        match self.job.as_ref()?.0.status() {
-            ExportStatus::Running { done, total } => Some((done, total)),
+    pub(super) fn new(host: ExportHost, wake: Wake) -> Self {
+        Self {
+            settings: ExportSettings::read(host.settings_file.as_deref()),
+            host,
+            wake,
+            missing: Vec::new(),
+            pending: None,
+            job: None,
+            folder: None,
+        }
+    }
+
+    /// How far the export is, while one is going.
+    pub fn progress(&self) -> Option<ExportProgress> {
+        let job = &self.job.as_ref()?.0;
+        match job.status() {
+            ExportStatus::Running { done, total } => Some(ExportProgress {
+                done,
+                total,
+                is_cancelling: job.is_cancelling(),
+            }),
             _ => None,
         }
     }
 
-    /// Asks where to. The error is a sentence.
-    pub fn begin(
-        &mut self,
-        frame: &eframe::Frame,
-        run: &FinishedRun,
-        wake: Wake,
-    ) -> Result<(), String> {
+    /// What is chosen.
+    pub fn settings(&self) -> &ExportSettings {
+        &self.settings
+    }
+
+    /// The page on the screen.
+    pub fn page(&self) -> Option<ExportPage<'_>> {
+        let pending = self.pending.as_ref()?;
+        match &pending.stage {
+            Stage::Form => Some(ExportPage::Form(ExportForm {
+                clip: &pending.source.clip,
+                has_recipe: pending.source.recipe.is_some(),
+                settings: &self.settings,
+                shown_frame: pending.shown_frame,
+                missing: &self.missing,
+            })),
+            Stage::Asking(_) => None,
+            Stage::Typing(path) => Some(ExportPage::Path(path)),
+            Stage::Replacing(path) => Some(ExportPage::Replace(path)),
+        }
+    }
+
+    /// Opens the first page. The error is a sentence.
+    pub(super) fn begin(&mut self, source: ExportSource, shown_frame: usize) -> Result<(), String> {
         if self.job.is_some() {
-            return Err("an export is going on already; wait for it to finish".to_owned());
+            return Err(
+                "an export is going on already; wait for it to finish or cancel it".to_owned(),
+            );
         }
         if self.pending.is_some() {
-            // The dialog is open already.
             return Ok(());
         }
-        let recipe = Recipe::new(run.settings.clone(), run.report.model_hashes.clone());
-        let options = EncodeOptions {
-            format: None,
-            comment: Some(recipe.to_json().map_err(|why| why.to_string())?),
-            ..EncodeOptions::default()
-        };
-        let today = jiff::ZonedDateTime::now().date().to_string();
-        let name = file_name(&today, &run.settings.plan, run.settings.seed);
-        let folder = self.folder.clone().or_else(default_folder);
-        let suggestion = folder.unwrap_or_default().join(name);
-        self.wake = Some(Arc::clone(&wake));
-        if frame.window_handle().is_ok() {
-            self.choice = Some(ask(frame, &suggestion, wake)?);
-        } else {
-            self.typed = Some(suggestion.display().to_string());
+        let check = &self.host.check;
+        self.missing = Format::ALL
+            .into_iter()
+            .filter_map(|format| Some((format, check(format).err()?)))
+            .collect();
+        if self.is_missing(self.settings.format) {
+            let there = |format: &Format| !self.is_missing(*format);
+            self.settings.format = Format::ALL.into_iter().find(there).unwrap_or(Format::Gif);
+            self.settings.crf = None;
         }
+        let frames = source.clip.frames.len();
+        self.settings.frame = shown_frame.min(frames.saturating_sub(1));
         self.pending = Some(Pending {
-            run: run.clone(),
-            options,
-            suggestion,
+            source,
+            shown_frame: self.settings.frame,
+            stage: Stage::Form,
         });
         Ok(())
     }
 
-    /// Looks at dialog and encoder. Gives the message that ends an export.
-    pub fn poll(&mut self) -> Option<Notice> {
-        if let Some(choice) = &self.choice {
-            let choice = match choice.try_recv() {
-                Ok(choice) => choice,
-                Err(TryRecvError::Empty) => return None,
-                Err(TryRecvError::Disconnected) => Choice::Missing,
-            };
-            self.choice = None;
-            match choice {
-                // The system's dialog has asked about an existing file.
-                Choice::Path(path) => return self.write(with_ending(path), true),
-                Choice::PutAway => self.pending = None,
-                Choice::Missing => {
-                    self.typed = self
-                        .pending
-                        .as_ref()
-                        .map(|pending| pending.suggestion.display().to_string());
+    fn is_missing(&self, format: Format) -> bool {
+        self.missing.iter().any(|(missing, _)| *missing == format)
+    }
+
+    /// Does what was asked for on a page. Gives what there is to say.
+    pub(super) fn obey(&mut self, request: ExportRequest, frame: &eframe::Frame) -> Option<Notice> {
+        match request {
+            ExportRequest::Stop => {
+                if let Some((job, _)) = &self.job {
+                    job.cancel();
                 }
+            }
+            ExportRequest::Change(settings) => self.settings = settings,
+            ExportRequest::Choose => return self.choose(frame),
+            ExportRequest::Type(path) => self.go_to(Stage::Typing(path)),
+            ExportRequest::Back => self.back(),
+            ExportRequest::Accept => {
+                if let Some(Stage::Typing(path)) = self.pending.as_ref().map(|p| &p.stage) {
+                    let path = path
+                        .to_str()
+                        .map_or(path.clone(), |text| text.trim().into());
+                    if !path.as_os_str().is_empty() {
+                        return self.write_to(path, false);
+                    }
+                }
+            }
+            ExportRequest::Replace => {
+                if let Some(Stage::Replacing(path)) = self.pending.as_ref().map(|p| &p.stage) {
+                    return self.write(path.clone(), true);
+                }
+            }
+        }
+        None
+    }
+
+    /// One page back; from the first one out.
+    pub(super) fn back(&mut self) {
+        match self.pending.as_ref().map(|pending| &pending.stage) {
+            Some(Stage::Form) => self.pending = None,
+            Some(_) => self.go_to(Stage::Form),
+            None => {}
+        }
+    }
+
+    fn go_to(&mut self, stage: Stage) {
+        if let Some(pending) = &mut self.pending {
+            pending.stage = stage;
+        }
+    }
+
+    /// Looks at dialog and encoder. Gives the message that ends an export.
+    pub(super) fn poll(&mut self) -> Option<Notice> {
+        if let Some(Stage::Asking(choice)) = self.pending.as_ref().map(|p| &p.stage) {
+            match choice.poll()? {
+                // The system's dialog has asked about an existing file, but not about a folder.
+                Choice::Path(path) => {
+                    let is_asked = self.settings.format.ending().is_some();
+                    return self.write_to(path, is_asked);
+                }
+                Choice::PutAway => self.go_to(Stage::Form),
+                Choice::Missing => self.go_to(Stage::Typing(self.suggestion())),
             }
         }
         let (job, run) = self.job.as_ref().filter(|(job, _)| job.is_over())?;
         let notice = match job.status() {
             ExportStatus::Finished => {
-                run.clip_is_written();
+                if let Some(run) = run {
+                    run.clip_is_written();
+                }
                 Some(Notice::saved(job.path()))
             }
             ExportStatus::Failed(why) => Some(Notice::error(&why)),
-            ExportStatus::Cancelled | ExportStatus::Running { .. } => None,
+            ExportStatus::Cancelled => Some(Notice::done("Export cancelled; nothing was written")),
+            ExportStatus::Running { .. } => None,
         };
         self.job = None;
         notice
     }
 
-    /// The typed path was accepted or put away.
-    pub(super) fn typed_answer(&mut self, is_accepted: bool) -> Option<Notice> {
-        let typed = self.typed.take()?;
-        if is_accepted && !typed.trim().is_empty() {
-            return self.write(with_ending(PathBuf::from(typed.trim())), false);
+    /// Asks where to, by the system's dialog if there is a window for it to belong to.
+    fn choose(&mut self, frame: &eframe::Frame) -> Option<Notice> {
+        let suggestion = self.suggestion();
+        if frame.window_handle().is_err() {
+            self.go_to(Stage::Typing(suggestion));
+            return None;
         }
-        self.pending = None;
-        None
+        let wake = Arc::clone(&self.wake);
+        match FileDialog::ask_target(frame, self.settings.format, &suggestion, wake) {
+            Ok(choice) => {
+                self.go_to(Stage::Asking(choice));
+                None
+            }
+            Err(why) => Some(Notice::error(&why)),
+        }
+    }
+
+    fn suggestion(&self) -> PathBuf {
+        let name = self.pending.as_ref().map_or("clip", |p| &p.source.name);
+        let folder = self.folder.clone().or_else(default_folder);
+        let path = folder.unwrap_or_default().join(name);
+        match self.settings.format.ending() {
+            Some(ending) => with_suffix(path, ending),
+            None => path,
+        }
+    }
+
+    /// Writes to the chosen path, after a question where something is there that nobody asked about.
+    fn write_to(&mut self, chosen: PathBuf, is_asked: bool) -> Option<Notice> {
+        let path = with_ending(chosen.clone(), self.settings.format);
+        let is_asked = is_asked && path == chosen;
+        if !is_asked && path.exists() {
+            self.go_to(Stage::Replacing(path));
+            return None;
+        }
+        self.write(path, is_asked)
     }
 
     fn write(&mut self, path: PathBuf, overwrite: bool) -> Option<Notice> {
-        let pending = self.pending.take()?;
-        let wake = self.wake.clone()?;
-        if !overwrite && path.exists() {
-            let why = format!(
-                "{} exists already; export again under another name",
-                path.display()
-            );
-            return Some(Notice::error(&why));
-        }
+        let Pending { source, .. } = self.pending.take()?;
         self.folder = path.parent().map(PathBuf::from);
-        let Pending { run, options, .. } = pending;
-        match ExportJob::start(Arc::clone(&run.clip), path, options, overwrite, wake) {
+        if let Some(file) = self.host.settings_file.clone() {
+            self.settings.keep(file);
+        }
+        let options = self.settings.encode_options(source.recipe.as_deref());
+        let wake = Arc::clone(&self.wake);
+        match ExportJob::start(source.clip, path, options, overwrite, wake) {
             Ok(job) => {
-                self.job = Some((job, run));
+                self.job = Some((job, source.run));
                 None
             }
             Err(why) => Some(Notice::error(&format!(
@@ -158,58 +357,40 @@ impl Exporter {
     }
 }
 
-/// Opens the system's dialog on a thread of its own, in front of our window.
-fn ask(frame: &eframe::Frame, suggestion: &Path, wake: Wake) -> Result<Receiver<Choice>, String> {
-    let mut dialog = rfd::FileDialog::new()
-        .set_parent(frame)
-        .set_title("Export clip");
-    for format in Format::ALL {
-        if let Some(ending) = format.ending() {
-            dialog = dialog.add_filter(format.name(), &[ending]);
-        }
-    }
-    if let Some(folder) = suggestion.parent() {
-        dialog = dialog.set_directory(folder);
-    }
-    if let Some(name) = suggestion.file_name() {
-        dialog = dialog.set_file_name(name.to_string_lossy());
-    }
-    let (sender, receiver) = bounded(1);
-    std::thread::Builder::new()
-        .name("flowblend-file-dialog".to_owned())
-        .spawn(move || {
-            let opened = Instant::now();
-            let choice = match dialog.save_file() {
-                Some(path) => Choice::Path(path),
-                None if opened.elapsed() < NO_DIALOG => Choice::Missing,
-                None => Choice::PutAway,
-            };
-            // Fails only when the window is gone.
-            let _ = sender.send(choice);
-            wake();
-        })
-        .map_err(|why| format!("the file dialog could not be opened ({why}); try again"))?;
-    Ok(receiver)
-}
-
 fn default_folder() -> Option<PathBuf> {
     let dirs = UserDirs::new()?;
     let videos = dirs.video_dir().filter(|folder| folder.is_dir());
     Some(videos.unwrap_or(dirs.home_dir()).to_owned())
 }
 
-/// `2026-05-04 LSL seed 48151623.mp4`: sorted by day, and what tells clips apart.
-fn file_name(date: &str, plan: &Plan, seed: u64) -> String {
-    format!("{date} {} seed {seed}.mp4", plan.letters())
+/// `2026-05-04 LSL seed 48151623`: sorted by day, and what tells clips apart.
+fn stem(date: &str, plan: &Plan, seed: u64) -> String {
+    format!("{date} {} seed {seed}", plan.letters())
 }
 
-/// A name without an ending is an MP4.
-fn with_ending(path: PathBuf) -> PathBuf {
-    if path.extension().is_some() {
+/// The path with the ending of `format`: in place of another format's, else behind what is there.
+fn with_ending(path: PathBuf, format: Format) -> PathBuf {
+    let Some(own) = format.ending() else {
+        return path;
+    };
+    let is = |known: &str| {
+        path.extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case(known))
+    };
+    if is(own) {
         path
+    } else if Format::ALL.into_iter().filter_map(Format::ending).any(is) {
+        path.with_extension(own)
     } else {
-        path.with_extension("mp4")
+        with_suffix(path, own)
     }
+}
+
+fn with_suffix(path: PathBuf, ending: &str) -> PathBuf {
+    let mut name = path.into_os_string();
+    name.push(".");
+    name.push(ending);
+    name.into()
 }
 
 #[cfg(test)]
@@ -219,18 +400,25 @@ mod tests {
     #[test]
     fn names_tell_the_day_the_plan_and_the_seed() {
         let plan = Plan::parse("LSL", &[0.4, 0.8]).unwrap();
-        assert_eq!(
-            file_name("2026-05-04", &plan, 7),
-            "2026-05-04 LSL seed 7.mp4"
-        );
+        assert_eq!(stem("2026-05-04", &plan, 7), "2026-05-04 LSL seed 7");
     }
 
     #[test]
-    fn a_name_without_an_ending_is_an_mp4() {
-        assert_eq!(with_ending("a/clip".into()), PathBuf::from("a/clip.mp4"));
-        assert_eq!(
-            with_ending("a/clip.gif".into()),
-            PathBuf::from("a/clip.gif")
-        );
+    fn a_name_gets_the_ending_of_its_format() {
+        for (name, format, wanted) in [
+            ("a/clip", Format::H264, "a/clip.mp4"),
+            ("a/clip.MP4", Format::H265, "a/clip.MP4"),
+            ("a/clip.gif", Format::H264, "a/clip.mp4"),
+            ("a/clip.v2", Format::Av1, "a/clip.v2.webm"),
+            ("a/clip", Format::PngFolder, "a/clip"),
+            ("a/clip.v2", Format::PngFolder, "a/clip.v2"),
+            ("a/0.5 seed 7", Format::Png, "a/0.5 seed 7.png"),
+        ] {
+            assert_eq!(
+                with_ending(name.into(), format),
+                PathBuf::from(wanted),
+                "{name} as {format:?}"
+            );
+        }
     }
 }

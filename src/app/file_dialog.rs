@@ -1,10 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use eframe::wgpu::rwh::HasWindowHandle as _;
 
 use crate::engine::Wake;
+use crate::media::Format;
 
 /// Nobody answers a file dialog faster than this; a desktop without one does.
 const NO_DIALOG: Duration = Duration::from_millis(400);
@@ -12,6 +13,7 @@ const NO_DIALOG: Duration = Duration::from_millis(400);
 /// What the system's file dialog came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
+    /// The file, or the new folder.
     Path(PathBuf),
     PutAway,
     /// This desktop has no file dialog.
@@ -59,5 +61,39 @@ impl FileDialog {
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => Some(Choice::Missing),
         }
+    }
+
+    /// Asks where a clip goes: for a file, or, where the format is a folder, for the folder that it is made
+    /// in.
+    pub(super) fn ask_target(
+        frame: &eframe::Frame,
+        format: Format,
+        suggestion: &Path,
+        wake: Wake,
+    ) -> Result<Self, String> {
+        let (folder, name) = (
+            suggestion.parent().map(PathBuf::from),
+            suggestion
+                .file_name()
+                .map(PathBuf::from)
+                .unwrap_or_default(),
+        );
+        Self::open(frame, wake, move |dialog| {
+            let dialog = match folder {
+                Some(folder) => dialog.set_directory(folder),
+                None => dialog,
+            };
+            match format.ending() {
+                Some(ending) => dialog
+                    .set_title("Export clip")
+                    .set_file_name(name.to_string_lossy())
+                    .add_filter(format.name(), &[ending])
+                    .save_file(),
+                None => {
+                    let title = format!("Export clip: the folder to make “{}” in", name.display());
+                    Some(dialog.set_title(title).pick_folder()?.join(name))
+                }
+            }
+        })
     }
 }

@@ -7,6 +7,7 @@ mod compare_actions;
 mod comparison;
 mod document;
 mod events;
+mod export_settings;
 mod exporter;
 mod file_dialog;
 mod files;
@@ -35,7 +36,10 @@ pub use bench::{WindowFigures, bench};
 pub use command::{Command, Section};
 pub use comparison::{CompareMode, CompareRequest, Comparison, GAINS, Sides};
 pub use document::{DocCommand, Document};
-pub use exporter::Exporter;
+pub use export_settings::ExportSettings;
+pub use exporter::{
+    ExportForm, ExportHost, ExportPage, ExportProgress, ExportRequest, ExportSource, Exporter,
+};
 pub use files::Files;
 pub use forecast::{Forecast, sentence};
 pub use frame_stats::{FrameStats, FrameTimes};

@@ -46,12 +46,15 @@ impl Notice {
         }
     }
 
-    /// A file was written.
+    /// A file was written, or a folder of them.
     pub fn saved(path: &std::path::Path) -> Self {
         Self {
             text: format!("Saved to {}", path.display()),
             is_error: false,
-            folder: path.parent().map(PathBuf::from),
+            folder: match path.is_dir() {
+                true => Some(path.to_owned()),
+                false => path.parent().map(PathBuf::from),
+            },
             offer: None,
         }
     }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Command, CompareRequest, DocCommand};
+use super::{Command, CompareRequest, DocCommand, ExportRequest};
 use crate::engine::RunId;
 use crate::library::RunName;
 
@@ -51,6 +51,8 @@ pub enum Request {
     OpenRecent(PathBuf),
     /// Take over the work that an ended program left behind.
     Recover,
+    /// Something on the pages of an export.
+    Export(ExportRequest),
     /// Put the message away.
     DismissNotice,
     /// Show a folder in the file manager.

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::comparison::{is_reference, reference};
 use super::{
-    ActiveRun, Comparison, Document, Files, Forecast, Gallery, Likenesses, Models, Notice, Queue,
-    RunSession, Sides,
+    ActiveRun, Comparison, Document, ExportProgress, Files, Forecast, Gallery, Likenesses, Models,
+    Notice, Queue, RunSession, Sides,
 };
 use crate::engine::PairSummary;
 use crate::preview::{LatentFrames, Player, RgbFactors};
@@ -38,8 +38,8 @@ pub struct Scene<'a> {
     pub queue: &'a Queue,
     /// The document's file.
     pub files: &'a Files,
-    /// Frames written and frames of the clip, while an export is going.
-    pub export: Option<(usize, usize)>,
+    /// How far the export is, while one is going.
+    pub export: Option<ExportProgress>,
 }
 
 /// What pressing Generate would do.

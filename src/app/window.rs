@@ -9,19 +9,19 @@ use super::history::PromptHistory;
 use super::keys::Keyboard;
 use super::live::Live;
 use super::{
-    Comparison, Document, Exporter, Files, Forecast, FrameStats, Gallery, Likenesses, Models,
-    ModelsSource, Notice, Places, Queue, Readiness, Request, RunSession, Scene, duration, layout,
-    wants_frame_stats,
+    Comparison, Document, ExportHost, ExportPage, Exporter, Files, Forecast, FrameStats, Gallery,
+    Likenesses, Models, ModelsSource, Notice, Places, Queue, Readiness, Request, RunSession, Scene,
+    duration, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
 use crate::library::{Keeper, Shelf};
 use crate::preview::{Player, RgbFactors};
 use crate::project::{PairRef, RunSettings, untold_crash};
 use crate::schedule::{Plan, Solver};
-use crate::ui::dialogs::{Answer, Dialog, export_path};
+use crate::ui::dialogs::{Answer, Dialog};
 use crate::ui::palette::{self, PaletteState, Picked};
 use crate::ui::view::View;
-use crate::ui::{models_panel, theme};
+use crate::ui::{export_dialog, models_panel, theme};
 
 /// What the player plays.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,6 +95,7 @@ impl App {
             asked,
             wanted: None,
             models: Models::new(ModelsSource::default(), Arc::clone(&wake)),
+            exporter: Exporter::new(ExportHost::default(), Arc::clone(&wake)),
             forecast: Forecast::new(document.settings(), None, 0),
             engine,
             wake,
@@ -114,7 +115,6 @@ impl App {
             player: Player::default(),
             source: Source::Nothing,
             rgb: None,
-            exporter: Exporter::default(),
             notice: None,
             view: View::default(),
             dialog: None,
@@ -175,6 +175,13 @@ impl App {
         self
     }
 
+    /// Exports under other circumstances, for tests.
+    #[must_use]
+    pub fn with_exports(mut self, host: ExportHost) -> Self {
+        self.exporter = Exporter::new(host, Arc::clone(&self.wake));
+        self
+    }
+
     /// What is worked on.
     pub fn document(&self) -> &Document {
         &self.document
@@ -213,6 +220,11 @@ impl App {
     /// Where playback is.
     pub fn player(&self) -> &Player {
         &self.player
+    }
+
+    /// The export.
+    pub fn exporter(&self) -> &Exporter {
+        &self.exporter
     }
 
     /// How long the window's own work of a frame takes.
@@ -298,9 +310,10 @@ impl App {
                 self.files.forget_next();
             }
             Some(_) => self.dialog = None,
-            None if self.exporter.typed.is_some() => {
-                self.exporter.typed_answer(false);
-            }
+            // A number that is being typed is left first.
+            None if self.keyboard.is_typing
+                && matches!(self.exporter.page(), Some(ExportPage::Form(_))) => {}
+            None if self.exporter.page().is_some() => self.exporter.back(),
             None if self.palette.is_some() => self.palette = None,
             None if self.files.is_typing() => self.put_typed_path_away(),
             None if self.models.is_open => self.models.is_open = false,
@@ -332,11 +345,6 @@ impl App {
                 self.obey(ctx, frame, Request::Command(command), now_secs);
             }
         }
-        if let Some(typed) = &mut self.exporter.typed
-            && let Some(answer) = export_path(ctx, typed)
-        {
-            self.notice = self.exporter.typed_answer(answer == Answer::Yes);
-        }
         let Some(dialog) = self.dialog else {
             return;
         };
@@ -363,7 +371,7 @@ impl App {
             self.escape(&ctx);
         }
         let is_covered = self.dialog.is_some()
-            || self.exporter.typed.is_some()
+            || self.exporter.page().is_some()
             || self.files.is_typing()
             || self.palette.is_some()
             || self.models.is_open;
@@ -383,6 +391,9 @@ impl App {
         layout::show(ui, &self.scene(), &mut view, &mut out);
         if self.models.is_open {
             models_panel::show(&ctx, &self.scene(), &mut out);
+        }
+        if let Some(page) = self.exporter.page() {
+            export_dialog::show(&ctx, page, &mut out);
         }
         self.view = view;
         self.obey_all(&ctx, frame, &mut out, now_secs);

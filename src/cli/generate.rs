@@ -4,11 +4,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::CliError;
+use super::export::FileOptions;
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::progress::ProgressLine;
 use super::session::Session;
 use crate::engine::{EventKind, FinishedRun, RunRequest, peak_rss_bytes};
-use crate::media::{self, EncodeOptions};
+use crate::media::{self, ClipShape, EncodeOptions, Format};
 use crate::project::{Recipe, RunSettings};
 
 /// Options of `flowblend generate`.
@@ -18,13 +19,12 @@ pub(super) struct GenerateOptions {
     prompt: String,
     #[command(flatten)]
     denoise: DenoiseOptions,
-    /// The clip; its ending chooses the format: .mp4 .webm .mov .gif, or a folder for PNGs [default: a
-    /// dated name].
+    /// The clip; its ending chooses the format: .mp4 .webm .mov .mkv .gif, .png for one frame, or a
+    /// folder for PNGs [default: a dated name].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Replace an existing file.
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    file: FileOptions,
     /// Start from the tensor `latents` (f32, NCTHW, unit noise) of a safetensors file.
     #[arg(long, value_name = "FILE")]
     init_latents: Option<PathBuf>,
@@ -39,8 +39,12 @@ pub(super) struct GenerateOptions {
 pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Result<(), CliError> {
     options.denoise.check()?;
     // Everything that can be refused is refused before the first second of computing.
+    let file = &options.file;
     let check = |out: &Path| {
-        media::check_target(out, options.overwrite).map_err(|why| CliError::Failed(why.to_string()))
+        let encode_options = file.encode_options(out)?;
+        media::check_target(out, encode_options.format, file.overwrite)
+            .map(|()| encode_options)
+            .map_err(|why| CliError::Failed(why.to_string()))
     };
     if let Some(out) = &options.out {
         check(out)?;
@@ -50,12 +54,17 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
     let settings = options.denoise.settings(&pair, &options.prompt)?;
     let out = match &options.out {
         Some(out) => out.clone(),
-        None => {
-            let out = PathBuf::from(dated_name(&settings));
-            check(&out)?;
-            out
-        }
+        None => dated_path(&settings, file.chosen().unwrap_or(Format::H264)),
     };
+    let encode_options = check(&out)?;
+    let shape = ClipShape {
+        width: settings.width,
+        height: settings.height,
+        fps: settings.fps,
+        frames: settings.frames,
+    };
+    media::check_written(&out, &encode_options, shape)
+        .map_err(|why| CliError::Failed(why.to_string()))?;
     if options.denoise.seed_is_random() && !global.json {
         eprintln!("seed {}", settings.seed);
     }
@@ -64,13 +73,13 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         init_latents: options.init_latents.clone(),
         save_latents: options.save_latents.clone(),
         save_trajectory: options.save_trajectory.clone(),
-        overwrite: options.overwrite,
+        overwrite: file.overwrite,
         keep_latents: true,
         reuse_steps: false,
     };
     let finished = wait_for_clip(&mut session, request)?;
     let encode_start = std::time::Instant::now();
-    write_clip(&session, &finished, &out, options.overwrite)?;
+    write_clip(&session, &finished, &out, file, encode_options)?;
     let encode_secs = encode_start.elapsed().as_secs_f64();
     finished.clip_is_written();
     if finished.report.steps.is_empty() {
@@ -85,13 +94,17 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
 }
 
 /// `flowblend-20260102-030405-SEED.mp4`, in local time.
-fn dated_name(settings: &RunSettings) -> String {
+fn dated_path(settings: &RunSettings, format: Format) -> PathBuf {
     let now = jiff::ZonedDateTime::now();
-    format!(
-        "flowblend-{}-{}.mp4",
+    let stem = format!(
+        "flowblend-{}-{}",
         now.strftime("%Y%m%d-%H%M%S"),
         settings.seed
-    )
+    );
+    match format.ending() {
+        Some(ending) => format!("{stem}.{ending}").into(),
+        None => stem.into(),
+    }
 }
 
 fn wait_for_clip(session: &mut Session, request: RunRequest) -> Result<FinishedRun, CliError> {
@@ -128,25 +141,25 @@ fn write_clip(
     session: &Session,
     finished: &FinishedRun,
     out: &Path,
-    overwrite: bool,
+    file: &FileOptions,
+    options: EncodeOptions,
 ) -> Result<(), CliError> {
     let recipe = Recipe::new(
         finished.settings.clone(),
         finished.report.model_hashes.clone(),
     );
+    let recipe = recipe
+        .to_json()
+        .map_err(|why| CliError::Failed(why.to_string()))?;
     let options = EncodeOptions {
-        comment: Some(
-            recipe
-                .to_json()
-                .map_err(|why| CliError::Failed(why.to_string()))?,
-        ),
-        ..EncodeOptions::default()
+        comment: file.comment(Some(recipe)),
+        ..options
     };
     let result = media::encode(
         &finished.clip,
         out,
         &options,
-        overwrite,
+        file.overwrite,
         &mut |_, _| {},
         &|| session.is_interrupted(),
     );
@@ -163,7 +176,8 @@ fn write_clip(
 /// A finished clip is not lost because its target turned out unusable, for instance full: it goes to
 /// the system's temporary folder instead, if that can take it.
 fn rescue(finished: &FinishedRun, options: &EncodeOptions) -> Option<PathBuf> {
-    let kept = std::env::temp_dir().join(dated_name(&finished.settings));
+    let format = options.format.unwrap_or(Format::H264);
+    let kept = std::env::temp_dir().join(dated_path(&finished.settings, format));
     media::encode(
         &finished.clip,
         &kept,

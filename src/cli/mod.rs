@@ -1,6 +1,7 @@
 //! The headless program: subcommands over the same engine the window uses.
 
 mod bench;
+mod export;
 mod generate;
 mod models;
 mod models_pull;
@@ -35,6 +36,8 @@ pub struct Cli {
 enum Command {
     /// Denoise, decode, write the clip.
     Generate(generate::GenerateOptions),
+    /// Write a finished clip again, as another format, size or rate. Its recipe goes along.
+    Export(export::ExportOptions),
     /// What a run would cost: the model of each step, sigmas, FLOPs, predicted seconds and memory. Runs
     /// nothing.
     Plan(DenoiseOptions),
@@ -86,6 +89,7 @@ pub fn main(started: Instant, window: &Door) -> ExitCode {
             (window.open)(cli.global.pipeline()).map_err(|why| CliError::Failed(format!("{why:#}")))
         }
         Some(Command::Generate(options)) => generate::generate(options, &cli.global),
+        Some(Command::Export(options)) => export::export(options, &cli.global),
         Some(Command::Plan(options)) => plan::plan(options, &cli.global),
         Some(Command::Models(options)) => models::models(options, &cli.global),
         Some(Command::Bench(options)) => bench::bench(options, &cli.global, started, window),

@@ -7,9 +7,9 @@ use super::CliError;
 use super::models_pull::{PullArgs, pull};
 use super::options::GlobalOptions;
 use crate::engine::{PairReport, PairState, survey};
-use crate::hub::size_text;
 use crate::models::registry::Registry;
 use crate::models::{AddError, PartCheck, add, check};
+use crate::project::size_text;
 
 /// Faults of a part that are named; the rest is counted.
 const NAMED: usize = 10;

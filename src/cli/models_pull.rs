@@ -9,9 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::CliError;
-use crate::hub::{
-    Checked, PullJob, PullOptions, PullProgress, PullStatus, Pulled, SUMS_FILE, size_text,
-};
+use crate::hub::{Checked, PullJob, PullOptions, PullProgress, PullStatus, Pulled, SUMS_FILE};
+use crate::project::size_text;
 
 /// Where there is no bar, how often a line tells of a file in work.
 const LINE_EVERY: Duration = Duration::from_secs(10);

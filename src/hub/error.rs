@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::models::ModelError;
 use crate::models::registry::RememberError;
-use crate::project::AtomicError;
+use crate::project::{AtomicError, size_text};
 
 /// Why a pull ended without all its files. Each is a whole sentence for the user.
 #[derive(Debug, thiserror::Error)]
@@ -124,13 +124,4 @@ pub enum HubError {
     /// Where the pair lies could not be remembered.
     #[error(transparent)]
     Remember(#[from] RememberError),
-}
-
-/// Bytes as people read them: `120 MB`, `28.9 GB`.
-pub fn size_text(bytes: u64) -> String {
-    if bytes < 500_000_000 {
-        format!("{:.0} MB", bytes as f64 / 1e6)
-    } else {
-        format!("{:.1} GB", bytes as f64 / 1e9)
-    }
 }

@@ -6,10 +6,9 @@ mod error;
 mod fetch;
 mod job;
 mod pull;
-mod space;
 mod sums;
 
-pub use error::{HubError, size_text};
+pub use error::HubError;
 pub use job::{PullJob, PullStatus};
 pub use pull::{Checked, PullOptions, PullProgress, Pulled, PulledFile, pull, pull_named};
 pub use sums::SUMS_FILE;

@@ -9,12 +9,11 @@ use serde::Serialize;
 use super::HubError;
 use super::client::{Client, Remote};
 use super::fetch::{Patience, Stated, Wanted, fetch, hash_file};
-use super::space::free_bytes;
 use super::sums::{Sum, Sums};
 use crate::models::manifest::{self, Checkpoint, INDEX_ENDING, Manifest, ManifestFile};
 use crate::models::registry::Registry;
 use crate::models::{UserPair, UserPlace};
-use crate::project::AtomicError;
+use crate::project::{AtomicError, free_bytes};
 
 const BY_MANIFEST: &str = "the manifest";
 const BY_HUB: &str = "the hub";

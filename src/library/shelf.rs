@@ -10,7 +10,7 @@ use crate::media::{Clip, EncodeOptions, Format, MediaError, encode, read_clip};
 use crate::project::{AtomicError, Recipe, sync_folder, write_bytes_atomic};
 
 const RECORD: &str = "run.json";
-const CLIP: &str = "clip";
+const CLIP: &str = "clip.mkv";
 const THUMBNAIL: &str = "thumbnail.png";
 /// Folders being filled, and folders whose deletion can still be undone. Neither is listed.
 const NEW: &str = ".new-";
@@ -129,7 +129,7 @@ impl Shelf {
         fs::create_dir(new).map_err(|why| self.failed(why))?;
         let recipe = Recipe::new(record.settings.clone(), record.report.model_hashes.clone());
         let options = EncodeOptions {
-            format: Some(Format::PngFolder),
+            format: Some(Format::Ffv1),
             comment: recipe.to_json().ok(),
             ..EncodeOptions::default()
         };

@@ -11,7 +11,30 @@ pub struct Clip {
     pub frames: Vec<Vec<u8>>,
 }
 
+/// Size, rate and length of a clip that may not be there yet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClipShape {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Frames a second.
+    pub fps: f64,
+    /// Number of frames.
+    pub frames: usize,
+}
+
 impl Clip {
+    /// Its size, rate and length.
+    pub fn shape(&self) -> ClipShape {
+        ClipShape {
+            width: self.width,
+            height: self.height,
+            fps: self.fps,
+            frames: self.frames.len(),
+        }
+    }
+
     /// Length at its own rate, in seconds.
     pub fn duration_secs(&self) -> f64 {
         self.frames.len() as f64 / self.fps

@@ -15,7 +15,7 @@ const HD_ROWS: u32 = 720;
 pub(super) struct Converter(Context);
 
 impl Converter {
-    /// From packed RGB to `pixels` in BT.709 with the TV range.
+    /// From packed RGB to `pixels`: RGB again as it is, else BT.709 with the TV range.
     pub fn to_codec(pixels: Pixel, width: u32, height: u32) -> Result<Self, Error> {
         let context = context(Pixel::RGB24, pixels, width, height)?;
         Self::with_matrix(context, SWS_CS_ITU709, true, false)
@@ -70,20 +70,32 @@ impl Converter {
     }
 }
 
-/// Says on an encoder what its planes mean.
-pub(super) fn tag_bt709(encoder: &mut codec::encoder::video::Video) {
-    encoder.set_colorspace(color::Space::BT709);
+/// What `pixels` mean in our files: matrix and range.
+fn meaning(pixels: Pixel) -> (color::Space, color::Range) {
+    if is_rgb(pixels) {
+        (color::Space::RGB, color::Range::JPEG)
+    } else {
+        (color::Space::BT709, color::Range::MPEG)
+    }
+}
+
+/// Says on an encoder what its planes mean. Primaries and transfer are BT.709's in every format, so
+/// that a player shows them alike.
+pub(super) fn tag(encoder: &mut codec::encoder::video::Video, pixels: Pixel) {
+    let (matrix, range) = meaning(pixels);
+    encoder.set_colorspace(matrix);
     encoder.set_color_primaries(color::Primaries::BT709);
     encoder.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-    encoder.set_color_range(color::Range::MPEG);
+    encoder.set_color_range(range);
 }
 
 /// The same on a frame, which some encoders believe more than the context.
-pub(super) fn tag_frame_bt709(frame: &mut frame::Video) {
-    frame.set_color_space(color::Space::BT709);
+pub(super) fn tag_frame(frame: &mut frame::Video, pixels: Pixel) {
+    let (matrix, range) = meaning(pixels);
+    frame.set_color_space(matrix);
     frame.set_color_primaries(color::Primaries::BT709);
     frame.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-    frame.set_color_range(color::Range::MPEG);
+    frame.set_color_range(range);
 }
 
 fn context(from: Pixel, to: Pixel, width: u32, height: u32) -> Result<Context, Error> {

@@ -9,12 +9,12 @@ use ffmpeg_next::{Dictionary, Rational, Stream};
 
 use super::colour::Converter;
 use super::video::{ffmpeg_url, quiet};
-use super::{Clip, MediaError, sequence};
+use super::{Clip, MediaError, picture, sequence};
 
 /// Decoded frames held at most: more than this is no clip but a film.
 const MAX_CLIP_BYTES: usize = 6 << 30;
 
-/// Reads a whole video, or a folder of PNGs that [`encode`](super::encode) wrote, back to RGB,
+/// Reads a whole video, a PNG, or a folder of PNGs that [`encode`](super::encode) wrote, back to RGB,
 /// together with its `comment` metadata. Colours go by the file's own tags. The clip plays at the
 /// file's average rate; a variable one is evened out.
 ///
@@ -24,6 +24,9 @@ const MAX_CLIP_BYTES: usize = 6 << 30;
 pub fn read_clip(path: &Path) -> Result<(Clip, Option<String>), MediaError> {
     if path.is_dir() {
         return sequence::read(path);
+    }
+    if picture::is_picture(path) {
+        return picture::read(path);
     }
     let mut input = open(path)?;
     let comment = comment_of(&input);
@@ -84,6 +87,9 @@ pub fn read_clip(path: &Path) -> Result<(Clip, Option<String>), MediaError> {
 pub fn read_comment(path: &Path) -> Result<Option<String>, MediaError> {
     if path.is_dir() {
         return Ok(sequence::read_comment(path));
+    }
+    if picture::is_picture(path) {
+        return picture::read_comment(path);
     }
     Ok(comment_of(&open(path)?))
 }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use ffmpeg_next as ffmpeg;
 
-use crate::project::AtomicError;
+use crate::project::{AtomicError, size_text};
 
 /// Why a clip could not be written or read. Each is a whole sentence for the user.
 #[derive(Debug, thiserror::Error)]
@@ -16,11 +16,33 @@ pub enum MediaError {
     File(#[from] AtomicError),
     /// The name's ending belongs to no format.
     #[error(
-        "'.{ending}' is no format flowblend writes; end the name in .mp4, .webm, .mov or .gif, or give a folder for PNGs"
+        "'.{ending}' is no format flowblend writes; end the name in .mp4, .webm, .mov, .mkv, .gif or .png, or give a folder for PNGs"
     )]
     UnknownFormat {
         /// The ending, without its dot.
         ending: String,
+    },
+    /// The name's ending belongs to another format than the chosen one.
+    #[error("{} is no name for {format}; end the name in .{ending} or choose another format", path.display())]
+    WrongEnding {
+        /// The file.
+        path: PathBuf,
+        /// The format's name.
+        format: &'static str,
+        /// Its ending, without the dot.
+        ending: &'static str,
+    },
+    /// The disk has less room than the file may need.
+    #[error(
+        "the disk of {} has {} free, but this export may come to up to {}; free some space, choose another disk, or choose a smaller size", folder.display(), size_text(*free), size_text(*needed)
+    )]
+    NoSpace {
+        /// Where the file should go.
+        folder: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes of the file at most.
+        needed: u64,
     },
     /// The clip itself cannot be a video.
     #[error("the clip cannot be encoded: {0}")]
@@ -38,8 +60,8 @@ pub enum MediaError {
         "the FFmpeg on this machine has no {encoder} encoder, which {format} needs; install a full FFmpeg or choose another format"
     )]
     NoEncoder {
-        /// FFmpeg's name of the encoder.
-        encoder: &'static str,
+        /// FFmpeg's name of the encoder, or the names of those that would do.
+        encoder: String,
         /// The format that needs it.
         format: &'static str,
     },

@@ -5,49 +5,62 @@ use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, Frame, ImageError, RgbaImage};
+use image::{Delay, Frame, RgbaImage};
 
 use super::encode::Watch;
-use super::{Clip, EncodeOptions, Format, MediaError};
+use super::frames::Frames;
+use super::picture::picture_error;
+use super::{EncodeOptions, Format, MediaError};
 
-const NAME: &str = "GIF";
-/// From 1, the best colours, to 30, the fastest.
-const QUANTISER_SPEED: i32 = 8;
-/// Viewers slow shorter delays down to a tenth of a second.
-const MIN_DELAY_CS: u32 = 2;
-const MAX_SIDE_PX: usize = u16::MAX as usize;
+/// Pixels of a frame that its palette is learnt from; about as many seconds go into large frames as
+/// into small ones.
+const PALETTE_PIXELS: usize = 60_000;
+/// The quantiser learns from every n-th pixel, up to this n.
+const SLOWEST_TO_FASTEST: std::ops::RangeInclusive<i32> = 1..=30;
+/// Viewers slow delays under two hundredths of a second down to a tenth.
+pub(super) const MAX_FPS: f64 = 50.0;
 const TRAILER: u8 = 0x3b;
 const COMMENT_EXTENSION: [u8; 2] = [0x21, 0xfe];
 
-/// Writes all of `clip` into `temp`, looping forever.
+/// Writes all frames into `temp`.
 pub(super) fn write(
-    clip: &Clip,
+    frames: &Frames<'_>,
     temp: &Path,
     options: &EncodeOptions,
     watch: &mut Watch<'_>,
 ) -> Result<(), MediaError> {
-    if clip.width.max(clip.height) > MAX_SIDE_PX || clip.fps > 100.0 / f64::from(MIN_DELAY_CS) {
-        return Err(MediaError::Unsuited {
-            format: Format::Gif.name(),
-            limit: "shows at most 50 frames a second and 65535 pixels a side".to_owned(),
-        });
-    }
     let io = |e| MediaError::io(temp, e);
     let file = OpenOptions::new().write(true).open(temp).map_err(io)?;
-    let mut encoder = GifEncoder::new_with_speed(BufWriter::new(file), QUANTISER_SPEED);
-    let failed = |frame, error| picture_error(temp, frame, error);
-    encoder
-        .set_repeat(Repeat::Infinite)
-        .map_err(|e| failed(0, e))?;
-    for (index, rgb) in clip.frames.iter().enumerate() {
+    let speed = quantiser_speed(frames.width * frames.height);
+    let mut encoder = GifEncoder::new_with_speed(BufWriter::new(file), speed);
+    let failed = |frame, error| picture_error(Format::Gif, temp, frame, error);
+    if let Some(repeat) = repeat(options.plays) {
+        encoder.set_repeat(repeat).map_err(|e| failed(0, e))?;
+    }
+    for index in 0..frames.len() {
         watch.check()?;
-        let delay = Delay::from_numer_denom_ms(delay_cs(index, clip.fps) * 10, 1);
-        let frame = Frame::from_parts(rgba(clip, rgb), 0, 0, delay);
+        let delay = Delay::from_numer_denom_ms(delay_cs(index, frames.fps) * 10, 1);
+        let frame = Frame::from_parts(rgba(frames, index), 0, 0, delay);
         encoder.encode_frame(frame).map_err(|e| failed(index, e))?;
-        watch.progress(index + 1, clip.frames.len());
+        watch.progress(index + 1, frames.len());
     }
     drop(encoder);
     append_comment(temp, options.comment.as_deref().unwrap_or_default()).map_err(io)
+}
+
+/// Viewers play a GIF once, and once more for each repeat that it asks for.
+fn repeat(plays: u16) -> Option<Repeat> {
+    match plays {
+        0 => Some(Repeat::Infinite),
+        1 => None,
+        more => Some(Repeat::Finite(more - 1)),
+    }
+}
+
+/// From 1, the best colours, to 30, the fastest.
+fn quantiser_speed(pixels: usize) -> i32 {
+    let speed = i32::try_from(pixels / PALETTE_PIXELS).unwrap_or(i32::MAX);
+    speed.clamp(*SLOWEST_TO_FASTEST.start(), *SLOWEST_TO_FASTEST.end())
 }
 
 /// Hundredths of a second that frame `index` stays. Each frame is rounded so that no error adds up:
@@ -57,15 +70,16 @@ fn delay_cs(index: usize, fps: f64) -> u32 {
     start_cs(index + 1) - start_cs(index)
 }
 
-fn rgba(clip: &Clip, rgb: &[u8]) -> RgbaImage {
-    let bytes = rgb
+fn rgba(frames: &Frames<'_>, index: usize) -> RgbaImage {
+    let bytes = frames
+        .rgb(index)
         .as_chunks::<3>()
         .0
         .iter()
         .flat_map(|&[r, g, b]| [r, g, b, u8::MAX])
         .collect();
-    // The clip was checked to have whole frames, so the sizes agree.
-    RgbaImage::from_raw(clip.width as u32, clip.height as u32, bytes).unwrap_or_default()
+    // Frames were checked to be whole, so the sizes agree.
+    RgbaImage::from_raw(frames.width as u32, frames.height as u32, bytes).unwrap_or_default()
 }
 
 /// Puts a comment block before the trailer and checks that the file had reached it: the encoder
@@ -91,17 +105,6 @@ fn append_comment(path: &Path, comment: &str) -> std::io::Result<()> {
     file.write_all(&block)
 }
 
-fn picture_error(temp: &Path, frame: usize, error: ImageError) -> MediaError {
-    match error {
-        ImageError::IoError(e) => MediaError::io(temp, e),
-        other => MediaError::Picture {
-            format: NAME,
-            frame,
-            message: other.to_string(),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +114,7 @@ mod tests {
         for fps in [12.0, 16.0, 23.976, 30.0, 50.0] {
             let total: u32 = (0..240).map(|i| delay_cs(i, fps)).sum();
             assert_eq!(total, (240.0 * 100.0 / fps).round() as u32);
-            assert!((0..240).all(|i| delay_cs(i, fps) >= MIN_DELAY_CS));
+            assert!((0..240).all(|i| delay_cs(i, fps) >= 2));
         }
     }
 }

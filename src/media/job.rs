@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 
-use super::{Clip, EncodeOptions, MediaError, encode};
+use super::{Clip, EncodeOptions, Format, MediaError, encode};
 
 /// How far an export is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,10 @@ impl ExportJob {
             cancel: AtomicBool::new(false),
             outcome: OnceLock::new(),
         });
-        let total = clip.frames.len();
+        let total = match Format::of(&path, options.format) {
+            Ok(Format::Png) => 1,
+            _ => clip.frames.len(),
+        };
         let thread = Builder::new().name("flowblend-export".to_owned()).spawn({
             let (shared, path) = (Arc::clone(&shared), path.clone());
             move || {
@@ -110,6 +113,11 @@ impl ExportJob {
     /// Asks the thread to stop at the next frame. Never waits.
     pub fn cancel(&self) {
         self.shared.cancel.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`cancel`](Self::cancel) was called.
+    pub fn is_cancelling(&self) -> bool {
+        self.shared.cancel.load(Ordering::Relaxed)
     }
 
     /// The file being written.

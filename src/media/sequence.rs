@@ -4,12 +4,13 @@ use std::fs;
 use std::io::BufWriter;
 use std::path::Path;
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder as _, ImageError};
+use image::ImageError;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::encode::Watch;
+use super::frames::Frames;
+use super::picture::{encode_png, picture_error};
 use super::{Clip, EncodeOptions, Format, MediaError};
 use crate::project::{AtomicError, folder_of, sync_folder, write_bytes_atomic};
 
@@ -25,7 +26,7 @@ struct ClipFile {
 
 /// Writes a new folder under a temporary name, then renames it.
 pub(super) fn write(
-    clip: &Clip,
+    frames: &Frames<'_>,
     target: &Path,
     options: &EncodeOptions,
     overwrite: bool,
@@ -34,21 +35,15 @@ pub(super) fn write(
     let replaces = check_target(target, overwrite)?;
     let io = |e| MediaError::io(target, e);
     let folder = temp_folder(target)?;
-    for (index, rgb) in clip.frames.iter().enumerate() {
+    for index in 0..frames.len() {
         watch.check()?;
-        write_png(clip, rgb, &folder.path().join(frame_name(index))).map_err(|e| match e {
-            ImageError::IoError(e) => io(e),
-            other => MediaError::Picture {
-                format: Format::PngFolder.name(),
-                frame: index,
-                message: other.to_string(),
-            },
-        })?;
-        watch.progress(index + 1, clip.frames.len());
+        write_frame(frames, index, &folder.path().join(frame_name(index)))
+            .map_err(|e| picture_error(Format::PngFolder, target, index, e))?;
+        watch.progress(index + 1, frames.len());
     }
     let about = ClipFile {
-        fps: clip.fps,
-        frames: clip.frames.len(),
+        fps: frames.fps,
+        frames: frames.len(),
     };
     let about = serde_json::to_vec(&about).map_err(|e| io(e.into()))?;
     write_bytes_atomic(&folder.path().join(CLIP_FILE), true, &about)?;
@@ -156,18 +151,8 @@ fn frame_name(index: usize) -> String {
     format!("frame_{:05}.png", index + 1)
 }
 
-fn write_png(clip: &Clip, rgb: &[u8], path: &Path) -> Result<(), ImageError> {
+fn write_frame(frames: &Frames<'_>, index: usize, path: &Path) -> Result<(), ImageError> {
     let file = fs::File::create(path)?;
-    let encoder = PngEncoder::new_with_quality(
-        BufWriter::new(&file),
-        CompressionType::Default,
-        FilterType::Adaptive,
-    );
-    encoder.write_image(
-        rgb,
-        clip.width as u32,
-        clip.height as u32,
-        ExtendedColorType::Rgb8,
-    )?;
+    encode_png(frames, index, BufWriter::new(&file))?;
     Ok(file.sync_all()?)
 }

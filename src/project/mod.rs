@@ -8,6 +8,7 @@ pub mod paths;
 mod preset;
 mod recipe;
 mod settings;
+mod space;
 
 pub use atomic::{
     AtomicError, AtomicFile, folder_of, sync_folder, write_atomic, write_bytes_atomic,
@@ -18,3 +19,4 @@ pub use file::{ProjectError, ProjectFile};
 pub use preset::Preset;
 pub use recipe::{Recipe, RecipeError};
 pub use settings::{PairRef, RunSettings, SettingsError};
+pub use space::{free_bytes, size_text};

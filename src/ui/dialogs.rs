@@ -2,8 +2,7 @@
 
 use eframe::egui;
 use egui::{
-    Align, Button, Context, Frame, Grid, Id, Layout, Modal, RichText, ScrollArea, TextEdit, Ui,
-    vec2,
+    Align, Button, Context, Frame, Grid, Id, Layout, Modal, RichText, ScrollArea, Ui, vec2,
 };
 
 use super::theme::{bold, mono, palette, regular};
@@ -77,7 +76,12 @@ pub(super) fn modal(ctx: &Context, name: &'static str) -> Modal {
 }
 
 /// A question with its answers, the one that loses nothing first.
-fn question(ui: &mut Ui, title: &str, text: &str, answers: &[(&str, Answer)]) -> Option<Answer> {
+pub(super) fn question(
+    ui: &mut Ui,
+    title: &str,
+    text: &str,
+    answers: &[(&str, Answer)],
+) -> Option<Answer> {
     ui.set_width(360.0);
     ui.spacing_mut().item_spacing.y = 12.0;
     ui.label(
@@ -185,38 +189,4 @@ fn close(ui: &mut Ui) -> Option<Answer> {
         ui.button("Close").clicked().then_some(Answer::No)
     })
     .inner
-}
-
-/// Asks for the file to export to, where the desktop has no file dialog of its own.
-pub fn export_path(ctx: &Context, typed: &mut String) -> Option<Answer> {
-    let modal = modal(ctx, "export path").show(ctx, |ui| {
-        ui.set_width(520.0);
-        title(ui, "Export clip");
-        ui.label("Write the clip to this file. The ending decides the format: .mp4, .webm, .mov or .gif.");
-        let field = ui
-            .add(
-                TextEdit::singleline(typed)
-                    .desired_width(f32::INFINITY)
-                    .margin(vec2(12.0, 8.0)),
-            )
-            .accessible_name("File to export to");
-        // Asked first: Enter takes the focus away, and giving it back would hide that.
-        let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-        if ui.memory(|memory| memory.focused().is_none()) {
-            field.request_focus();
-        }
-        let mut answer = entered.then_some(Answer::Yes);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let palette = palette(ui);
-            let export = RichText::new("Export").color(palette.on_next);
-            if ui.add(Button::new(export).fill(palette.next)).clicked() {
-                answer = Some(Answer::Yes);
-            }
-            if ui.button("Cancel").clicked() {
-                answer = Some(Answer::No);
-            }
-        });
-        answer
-    });
-    modal.inner
 }

@@ -8,8 +8,7 @@ use super::format;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
 use crate::app::{Pulling, Request, Scene};
 use crate::engine::{PairMemory, PairReport, PairState};
-use crate::hub::size_text;
-use crate::project::PairRef;
+use crate::project::{PairRef, size_text};
 
 const WIDTH_PX: f32 = 640.0;
 /// Width of the column with the facts' names.

@@ -8,7 +8,7 @@ use super::icons::Icon;
 use super::models_panel;
 use super::theme::{palette, regular};
 use super::widgets::{icon_button, paint_text};
-use crate::app::{ActiveRun, Command, Notice, Request, Scene};
+use crate::app::{ActiveRun, Command, ExportProgress, ExportRequest, Notice, Request, Scene};
 use crate::engine::Phase;
 
 /// Height of the bar.
@@ -17,10 +17,14 @@ pub const HEIGHT_PX: f32 = 28.0;
 /// What is going on, in one line, and how far it is.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let (text, progress) = match (scene.session.active(), scene.export) {
-        (Some(active), _) => (describe(active), Some(active.progress())),
-        (None, Some((done, total))) => (
-            format!("Exporting · frame {done} of {total}"),
-            Some(done as f32 / total.max(1) as f32),
+        (Some(active), Some(export)) => (
+            format!("{} · {}", describe(active), exporting(export)),
+            Some(active.progress()),
+        ),
+        (Some(active), None) => (describe(active), Some(active.progress())),
+        (None, Some(export)) => (
+            exporting(export),
+            Some(export.done as f32 / export.total.max(1) as f32),
         ),
         (None, None) => match scene.models.pulling() {
             Some(pull) => (models_panel::progress_text(&pull), Some(pull.share())),
@@ -29,7 +33,16 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     };
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         if let Some(active) = scene.session.active().filter(|a| !a.is_cancelling) {
-            cancel_button(ui, active, out);
+            let hint = format!("Stop run {} now; what it computed is dropped", active.id);
+            if cancel_button(ui, "Esc cancels", "Cancel the run", &hint) {
+                out.push(Request::Command(Command::CancelRun));
+            }
+        }
+        if scene.export.is_some_and(|export| !export.is_cancelling) {
+            let hint = "Stop the export; nothing is left of the file";
+            if cancel_button(ui, "Cancel export", "Cancel the export", hint) {
+                out.push(Request::Export(ExportRequest::Stop));
+            }
         }
         if let Some(share) = progress {
             progress_bar(ui, share);
@@ -51,23 +64,26 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     });
 }
 
-fn cancel_button(ui: &mut Ui, active: &ActiveRun, out: &mut Vec<Request>) {
-    let text = RichText::new("Esc cancels")
+fn cancel_button(ui: &mut Ui, text: &str, name: &str, hint: &str) -> bool {
+    let text = RichText::new(text)
         .font(regular(12.0))
         .color(palette(ui).text_weak);
     ui.scope(|ui| {
         ui.spacing_mut().interact_size.y = 20.0;
         ui.spacing_mut().button_padding = vec2(6.0, 1.0);
-        let hint = format!("Stop run {} now; what it computed is dropped", active.id);
-        if ui
-            .add(Button::new(text).frame_when_inactive(false))
+        ui.add(Button::new(text).frame_when_inactive(false))
             .on_hover_text(hint)
-            .accessible_name("Cancel the run")
+            .accessible_name(name)
             .clicked()
-        {
-            out.push(Request::Command(Command::CancelRun));
-        }
-    });
+    })
+    .inner
+}
+
+fn exporting(export: ExportProgress) -> String {
+    if export.is_cancelling {
+        return "Stopping the export".to_owned();
+    }
+    format!("Exporting · frame {} of {}", export.done, export.total)
 }
 
 fn progress_bar(ui: &mut Ui, share: f32) {

@@ -4,9 +4,9 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use flowblend::media::{Clip, EncodeOptions, MediaError, encode};
+use flowblend::media::{Clip, EncodeOptions, Format, MediaError, encode};
 
 pub fn flat_clip(width: usize, height: usize, fps: f64, colours: &[[u8; 3]]) -> Clip {
     Clip {
@@ -48,4 +48,23 @@ pub fn names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Where a test puts its file of a format.
+pub fn place(folder: &Path, format: Format) -> PathBuf {
+    match format.ending() {
+        Some(ending) => folder.join(format!("{}.{ending}", format.key())),
+        None => folder.join(format.key()),
+    }
+}
+
+/// Writes a clip as `format`, and says where.
+pub fn write_as(clip: &Clip, folder: &Path, format: Format) -> PathBuf {
+    let options = EncodeOptions {
+        format: Some(format),
+        ..EncodeOptions::default()
+    };
+    let path = place(folder, format);
+    write_with(clip, &path, &options, true).unwrap_or_else(|e| panic!("{format:?}: {e}"));
+    path
 }

@@ -1,0 +1,173 @@
+use std::borrow::Cow;
+use std::ops::Range;
+
+use image::imageops::{self, FilterType};
+use image::{ImageBuffer, Rgb};
+
+use super::{Clip, EncodeOptions, Format, MediaError, ScaleFilter};
+
+/// A clip as a file will hold it: the frames, the size and the rate that the options ask for. Every
+/// format is written from this.
+pub(super) struct Frames<'a> {
+    clip: &'a Clip,
+    range: Range<usize>,
+    filter: ScaleFilter,
+    pub width: usize,
+    pub height: usize,
+    pub fps: f64,
+}
+
+impl<'a> Frames<'a> {
+    /// Refuses clips and options that give no video.
+    pub fn new(
+        clip: &'a Clip,
+        format: Format,
+        options: &EncodeOptions,
+    ) -> Result<Self, MediaError> {
+        check_frames(clip)?;
+        let shape = options.check(format, clip.shape())?;
+        let first = match format {
+            Format::Png => options.frame,
+            _ => 0,
+        };
+        Ok(Self {
+            clip,
+            range: first..first + shape.frames,
+            filter: options.filter,
+            width: shape.width,
+            height: shape.height,
+            fps: shape.fps,
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// A frame in packed RGB, counted from 0.
+    pub fn rgb(&self, index: usize) -> Cow<'a, [u8]> {
+        let clip = self.clip;
+        let source = clip.frames[self.range.start + index].as_slice();
+        if (self.width, self.height) == (clip.width, clip.height) {
+            return Cow::Borrowed(source);
+        }
+        let filter = match self.filter {
+            ScaleFilter::Smooth => FilterType::Lanczos3,
+            ScaleFilter::Nearest => FilterType::Nearest,
+        };
+        // Frames were checked to be whole, so the sizes agree.
+        ImageBuffer::<Rgb<u8>, _>::from_raw(clip.width as u32, clip.height as u32, source).map_or(
+            Cow::Borrowed(source),
+            |picture| {
+                let size = (self.width as u32, self.height as u32);
+                imageops::resize(&picture, size.0, size.1, filter)
+                    .into_raw()
+                    .into()
+            },
+        )
+    }
+}
+
+fn check_frames(clip: &Clip) -> Result<(), MediaError> {
+    if clip.frames.is_empty() {
+        return Err(MediaError::BadClip(
+            "it has no frames; render it again".to_owned(),
+        ));
+    }
+    let (width, height) = (clip.width, clip.height);
+    let bytes = width * height * 3;
+    match clip.frames.iter().position(|f| f.len() != bytes) {
+        Some(frame) => Err(MediaError::BadClip(format!(
+            "frame {frame} has {} bytes, but {width}x{height} in RGB needs {bytes}; render it again",
+            clip.frames[frame].len()
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clip() -> Clip {
+        let picture = |seed: usize| (0..4 * 2 * 3).map(|i| (i * 9 + seed * 7) as u8).collect();
+        Clip {
+            width: 4,
+            height: 2,
+            fps: 12.0,
+            frames: (0..3).map(picture).collect(),
+        }
+    }
+
+    fn scaled(scale: f64, filter: ScaleFilter) -> EncodeOptions {
+        EncodeOptions {
+            scale: Some(scale),
+            filter,
+            ..EncodeOptions::default()
+        }
+    }
+
+    #[test]
+    fn without_options_the_clip_is_left_alone() {
+        let clip = clip();
+        let frames = Frames::new(&clip, Format::H264, &EncodeOptions::default()).unwrap();
+        assert_eq!((frames.width, frames.height, frames.len()), (4, 2, 3));
+        assert!(matches!(frames.rgb(1), Cow::Borrowed(rgb) if rgb == clip.frames[1]));
+    }
+
+    #[test]
+    fn nearest_repeats_pixels() {
+        let clip = clip();
+        let options = scaled(3.0, ScaleFilter::Nearest);
+        let frames = Frames::new(&clip, Format::H264, &options).unwrap();
+        assert_eq!((frames.width, frames.height), (12, 6));
+        let large = frames.rgb(2);
+        for (i, pixel) in large.chunks(3).enumerate() {
+            let (x, y) = (i % 12 / 3, i / 12 / 3);
+            assert_eq!(pixel, &clip.frames[2][(y * 4 + x) * 3..][..3]);
+        }
+    }
+
+    #[test]
+    fn smooth_keeps_flat_colours_and_the_mean() {
+        let flat = Clip {
+            frames: vec![[30, 90, 200].repeat(8)],
+            ..clip()
+        };
+        for scale in [0.5, 2.0, 2.3] {
+            let options = scaled(scale, ScaleFilter::Smooth);
+            let frames = Frames::new(&flat, Format::Png, &options).unwrap();
+            assert!(frames.rgb(0).chunks(3).all(|pixel| pixel == [30, 90, 200]));
+        }
+    }
+
+    #[test]
+    fn sizes_rates_and_frames_out_of_range_are_refused() {
+        let clip = clip();
+        let say = |format, options: EncodeOptions| {
+            Frames::new(&clip, format, &options)
+                .err()
+                .map(|why| why.to_string())
+                .unwrap_or_default()
+        };
+        let said = say(Format::H264, scaled(10_000.0, ScaleFilter::Smooth));
+        assert!(said.contains("40000x20000 is no size"), "{said}");
+        let said = say(
+            Format::H264,
+            EncodeOptions {
+                fps: Some(0.0),
+                ..EncodeOptions::default()
+            },
+        );
+        assert!(said.contains("0 frames a second"), "{said}");
+        let said = say(
+            Format::Png,
+            EncodeOptions {
+                frame: 3,
+                ..EncodeOptions::default()
+            },
+        );
+        assert!(said.contains("it has 3 frames and so no frame 4"), "{said}");
+    }
+}
