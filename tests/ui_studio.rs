@@ -294,8 +294,8 @@ fn live_mode_renders_when_the_hand_rests_and_stops_when_it_moves() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut window, pace) = window_at(places(folder.path()));
     render(&mut window, &pace);
-    click(&mut window, "Run");
-    click(&mut window, "Live");
+    window.get_by_label("Live rendering").click();
+    window.run_steps(3);
     let active = |window: &Window<'_>| {
         let active = window.state().session().active();
         active.map(|run| (run.id, run.settings.plan.boundary_step(0, 30)))

@@ -276,6 +276,9 @@ fn entry(
         let bar = Rect::from_min_max(pos2(text.left(), text.bottom() - 8.0), text.max);
         plan_bar(ui, &settings.plan, settings.steps, bar);
     }
+    if !is_shown {
+        compare_button(ui, run, &response, picture, out);
+    }
     let more = Rect::from_min_size(
         pos2(rect.right() - 34.0, rect.center().y - 11.0),
         vec2(26.0, 22.0),
@@ -294,9 +297,6 @@ fn entry(
         .on_hover_text("Compare, star or delete the run");
     egui::Popup::menu(&menu).show(|ui| run_menu(ui, run, is_shown, out));
     response.context_menu(|ui| run_menu(ui, run, is_shown, out));
-    if !is_shown {
-        compare_button(ui, run, &response, picture, out);
-    }
     if response.has_focus() && ui.input(|i| i.key_pressed(egui::Key::Delete)) && run.name.is_some()
     {
         out.push(Request::DeleteRun(run.id));

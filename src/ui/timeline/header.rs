@@ -27,6 +27,14 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
                     view.axis = unit;
                 }
             }
+            ui.add_space(8.0);
+            let command = Command::Live;
+            let response = chip(ui, view.is_live, command.text())
+                .on_hover_text(command.hover_text(ui.ctx()))
+                .accessible_name("Live rendering");
+            if response.clicked() {
+                out.push(Request::Command(command));
+            }
             let span = &view.timeline.span;
             if !span.is_whole() {
                 ui.add_space(4.0);
