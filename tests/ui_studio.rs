@@ -1,6 +1,7 @@
 //! What outlives the window: finished runs and projects.
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on should say so")]
+#![allow(clippy::disallowed_methods, reason = "a test spoils files on purpose")]
 
 mod common;
 

@@ -223,7 +223,7 @@ impl App {
                 }
             }
         }
-        if let Some((file, json)) = self.queue.to_write()
+        if let Some((file, json)) = self.queue.take_changes()
             && let Some(keeper) = &self.keeper
         {
             keeper.write(file, json);

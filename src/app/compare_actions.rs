@@ -71,7 +71,7 @@ impl App {
         self.comparison.follow(&self.gallery);
         let missing = self.comparison.missing_clip(&self.gallery);
         if let (Some(name), Some(keeper)) = (
-            missing.and_then(|id| self.gallery.to_fetch(id)),
+            missing.and_then(|id| self.gallery.ask_for_clip(id)),
             &self.keeper,
         ) {
             keeper.fetch(name);

@@ -234,7 +234,7 @@ impl Gallery {
     }
 
     /// The name of a run whose clip has to be read, once: it is on its way afterwards.
-    pub(super) fn to_fetch(&mut self, id: RunId) -> Option<RunName> {
+    pub(super) fn ask_for_clip(&mut self, id: RunId) -> Option<RunName> {
         let run = self.runs.iter_mut().find(|run| run.id == id)?;
         let is_asked = std::mem::replace(&mut run.is_fetched, true);
         (!is_asked && run.clip.is_none()).then(|| run.name.clone())?

@@ -68,6 +68,10 @@ impl PromptHistory {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests write and wait as they like"
+)]
 mod tests {
     use super::*;
 

@@ -49,7 +49,7 @@ impl Queue {
     }
 
     /// What is to be written to disk, where anything changed since the last time.
-    pub(super) fn to_write(&mut self) -> Option<(PathBuf, Vec<u8>)> {
+    pub(super) fn take_changes(&mut self) -> Option<(PathBuf, Vec<u8>)> {
         if !std::mem::take(&mut self.is_changed) {
             return None;
         }
@@ -138,6 +138,10 @@ impl Queue {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests write and wait as they like"
+)]
 mod tests {
     use super::*;
     use crate::project::PairRef;
@@ -199,11 +203,11 @@ mod tests {
         let file = folder.path().join("queue.json");
         let mut queue = Queue::default();
         queue.keep_in(file.clone());
-        assert!(!queue.is_paused() && queue.to_write().is_none());
+        assert!(!queue.is_paused() && queue.take_changes().is_none());
         (1..=3).for_each(|seed| queue.add(settings(seed)));
         queue.started(RunId(1));
-        let (path, json) = queue.to_write().unwrap();
-        assert!(queue.to_write().is_none());
+        let (path, json) = queue.take_changes().unwrap();
+        assert!(queue.take_changes().is_none());
         std::fs::write(path, json).unwrap();
 
         let mut again = Queue::default();

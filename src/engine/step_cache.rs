@@ -194,6 +194,10 @@ impl StepCache {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests write and wait as they like"
+)]
 mod tests {
     use candle_core::Tensor;
 

@@ -38,12 +38,15 @@ impl Stored {
     }
 }
 
+/// The thread that writes, and the way to it.
+type Writer = (Sender<(Stored, Trajectory)>, JoinHandle<()>);
+
 /// A folder with two files a run: `.safetensors` with the numbers, `.json` with what they belong to. Writing
 /// happens on a thread of its own; everything that goes wrong costs no more than computing again.
 pub(super) struct StepStore {
     folder: Option<PathBuf>,
     known: Vec<Stored>,
-    writer: Option<(Sender<(Stored, Trajectory)>, JoinHandle<()>)>,
+    writer: Option<Writer>,
 }
 
 impl StepStore {

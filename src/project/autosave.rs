@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde::{Deserialize, Serialize};
@@ -109,10 +109,8 @@ impl Drop for Autosave {
 
 /// Writes the newest draft at most once in [`PACE`].
 fn write_all(queue: &Receiver<Option<Draft>>, path: &Path) {
-    while let Ok(mut draft) = queue.recv() {
-        while let Ok(newer) = queue.try_recv() {
-            draft = newer;
-        }
+    let mut next = queue.recv().ok();
+    while let Some(draft) = next.take() {
         match draft.map(|draft| serde_json::to_vec_pretty(&draft)) {
             // A disk that takes no draft takes no project either, and that one is told.
             Some(Ok(json)) => {
@@ -122,7 +120,11 @@ fn write_all(queue: &Receiver<Option<Draft>>, path: &Path) {
                 let _ = fs::remove_file(path);
             }
         }
-        std::thread::sleep(PACE);
+        let rested = Instant::now() + PACE;
+        while let Ok(newer) = queue.recv_deadline(rested) {
+            next = Some(newer);
+        }
+        next = next.or_else(|| queue.recv().ok());
     }
 }
 
@@ -159,6 +161,10 @@ fn is_alive(draft: &Path) -> bool {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests write and wait as they like"
+)]
 mod tests {
     use super::*;
     use crate::project::PairRef;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::write_bytes_atomic;
+
 /// Beginning of the names of reports nobody was told of yet, and of the others.
 const NEW: &str = "new-";
 const SEEN: &str = "crash-";
@@ -33,7 +35,8 @@ fn write(folder: &Path, info: &PanicHookInfo<'_>) {
     let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S.%6f").to_string();
     // In the middle of a fault there is nobody to tell that this failed too.
     let _ = fs::create_dir_all(folder);
-    let _ = fs::write(folder.join(format!("{NEW}{stamp}.txt")), text);
+    let path = folder.join(format!("{NEW}{stamp}.txt"));
+    let _ = write_bytes_atomic(&path, true, text.as_bytes());
 }
 
 /// The newest report that nobody was told of; afterwards all count as told.

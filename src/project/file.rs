@@ -117,6 +117,10 @@ impl ProjectFile {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests write and wait as they like"
+)]
 mod tests {
     use super::*;
     use crate::project::PairRef;

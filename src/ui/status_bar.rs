@@ -200,14 +200,13 @@ pub fn show_notice(ui: &mut Ui, notice: &Notice, out: &mut Vec<Request>) {
             {
                 out.push(request.clone());
             }
-            if let Some(folder) = &notice.folder {
-                if ui
+            if let Some(folder) = &notice.folder
+                && ui
                     .add(Button::new("Open folder"))
                     .on_hover_text("Show the folder in the file manager")
                     .clicked()
-                {
-                    out.push(Request::OpenFolder(folder.clone()));
-                }
+            {
+                out.push(Request::OpenFolder(folder.clone()));
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add(egui::Label::new(RichText::new(&notice.text).color(palette.text)).wrap());
