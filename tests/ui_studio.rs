@@ -288,6 +288,19 @@ fn the_queue_takes_turns_can_be_put_in_order_and_outlives_the_window() {
         window.state().gallery().runs().len() == 4
     });
     assert!(window.state().queue().waiting().is_empty());
+
+    // Four entries, one under the other.
+    click(&mut window, "Runs");
+    let entries = window.get_all_by(|node| {
+        node.role() == Role::Button && node.label().is_some_and(|name| name.starts_with("Run LSL"))
+    });
+    let places: Vec<_> = entries.map(|entry| entry.rect()).collect();
+    assert_eq!(places.len(), 4);
+    assert!(
+        places
+            .windows(2)
+            .all(|pair| pair[0].bottom() < pair[1].top())
+    );
 }
 
 #[test]

@@ -283,17 +283,10 @@ fn entry(
         pos2(rect.right() - 34.0, rect.center().y - 11.0),
         vec2(26.0, 22.0),
     );
-    let menu = ui
-        .scope_builder(egui::UiBuilder::new().max_rect(more), |ui| {
-            icon_button(
-                ui,
-                Icon::More,
-                more.size(),
-                &format!("More about run {letters}"),
-                false,
-            )
-        })
-        .inner
+    // A child of its own: the place of the next entry does not follow from this button's.
+    let mut corner = ui.new_child(egui::UiBuilder::new().max_rect(more));
+    let name = format!("More about run {letters}");
+    let menu = icon_button(&mut corner, Icon::More, more.size(), &name, false)
         .on_hover_text("Compare, star or delete the run");
     egui::Popup::menu(&menu).show(|ui| run_menu(ui, run, is_shown, out));
     response.context_menu(|ui| run_menu(ui, run, is_shown, out));
