@@ -33,7 +33,7 @@ pub fn run_words(run: &GalleryRun) -> String {
     format!(
         "{} · {}",
         run.settings().plan.letters(),
-        format::seconds(run.report().denoise_secs)
+        format::denoise_time(run.report())
     )
 }
 

@@ -1,5 +1,7 @@
 //! Figures as people read them.
 
+use crate::engine::RunReport;
+
 /// `48151623` as `48 151 623`.
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
@@ -116,6 +118,17 @@ pub fn parameters(count: u64) -> String {
         format!("{:.0} M", count / 1e6)
     } else {
         format!("{:.1} M", count / 1e6)
+    }
+}
+
+/// How long a run's steps took; where steps came from an earlier run, for how many that is, so that no
+/// plan looks faster than it is.
+pub fn denoise_time(report: &RunReport) -> String {
+    match (report.reused_steps, report.steps.len()) {
+        (0, _) => seconds(report.denoise_secs),
+        (_, 0) => "only decoded".to_owned(),
+        (_, 1) => format!("{} for 1 step", seconds(report.denoise_secs)),
+        (_, steps) => format!("{} for {steps} steps", seconds(report.denoise_secs)),
     }
 }
 

@@ -203,7 +203,7 @@ fn entry(
     let total_secs = report.encode_secs + report.denoise_secs + report.decode_secs;
     let facts = format!(
         "{} · seed {}",
-        format::seconds(report.denoise_secs),
+        format::denoise_time(report),
         format::grouped(settings.seed)
     );
     let compared = side.map_or(String::new(), |letter| {
@@ -259,7 +259,7 @@ fn entry(
             ui,
             text.right_top() + vec2(0.0, 2.0),
             Align2::RIGHT_TOP,
-            &format::seconds(report.denoise_secs),
+            &format::denoise_time(report),
             regular(12.0),
             palette.text,
             text.width(),
@@ -271,7 +271,8 @@ fn entry(
             &format!("seed {}", format::grouped(settings.seed)),
             regular(11.5),
             palette.text_weak,
-            text.width(),
+            // The button for more stands at its right.
+            text.width() - 28.0,
         );
         let bar = Rect::from_min_max(pos2(text.left(), text.bottom() - 8.0), text.max);
         plan_bar(ui, &settings.plan, settings.steps, bar);
@@ -313,7 +314,7 @@ fn entry(
                     settings.steps,
                     format::scale(settings.cfg),
                     format::scale(settings.shift),
-                    format::seconds(report.denoise_secs),
+                    format::denoise_time(report),
                     format::seconds(total_secs),
                 ))
                 .font(regular(12.0))
