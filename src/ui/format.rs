@@ -121,6 +121,16 @@ pub fn parameters(count: u64) -> String {
     }
 }
 
+/// [`denoise_time`] in a word or two, for where there is little room.
+pub fn denoise_time_short(report: &RunReport) -> String {
+    match (report.reused_steps, report.steps.len()) {
+        (0, _) => seconds(report.denoise_secs),
+        (_, 0) => "decoded".to_owned(),
+        (_, 1) => "1 step".to_owned(),
+        (_, steps) => format!("{steps} steps"),
+    }
+}
+
 /// How long a run's steps took; where steps came from an earlier run, for how many that is, so that no
 /// plan looks faster than it is.
 pub fn denoise_time(report: &RunReport) -> String {

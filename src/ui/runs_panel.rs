@@ -259,7 +259,7 @@ fn entry(
             ui,
             text.right_top() + vec2(0.0, 2.0),
             Align2::RIGHT_TOP,
-            &format::denoise_time(report),
+            &format::denoise_time_short(report),
             regular(12.0),
             palette.text,
             text.width(),
