@@ -22,6 +22,7 @@ fn places(folder: &Path) -> Places {
         queue: Some(folder.join("queue.json")),
         prompts: Some(folder.join("prompts.json")),
         crashes: Some(folder.join("crashes")),
+        export: Some(folder.join("export.json")),
         recent: Some(folder.join("recent.json")),
     }
 }

@@ -8,11 +8,8 @@ use super::file_dialog::{Choice, FileDialog};
 use super::{ExportSettings, Notice};
 use crate::engine::{FinishedRun, Wake};
 use crate::media::{Clip, ExportJob, ExportStatus, Format};
-use crate::project::{Recipe, paths};
+use crate::project::Recipe;
 use crate::schedule::Plan;
-
-/// Where the choices of the last export are kept.
-const SETTINGS_FILE: &str = "export.json";
 
 /// Tells whether a format can be written, or why not.
 type CheckFormat = Arc<dyn Fn(Format) -> Result<(), String> + Send + Sync>;
@@ -30,7 +27,7 @@ impl Default for ExportHost {
     fn default() -> Self {
         Self {
             check: Arc::new(|format| format.check_encoder().map_err(|why| why.to_string())),
-            settings_file: paths::config_dir().map(|folder| folder.join(SETTINGS_FILE)),
+            settings_file: None,
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Places {
     pub prompts: Option<PathBuf>,
     /// Folder of reports about faults of the program.
     pub crashes: Option<PathBuf>,
+    /// Choices of the last export.
+    pub export: Option<PathBuf>,
     /// List of projects used lately.
     pub recent: Option<PathBuf>,
 }
@@ -29,6 +31,7 @@ impl Places {
             prompts: data.as_ref().map(|dir| dir.join("prompts.json")),
             crashes: data.as_ref().map(|dir| dir.join("crashes")),
             drafts: data.map(|dir| dir.join("drafts")),
+            export: paths::config_dir().map(|dir| dir.join("export.json")),
             recent: paths::config_dir().map(|dir| dir.join("recent.json")),
         }
     }

@@ -137,6 +137,13 @@ impl App {
     /// Keeps things where `places` says. Without, nothing outlives the window.
     #[must_use]
     pub fn with_places(mut self, places: Places) -> Self {
+        if places.export.is_some() {
+            let host = ExportHost {
+                settings_file: places.export,
+                ..ExportHost::default()
+            };
+            self.exporter = Exporter::new(host, Arc::clone(&self.wake));
+        }
         if let Some(list) = places.recent {
             self.files.keep_recent_in(list);
         }
