@@ -5,8 +5,7 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
+use common::window::{Window, press, until};
 use common::{Pace, telling_fake};
 use eframe::egui;
 use egui::accesskit::Role;
@@ -14,8 +13,6 @@ use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use flowblend::app::{App, CompareMode};
-
-type Window<'a> = Harness<'a, App>;
 
 fn window<'a>() -> (Window<'a>, Pace) {
     let (factory, pace) = telling_fake();
@@ -28,24 +25,6 @@ fn window<'a>() -> (Window<'a>, Pace) {
         !app.document().settings().prompt.is_empty()
     });
     (window, pace)
-}
-
-fn until(window: &mut Window<'_>, done: impl Fn(&App) -> bool) {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while !done(window.state()) {
-        assert!(
-            Instant::now() < patience,
-            "what was waited for never happened"
-        );
-        window.step();
-        std::thread::yield_now();
-    }
-    window.run_steps(3);
-}
-
-fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
-    window.key_press_modifiers(modifiers, key);
-    window.run_steps(3);
 }
 
 fn compare(window: &mut Window<'_>) {

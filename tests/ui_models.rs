@@ -4,9 +4,8 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
 use common::models::{Steer, source};
+use common::window::{Window, press, until_seen as until};
 use common::{Pace, fake};
 use eframe::egui;
 use egui::{Key, Modifiers, vec2};
@@ -15,8 +14,6 @@ use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use flowblend::app::App;
 use flowblend::hub::PullProgress;
 use flowblend::project::PairRef;
-
-type Window<'a> = Harness<'a, App>;
 
 /// The window with its list of pairs open.
 fn window<'a>() -> (Window<'a>, Pace, Steer) {
@@ -35,25 +32,6 @@ fn window<'a>() -> (Window<'a>, Pace, Steer) {
         window.query_by_label("Use toy").is_some()
     });
     (window, pace, steer)
-}
-
-/// Draws frames until `done`: engine and list have threads of their own.
-fn until(window: &mut Window<'_>, done: impl Fn(&Window<'_>) -> bool) {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while !done(window) {
-        assert!(
-            Instant::now() < patience,
-            "what was waited for never happened"
-        );
-        window.step();
-        std::thread::yield_now();
-    }
-    window.run_steps(3);
-}
-
-fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
-    window.key_press_modifiers(modifiers, key);
-    window.run_steps(3);
 }
 
 fn click(window: &mut Window<'_>, label: &str) {

@@ -194,6 +194,14 @@ fn a_project_is_saved_opened_and_asked_about() {
     });
     assert!(!window.state().document().is_edited());
 
+    // Another file is not replaced unasked.
+    let other = folder.path().join("other.flowblend");
+    std::fs::write(&other, "theirs").expect("written");
+    press(&mut window, Modifiers::COMMAND | Modifiers::SHIFT, Key::S);
+    type_path(&mut window, "File to save to", &other);
+    assert!(window.query_by_label_contains("exists already").is_some());
+    assert_eq!(std::fs::read(&other).expect("readable"), b"theirs");
+
     // Saved under its name without another question.
     press(&mut window, Modifiers::NONE, Key::OpenBracket);
     let again = window.state().document().settings().clone();

@@ -2,7 +2,6 @@
 
 use super::comparison::{reference, reference_settings};
 use super::{App, CompareRequest, Notice, ReferenceState};
-use crate::engine::RunRequest;
 
 impl App {
     pub(super) fn toggle_compare(&mut self) {
@@ -49,18 +48,9 @@ impl App {
             }
             ReferenceState::Missing => {
                 let settings = reference_settings(shown.settings());
-                let started = self.engine.start(RunRequest {
-                    keep_latents: true,
-                    reuse_steps: true,
-                    ..settings.clone().into()
-                });
-                match started {
-                    Ok(id) => {
-                        self.session.started(id, settings);
-                        self.comparison.renders(id);
-                        self.notice = None;
-                    }
-                    Err(why) => self.notice = Some(Notice::error(&why)),
+                if let Some(id) = self.start(settings) {
+                    self.comparison.renders(id);
+                    self.notice = None;
                 }
             }
         }

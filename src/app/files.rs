@@ -254,7 +254,8 @@ impl App {
         {
             self.files.asking = None;
             match choice {
-                Choice::Path(path) => self.path_chosen(ctx, frame, purpose, path),
+                // The system's dialog has asked about an existing file.
+                Choice::Path(path) => self.path_chosen(ctx, frame, purpose, path, true),
                 Choice::PutAway => self.files.next = None,
                 Choice::Missing => self.files.typed = Some((purpose, self.suggestion(purpose))),
             }
@@ -322,7 +323,7 @@ impl App {
             Some(Answer::Yes) => {
                 let path = PathBuf::from(typed.trim());
                 self.files.typed = None;
-                self.path_chosen(ctx, frame, purpose, path);
+                self.path_chosen(ctx, frame, purpose, path, false);
             }
             Some(_) => self.put_typed_path_away(),
             None => {}
@@ -341,14 +342,26 @@ impl App {
         frame: &eframe::Frame,
         purpose: Purpose,
         path: PathBuf,
+        is_asked: bool,
     ) {
-        match purpose {
-            Purpose::Open => self.open_path(path),
-            Purpose::Save if path.extension().is_none() => {
-                self.save_to(ctx, frame, path.with_extension(ProjectFile::ENDING));
-            }
-            Purpose::Save => self.save_to(ctx, frame, path),
+        if purpose == Purpose::Open {
+            self.open_path(path);
+            return;
         }
+        let (path, is_asked) = match path.extension() {
+            Some(_) => (path, is_asked),
+            // Under this name nobody was asked about it.
+            None => (path.with_extension(ProjectFile::ENDING), false),
+        };
+        if !is_asked && path.exists() && self.files.path.as_ref() != Some(&path) {
+            self.files.next = None;
+            self.notice = Some(Notice::error(&format!(
+                "{} exists already; save under another name",
+                path.display()
+            )));
+            return;
+        }
+        self.save_to(ctx, frame, path);
     }
 
     /// Reads a file on a thread of its own.

@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use crossbeam_channel::{Sender, unbounded};
 use serde::{Deserialize, Serialize};
 
-use super::tensor_cache::TensorCache;
+use super::tensor_cache::{TensorCache, prune};
 use crate::project::{AtomicFile, RunSettings, write_bytes_atomic};
 use crate::sampler::Trajectory;
 
@@ -165,29 +165,4 @@ fn read(path: &Path) -> Option<Trajectory> {
         (0..count).map(|i| stack.get(i).ok()).collect()
     };
     Trajectory::from_parts(each(STATES)?, each(VELOCITIES)?)
-}
-
-/// Removes the runs that were used least lately until the folder holds no more than `most` bytes.
-fn prune(folder: &Path, most: u64) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    let mut files: Vec<_> = entries
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|e| e == "safetensors"))
-        .filter_map(|entry| {
-            let about = entry.metadata().ok()?;
-            Some((about.modified().ok()?, about.len(), entry.path()))
-        })
-        .collect();
-    files.sort();
-    let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
-    for (_, length, path) in files {
-        if total <= most {
-            break;
-        }
-        let _ = fs::remove_file(path.with_extension("json"));
-        let _ = fs::remove_file(path);
-        total -= length;
-    }
 }

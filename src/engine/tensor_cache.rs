@@ -71,8 +71,9 @@ impl TensorCache {
     }
 }
 
-/// Removes the oldest files until the folder holds no more than `most` bytes.
-fn prune(folder: &Path, most: u64) {
+/// Removes the oldest files, and what lies beside them as JSON, until the folder holds no more than
+/// `most` bytes.
+pub(super) fn prune(folder: &Path, most: u64) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };
@@ -90,6 +91,7 @@ fn prune(folder: &Path, most: u64) {
         if total <= most {
             break;
         }
+        let _ = std::fs::remove_file(path.with_extension("json"));
         let _ = std::fs::remove_file(path);
         total -= length;
     }
