@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::window::{Window, press, window};
+use common::window::{Window, press, until, window};
 use eframe::egui;
 use egui::{
     Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TouchPhase, vec2,
@@ -458,4 +458,34 @@ fn the_costs_follow_a_drag_before_it_ends() {
     assert_eq!(seen.last(), Some(&12));
     assert!(seen.windows(2).all(|w| w[1] <= w[0]) && seen[0] > seen[5]);
     drop_at(&mut window, from + vec2(-step * 6.0, 0.0));
+}
+
+#[test]
+fn a_probe_draws_the_curve_and_suggests_the_ends_of_its_valley() {
+    let (mut window, pace) = window();
+    window.get_by_label("Measure divergence").click();
+    window.run_steps(3);
+    assert!(
+        window
+            .state()
+            .session()
+            .active()
+            .is_some_and(|run| run.is_probe())
+    );
+    pace.allow(30);
+    until(&mut window, |app| app.session().active().is_none());
+    // The fake's valley: within 1.3 of the least between steps 8 and 25 of 30.
+    window.get_by_label("Divergence of the models, 30 steps, least at step 17: 40.0 %");
+    let before = boundary_step(&window, 1);
+    window.get_by_label("Suggested boundary at step 25").click();
+    window.run_steps(3);
+    assert_eq!((before, boundary_step(&window, 1)), (24, 25));
+    // It is the run's, whatever the plan; of another seed nothing is known.
+    window.get_by_label("Plan SSS").click();
+    window.run_steps(3);
+    assert!(
+        window
+            .query_by_label_contains("Divergence of the models")
+            .is_some()
+    );
 }

@@ -10,7 +10,7 @@ mod reader;
 mod similarity;
 
 pub use bootstrap::{Interval, bootstrap, mean, median};
-pub use divergence::{Divergence, divergence};
+pub use divergence::{Divergence, DivergenceCurve, Measure, VALLEY, divergence, divergence_map};
 pub use error::AnalysisError;
 pub use look::{flicker, sharpness};
 pub use reader::{ColourReading, Reader, ReaderSpec, Reading, Validation, likeliest};

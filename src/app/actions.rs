@@ -126,6 +126,7 @@ impl App {
             | Command::TimelineZoomIn
             | Command::TimelineZoomOut
             | Command::TimelineFit => self.timeline_command(ctx, command, now_secs),
+            Command::Probe => self.probe(),
             Command::Compare => self.toggle_compare(),
             Command::ZoomFit => self.view.zoom_wish = Some(ZoomWish::Fit),
             Command::ZoomActual => self.view.zoom_wish = Some(ZoomWish::Actual),

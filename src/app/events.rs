@@ -43,6 +43,7 @@ impl App {
                     self.kept = kept;
                     self.refresh_forecast();
                 }
+                Some(Outcome::Probed(probe)) => self.probes.add(*probe),
                 Some(Outcome::Cancelled) => {}
                 Some(Outcome::Failed(why)) => self.notice = Some(Notice::error(&why)),
             }

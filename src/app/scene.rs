@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::comparison::{is_reference, reference};
 use super::{
     ActiveRun, Comparison, Document, ExportProgress, Files, Forecast, Gallery, Likenesses, Models,
-    Notice, Queue, RunSession, Sides,
+    Notice, Probes, Queue, RunSession, Sides,
 };
 use crate::engine::PairSummary;
 use crate::preview::{LatentFrames, Player, RgbFactors};
@@ -34,6 +34,8 @@ pub struct Scene<'a> {
     pub notice: Option<&'a Notice>,
     /// The pairs, and the download that is going.
     pub models: &'a Models,
+    /// How far the models differ, where it was measured.
+    pub probes: &'a Probes,
     /// Runs that wait for their turn.
     pub queue: &'a Queue,
     /// The document's file.
@@ -111,6 +113,20 @@ impl Scene<'_> {
         }
     }
 
+    /// Why the models cannot be held against one another now, as a sentence.
+    pub fn probe_blocked(&self) -> Option<String> {
+        if let Some(problem) = &self.forecast.problem {
+            return Some(problem.clone());
+        }
+        self.session.active().map(|active| {
+            match active.is_probe() {
+                true => "The models are being measured",
+                false => "A run is going on; wait for it to finish, or cancel it",
+            }
+            .to_owned()
+        })
+    }
+
     /// What stands where the pair's facts will be.
     pub fn pair_words(&self) -> &'static str {
         match self.pair_error {
@@ -132,6 +148,7 @@ impl Scene<'_> {
         }
         match self.session.active() {
             Some(active) if active.is_cancelling => Readiness::Ready,
+            Some(active) if active.is_probe() => Readiness::Restart,
             Some(active) if active.settings == *self.document.settings() => Readiness::Running,
             Some(active) if self.queue.going() == Some(active.id) => Readiness::Queued,
             Some(_) => Readiness::Restart,

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use crate::analysis::Divergence;
 use crate::engine::{
-    EngineEvent, EventKind, FinishedRun, KeptSteps, PairSummary, Phase, RunId, StepReport,
+    EngineEvent, EventKind, FinishedRun, KeptSteps, PairSummary, Phase, Probe, RunId, StepReport,
 };
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
@@ -23,6 +24,8 @@ pub struct ActiveRun {
     pub loaded: Option<(u64, u64)>,
     /// Parts of the decode that are done and all of them, once decoding began.
     pub decoded: Option<(usize, usize)>,
+    /// For a measurement of the divergence: what was found at each step so far.
+    pub divergences: Option<Vec<Divergence>>,
     /// Seconds until the clip is there, when the engine knows.
     pub eta_secs: Option<f64>,
     /// Somebody asked to stop and the engine has not answered yet.
@@ -30,6 +33,11 @@ pub struct ActiveRun {
 }
 
 impl ActiveRun {
+    /// Whether it measures how far the models differ, and makes no clip.
+    pub fn is_probe(&self) -> bool {
+        self.divergences.is_some()
+    }
+
     /// Steps that are there, reused and finished ones.
     pub fn steps_done(&self) -> usize {
         self.reused + self.steps.len()
@@ -37,6 +45,10 @@ impl ActiveRun {
 
     /// How much of the steps is done, 0..=1. Decoding counts as one more step.
     pub fn progress(&self) -> f32 {
+        if let Some(found) = &self.divergences {
+            let (done, total) = (self.steps_done() + found.len(), 2 * self.settings.steps);
+            return (done as f32 / total.max(1) as f32).min(1.0);
+        }
         let decoded = match self.decoded {
             Some((done, total)) => done as f32 / total.max(1) as f32,
             None => 0.0,
@@ -58,6 +70,8 @@ pub enum Outcome {
     StepsKept(Arc<KeptSteps>),
     /// A clip is there.
     Finished(RunId, Box<FinishedRun>),
+    /// How far the models differ was measured.
+    Probed(Box<Probe>),
     /// The run stopped because somebody asked.
     Cancelled,
     /// The run ended with an error; a sentence.
@@ -95,9 +109,18 @@ impl RunSession {
             steps: Vec::new(),
             loaded: None,
             decoded: None,
+            divergences: None,
             eta_secs: None,
             is_cancelling: false,
         });
+    }
+
+    /// A measurement of the divergence along such a run was handed to the engine.
+    pub fn probe_started(&mut self, id: RunId, settings: RunSettings) {
+        self.started(id, settings);
+        if let Some(active) = &mut self.active {
+            active.divergences = Some(Vec::new());
+        }
     }
 
     /// Somebody asked the engine to stop.
@@ -152,6 +175,15 @@ impl RunSession {
             EventKind::Decoded { done, total } => {
                 active.decoded = Some((done, total));
                 Outcome::Progress
+            }
+            EventKind::Divergence(found) => {
+                active.eta_secs = None;
+                active.divergences.get_or_insert_default().push(found);
+                Outcome::Progress
+            }
+            EventKind::Probed(probe) => {
+                self.ended();
+                Outcome::Probed(probe)
             }
             EventKind::Finished(run) => {
                 let id = active.id;

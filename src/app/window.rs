@@ -10,8 +10,8 @@ use super::keys::Keyboard;
 use super::live::Live;
 use super::{
     Comparison, Document, ExportHost, ExportPage, Exporter, Files, Forecast, FrameStats, Gallery,
-    Likenesses, Models, ModelsSource, Notice, Places, Queue, Readiness, Request, RunSession, Scene,
-    duration, layout, wants_frame_stats,
+    Likenesses, Models, ModelsSource, Notice, Places, Probes, Queue, Readiness, Request,
+    RunSession, Scene, duration, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
 use crate::library::{Keeper, Shelf};
@@ -50,6 +50,7 @@ pub struct App {
     pub(super) gallery: Gallery,
     pub(super) files: Files,
     pub(super) queue: Queue,
+    pub(super) probes: Probes,
     pub(super) live: Live,
     pub(super) history: PromptHistory,
     pub(super) palette: Option<PaletteState>,
@@ -106,6 +107,7 @@ impl App {
             gallery: Gallery::default(),
             files: Files::default(),
             queue: Queue::default(),
+            probes: Probes::default(),
             live: Live::default(),
             history: PromptHistory::default(),
             palette: None,
@@ -265,6 +267,7 @@ impl App {
             export: self.exporter.progress(),
             files: &self.files,
             queue: &self.queue,
+            probes: &self.probes,
         }
     }
 

@@ -127,6 +127,8 @@ fn wait_for_clip(session: &mut Session, request: RunRequest) -> Result<FinishedR
             EventKind::Cancelled => break Err(CliError::Interrupted),
             EventKind::Failed(why) => break Err(CliError::Failed(why)),
             EventKind::Decoded { .. }
+            | EventKind::Divergence(_)
+            | EventKind::Probed(_)
             | EventKind::Pair(_)
             | EventKind::PairFailed(..)
             | EventKind::StepsReused(_)

@@ -7,6 +7,7 @@ mod models;
 mod models_pull;
 mod options;
 mod plan;
+mod probe;
 mod progress;
 mod session;
 
@@ -41,6 +42,8 @@ enum Command {
     /// What a run would cost: the model of each step, sigmas, FLOPs, predicted seconds and memory. Runs
     /// nothing.
     Plan(DenoiseOptions),
+    /// How far the small model is from the large one, step by step, and the boundaries that follow.
+    Probe(probe::ProbeOptions),
     /// Pairs known here: what each needs and whether it is whole; add one, or download one.
     Models(models::ModelsOptions),
     /// Speed of the parts, one line each.
@@ -91,6 +94,7 @@ pub fn main(started: Instant, window: &Door) -> ExitCode {
         Some(Command::Generate(options)) => generate::generate(options, &cli.global),
         Some(Command::Export(options)) => export::export(options, &cli.global),
         Some(Command::Plan(options)) => plan::plan(options, &cli.global),
+        Some(Command::Probe(options)) => probe::probe(options, &cli.global),
         Some(Command::Models(options)) => models::models(options, &cli.global),
         Some(Command::Bench(options)) => bench::bench(options, &cli.global, started, window),
     };

@@ -1,6 +1,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal as _;
 
+use crate::analysis::Divergence;
 use crate::engine::{Phase, StepReport};
 
 /// Tells a run's progress on stderr: a bar on a terminal, one line a step otherwise.
@@ -27,6 +28,7 @@ impl ProgressLine {
             Phase::Encoding => "reading",
             Phase::Denoising => "denoising",
             Phase::Decoding => "decoding",
+            Phase::Probing => "probing",
         };
         match &self.bar {
             Some(bar) => bar.set_message(word),
@@ -58,6 +60,22 @@ impl ProgressLine {
                 step.model,
                 step.sigma,
                 step.secs
+            ),
+        }
+    }
+
+    /// What a probe found at a step, counted from 0.
+    pub(super) fn measured(&self, step: usize, of: usize, run: &str, found: &Divergence) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_prefix(run.to_owned());
+                bar.set_position(step as u64 + 1);
+            }
+            None => eprintln!(
+                "{run}, step {}/{of} relative l2 {:.4}, 1 - cos {:.5}",
+                step + 1,
+                found.relative_l2,
+                found.one_minus_cosine
             ),
         }
     }

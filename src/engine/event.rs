@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::probe::Probe;
 use super::residency::MemoryNeed;
 use super::step_cache::KeptSteps;
+use crate::analysis::Divergence;
 use crate::media::Clip;
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, Preset, RunSettings};
@@ -33,6 +35,8 @@ pub enum Phase {
     Denoising,
     /// The VAE turns latents into frames.
     Decoding,
+    /// The small model's velocity is held against the large one's, step by step.
+    Probing,
 }
 
 /// One finished step.
@@ -224,8 +228,12 @@ pub enum EventKind {
         /// Parts of the whole.
         total: usize,
     },
+    /// How far the small model is from the large one at the next step of a probe.
+    Divergence(Divergence),
     /// The run is complete.
     Finished(Box<FinishedRun>),
+    /// The probe is complete.
+    Probed(Box<Probe>),
     /// The run stopped because somebody asked.
     Cancelled,
     /// The run ended with an error; a sentence with cause and next step.

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::event::{EngineEvent, EventKind, RunId};
 use super::pipeline::{PipelineFactory, Progress, RunError, RunRequest};
+use super::probe::ProbeRequest;
 use crate::preview::LatentFrames;
 use crate::project::PairRef;
 use crate::sampler::Cancel;
@@ -24,6 +25,7 @@ const EVENTS: usize = 256;
 enum Command {
     Describe(PairRef),
     Run(RunId, Box<RunRequest>),
+    Probe(RunId, Box<ProbeRequest>),
 }
 
 /// What overtakes the queue: the run being worked on, and the newest preview.
@@ -85,8 +87,19 @@ impl EngineHandle {
 
     /// Queues a run. `Err` is a sentence for the user.
     pub fn start(&mut self, request: impl Into<RunRequest>) -> Result<RunId, String> {
+        let request = Box::new(request.into());
+        self.queue(|run| Command::Run(run, request))
+    }
+
+    /// Queues a measurement of the pair's divergence; it ends with [`EventKind::Probed`] and is
+    /// cancelled as runs are. `Err` is a sentence for the user.
+    pub fn probe(&mut self, request: ProbeRequest) -> Result<RunId, String> {
+        self.queue(|run| Command::Probe(run, Box::new(request)))
+    }
+
+    fn queue(&mut self, command: impl FnOnce(RunId) -> Command) -> Result<RunId, String> {
         let run = RunId(self.next_run);
-        let command = Command::Run(run, Box::new(request.into()));
+        let command = command(run);
         match self.commands.as_ref().map(|c| c.try_send(command)) {
             Some(Ok(())) => {
                 self.next_run += 1;
@@ -162,7 +175,7 @@ impl Worker {
         while let Ok(command) = self.commands.recv() {
             let run = match &command {
                 Command::Describe(_) => RunId(0),
-                Command::Run(run, _) => *run,
+                Command::Run(run, _) | Command::Probe(run, _) => *run,
             };
             let outcome = catch_unwind(AssertUnwindSafe(|| self.obey(&mut *pipeline, command)));
             *lock(&self.shared.running) = None;
@@ -191,23 +204,34 @@ impl Worker {
                 }
                 Err(why) => self.send(RunId(0), EventKind::PairFailed(pair, why)),
             },
-            Command::Run(run, request) => self.run(pipeline, run, &request),
+            Command::Run(run, request) => self.work_on(run, |cancel, progress| {
+                let finished = pipeline.run(&request, cancel, progress)?;
+                Ok(EventKind::Finished(Box::new(finished)))
+            }),
+            Command::Probe(run, request) => self.work_on(run, |cancel, progress| {
+                let probe = pipeline.probe(&request, cancel, progress)?;
+                Ok(EventKind::Probed(Box::new(probe)))
+            }),
         }
     }
 
-    fn run(&self, pipeline: &mut dyn super::Pipeline, run: RunId, request: &RunRequest) {
+    fn work_on(
+        &self,
+        run: RunId,
+        work: impl FnOnce(&Cancel, &mut dyn FnMut(Progress)) -> Result<EventKind, RunError>,
+    ) {
         let cancel = Cancel::new();
         *lock(&self.shared.running) = Some((run, cancel.clone()));
         // Checked after the flag is out, so that a cancel between the two is never lost.
         let result = if self.shared.is_cancelled(run) {
             Err(RunError::Cancelled)
         } else {
-            pipeline.run(request, &cancel, &mut |progress| self.tell(run, progress))
+            work(&cancel, &mut |progress| self.tell(run, progress))
         };
         self.send(
             run,
             match result {
-                Ok(finished) => EventKind::Finished(Box::new(finished)),
+                Ok(ended) => ended,
                 Err(RunError::Cancelled) => EventKind::Cancelled,
                 Err(RunError::Failed(why)) => EventKind::Failed(why),
             },
@@ -224,6 +248,7 @@ impl Worker {
             Progress::Step(step) => self.send(run, EventKind::Step(step)),
             Progress::Loaded { done, total } => self.send(run, EventKind::Loaded { done, total }),
             Progress::Decoded { done, total } => self.send(run, EventKind::Decoded { done, total }),
+            Progress::Divergence(found) => self.send(run, EventKind::Divergence(found)),
             Progress::StepsReused(steps) => self.send(run, EventKind::StepsReused(steps)),
             Progress::StepsKept(kept) => self.send(RunId(0), EventKind::StepsKept(kept)),
             Progress::Pair(summary) => self.send(RunId(0), EventKind::Pair(summary)),

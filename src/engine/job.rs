@@ -1,5 +1,7 @@
 //! One run, phase by phase: text, weights, denoising, decoding.
 
+mod probe;
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -206,15 +208,20 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// The name of this run's latents, if they are to be kept: all that decides what they are.
+    /// The name of this run's latents, if they are to be kept.
     fn key(&self) -> Result<Option<String>, RunError> {
-        if !self.request.keep_latents {
-            return Ok(None);
+        match self.request.keep_latents {
+            true => self.name().map(Some),
+            false => Ok(None),
         }
+    }
+
+    /// A name made of all that decides on the run.
+    pub(super) fn name(&self) -> Result<String, RunError> {
         let settings = serde_json::to_string(self.settings())
             .map_err(|why| RunError::Failed(why.to_string()))?;
         let source = self.source()?;
-        Ok(Some(TensorCache::key(&[&settings, &source])))
+        Ok(TensorCache::key(&[&settings, &source]))
     }
 
     /// What decides on a run beside its settings: device, format, the models' files, given noise.

@@ -6,11 +6,15 @@ use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers, Unwritten};
 use super::loaded::{LoadedPair, source_of};
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
+use super::probe::{Probe, ProbeRequest, ProbedRun};
+use super::residency::Fit;
 use super::rules::Rules;
 use super::step_cache::{KeptSteps, StepCache};
+use super::tensor_cache::TensorCache;
 use super::tensors;
 use super::timings::Timings;
 use super::weight_hashes::WeightHashes;
+use crate::analysis::DivergenceCurve;
 use crate::models::{ModelError, PairSpec, registry};
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, RunSettings, paths};
@@ -37,6 +41,7 @@ pub struct PairPipeline {
     hashes: WeightHashes,
     unwritten: Unwritten,
     steps: StepCache,
+    probes: TensorCache,
     /// Folder of text embeddings.
     embeddings: Option<PathBuf>,
 }
@@ -59,6 +64,7 @@ impl PairPipeline {
             hashes: WeightHashes::open(cached("hashes.json")),
             unwritten: Unwritten::in_folder(cached("latents")),
             steps: StepCache::in_folder(cached("steps")),
+            probes: TensorCache::new(cached("probes")),
             embeddings: cached("embeddings"),
         }
     }
@@ -142,43 +148,9 @@ impl Pipeline for PairPipeline {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<FinishedRun, RunError> {
         let settings = &request.settings;
-        settings
-            .check()
-            .map_err(|why| RunError::Failed(why.to_string()))?;
-        let spec = spec_of(&settings.pair)?;
-        let summary = self
-            .summary(&spec, &settings.pair)
-            .map_err(RunError::Failed)?;
-        summary
-            .rules
-            .check_size(settings.size())
-            .map_err(RunError::Failed)?;
         tensors::check_targets(request)?;
-        let memory = summary.memory_plan(settings);
-        let fit = memory
-            .fit
-            .ok_or_else(|| RunError::Failed(memory.refusal(settings)))?;
-        self.open(&spec)?;
-        self.note_source(&spec, &settings.pair);
-        let Self {
-            loaded: Some(loaded),
-            hashes,
-            unwritten,
-            steps,
-            ..
-        } = self
-        else {
-            return Err(RunError::Failed(
-                "the models could not be kept in memory; please report this".to_owned(),
-            ));
-        };
-        let keepers = Keepers {
-            loaded,
-            hashes,
-            unwritten,
-            steps,
-        };
-        let done = Job::new(request, &summary, fit, keepers, cancel).run(progress);
+        let Ready { spec, summary, fit } = self.prepare(settings)?;
+        let done = Job::new(request, &summary, fit, self.keepers()?, cancel).run(progress);
         progress(Progress::StepsKept(self.steps.told()));
         let done = done?;
 
@@ -190,9 +162,103 @@ impl Pipeline for PairPipeline {
         }
         Ok(done.finished)
     }
+
+    fn probe(
+        &mut self,
+        request: &ProbeRequest,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Probe, RunError> {
+        let both = RunSettings {
+            plan: Plan::parse("LS", &[0.5]).map_err(|why| RunError::Failed(why.to_string()))?,
+            ..request.settings.clone()
+        };
+        let Ready { summary, fit, .. } = self.prepare(&both)?;
+        let mut probe: Option<Probe> = None;
+        for settings in request.references() {
+            let run = RunRequest {
+                reuse_steps: true,
+                ..settings.clone().into()
+            };
+            let probed = self.probe_one(&run, &summary, fit, cancel, progress)?;
+            let sum = probe.get_or_insert_with(|| Probe {
+                settings,
+                curve: DivergenceCurve::default(),
+                maps: Arc::new(probed.maps),
+            });
+            sum.curve.add(probed.steps);
+        }
+        probe.ok_or_else(|| RunError::Failed("there was no run to probe".to_owned()))
+    }
+}
+
+/// What a run needs to know before anything is loaded.
+struct Ready {
+    spec: PairSpec,
+    summary: PairSummary,
+    fit: Fit,
 }
 
 impl PairPipeline {
+    /// Refuses what cannot be rendered, and opens the pair.
+    fn prepare(&mut self, settings: &RunSettings) -> Result<Ready, RunError> {
+        settings
+            .check()
+            .map_err(|why| RunError::Failed(why.to_string()))?;
+        let spec = spec_of(&settings.pair)?;
+        let summary = self
+            .summary(&spec, &settings.pair)
+            .map_err(RunError::Failed)?;
+        summary
+            .rules
+            .check_size(settings.size())
+            .map_err(RunError::Failed)?;
+        let memory = summary.memory_plan(settings);
+        let fit = memory
+            .fit
+            .ok_or_else(|| RunError::Failed(memory.refusal(settings)))?;
+        self.open(&spec)?;
+        self.note_source(&spec, &settings.pair);
+        Ok(Ready { spec, summary, fit })
+    }
+
+    fn keepers(&mut self) -> Result<Keepers<'_>, RunError> {
+        let Some(loaded) = &mut self.loaded else {
+            return Err(RunError::Failed(
+                "the models could not be kept in memory; please report this".to_owned(),
+            ));
+        };
+        Ok(Keepers {
+            loaded,
+            hashes: &mut self.hashes,
+            unwritten: &mut self.unwritten,
+            steps: &mut self.steps,
+        })
+    }
+
+    /// Walks along one run of the large model, unless that was done before.
+    fn probe_one(
+        &mut self,
+        request: &RunRequest,
+        summary: &PairSummary,
+        fit: Fit,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<ProbedRun, RunError> {
+        let keepers = self.keepers()?;
+        let job = Job::new(request, summary, fit, keepers, cancel);
+        let key = job.name()?;
+        if let Some(kept) = ProbedRun::kept(&self.probes, &key) {
+            return Ok(kept);
+        }
+        let job = Job::new(request, summary, fit, self.keepers()?, cancel);
+        let probed = job.probe(progress);
+        progress(Progress::StepsKept(self.steps.told()));
+        let probed = probed?;
+        probed.keep(&self.probes, &key);
+        Ok(probed)
+    }
+
     /// Kept steps are of use only to runs of the very same models.
     fn note_source(&mut self, spec: &PairSpec, pair: &PairRef) {
         if let Some(device) = &self.device

@@ -2,7 +2,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::event::{FinishedRun, PairSummary, Phase, StepReport};
+use super::probe::{Probe, ProbeRequest};
 use super::step_cache::KeptSteps;
+use crate::analysis::Divergence;
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
 use crate::sampler::Cancel;
@@ -68,6 +70,8 @@ pub enum Progress {
         /// Parts of the whole.
         total: usize,
     },
+    /// How far the small model is from the large one at the next step of a probe.
+    Divergence(Divergence),
     /// A pair's summary changed, for instance its measured times.
     Pair(Arc<PairSummary>),
 }
@@ -100,6 +104,18 @@ pub trait Pipeline {
         cancel: &Cancel,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<FinishedRun, RunError>;
+
+    /// Measures how far the pair's models are from one another, telling `progress` on the way.
+    fn probe(
+        &mut self,
+        _: &ProbeRequest,
+        _: &Cancel,
+        _: &mut dyn FnMut(Progress),
+    ) -> Result<Probe, RunError> {
+        Err(RunError::Failed(
+            "there are no two models here to hold against one another".to_owned(),
+        ))
+    }
 }
 
 /// Makes the pipeline on the engine's own thread, and a fresh one after a panic.

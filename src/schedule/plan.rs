@@ -186,6 +186,14 @@ impl Plan {
         Self::new(parse_stages(text)?, boundaries.to_vec())
     }
 
+    /// One stage of `model` with the run's guidance.
+    pub fn only(model: ModelRole) -> Self {
+        Self {
+            stages: vec![Stage { model, cfg: None }],
+            boundaries: Vec::new(),
+        }
+    }
+
     /// The same stages, all of one model and with the run's guidance.
     pub fn all(&self, model: ModelRole) -> Self {
         Self {

@@ -377,7 +377,11 @@ fn generate(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         Some(secs) => format!("{work} · {}", format::about(secs)),
         None => work,
     };
+    let is_probe = scene.session.active().is_some_and(|run| run.is_probe());
     let (title, subtitle, is_enabled) = match &readiness {
+        Readiness::Restart if is_probe => {
+            ("Generate", format!("stops the measuring · {cost}"), true)
+        }
         Readiness::Ready => ("Generate", cost, true),
         Readiness::Restart => ("Restart", format!("with the changes · {cost}"), true),
         Readiness::Queued => (

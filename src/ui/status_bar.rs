@@ -142,6 +142,7 @@ fn describe(active: &ActiveRun) -> String {
             Some(Phase::Encoding) => "Reading the prompt",
             Some(Phase::Denoising) => "Denoising",
             Some(Phase::Decoding) => "Decoding",
+            Some(Phase::Probing) => "Measuring divergence",
         }
         .to_owned(),
     ];
@@ -166,6 +167,10 @@ fn describe(active: &ActiveRun) -> String {
             format::bytes(done),
             format::bytes(total)
         ));
+    }
+    if let (Some(Phase::Probing), Some(found)) = (active.phase, &active.divergences) {
+        let steps = active.settings.steps;
+        parts.push(format!("step {} of {steps}", (found.len() + 1).min(steps)));
     }
     if let (Some(Phase::Decoding), Some((done, total))) = (active.phase, active.decoded) {
         parts.push(format!("{} %", 100 * done / total.max(1)));

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use flowblend::analysis::{Divergence, DivergenceCurve};
 use flowblend::engine::{
-    FinishedRun, KeptSteps, MemoryNeed, PairRules, PairSummary, Phase, Pipeline, PipelineFactory,
-    Progress, RunError, RunReport, RunRequest, StepReport,
+    DivergenceMaps, FinishedRun, KeptSteps, MemoryNeed, PairRules, PairSummary, Phase, Pipeline,
+    PipelineFactory, Probe, ProbeRequest, Progress, RunError, RunReport, RunRequest, StepReport,
 };
 use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
@@ -316,6 +317,44 @@ impl Pipeline for Fake {
             },
             unwritten: None,
         })
+    }
+
+    fn probe(
+        &mut self,
+        request: &ProbeRequest,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Probe, RunError> {
+        let settings = request.reference();
+        progress(Progress::Phase(Phase::Probing));
+        let mut steps = Vec::new();
+        for step in 0..settings.steps {
+            self.wait(cancel)?;
+            let found = divergence(step, settings.steps);
+            progress(Progress::Divergence(found));
+            steps.push(found);
+        }
+        let mut curve = DivergenceCurve::default();
+        let data = steps.iter().map(|d| d.relative_l2 as f32).collect();
+        curve.add(steps);
+        Ok(Probe {
+            settings,
+            curve,
+            maps: Arc::new(DivergenceMaps {
+                size: [1, 1, 1],
+                data,
+            }),
+        })
+    }
+}
+
+/// Far apart at both ends, near in the middle.
+fn divergence(step: usize, steps: usize) -> Divergence {
+    let place = (step as f64 + 0.5) / steps as f64;
+    let relative_l2 = 0.4 + 1.6 * (place - 0.55).powi(2);
+    Divergence {
+        relative_l2,
+        one_minus_cosine: relative_l2.powi(2) / 2.0,
     }
 }
 

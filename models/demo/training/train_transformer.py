@@ -3,7 +3,8 @@
     python train_transformer.py large --latents work/latents --text work/text --out work/large.pt --minutes 80
 
 At time s in (0, 1) the model sees (1 - s) * clip + s * noise, in normalised latents, and is to name
-noise - clip. `--workers 2` shares each batch between two single-threaded processes, which loses less on a
+noise - clip. With `--teacher` it is to name what a larger trained one names there, which says the same as
+the mean of many clips would and so teaches a small model faster. `--workers 2` shares each batch between two single-threaded processes, which loses less on a
 busy machine than threads that wait for one another.
 """
 
@@ -117,6 +118,12 @@ def batch(data: Latents, prompts: Prompts, rng: np.random.Generator, count: int,
     return (1 - s) * clips + s * noise, times, prompts(texts), noise - clips
 
 
+def teacher(folder: Path):
+    """A trained transformer as a function of noisy clips, times in 0 to 1000 and embeddings."""
+    model = WanTransformer3DModel.from_pretrained(folder, torch_dtype=torch.float32)
+    return model.eval().requires_grad_(False)
+
+
 def train(rank: int, args: argparse.Namespace):
     torch.manual_seed(args.seed)
     team = Team(rank, args.workers, args.out)
@@ -131,8 +138,9 @@ def train(rank: int, args: argparse.Namespace):
         if not args.restart:
             optimiser.load_state_dict(state["optimiser"])
             spent = state["spent"]
+    wise = teacher(args.teacher) if args.teacher else None
     if args.compile:
-        for block in model.blocks:
+        for block in [*model.blocks, *(wise.blocks if wise else [])]:
             block.compile()
     budget, progress, total, since = Budget(args.minutes, spent), 0.0, 0.0, 0
     saved = time.monotonic()
@@ -149,6 +157,9 @@ def train(rank: int, args: argparse.Namespace):
         # Of the attentions for bfloat16 on CPUs, the plain one has by far the fastest backward pass.
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             made = model(noisy, 1000 * times, embeds, return_dict=False)[0]
+            if wise:
+                with torch.no_grad():
+                    target = wise(noisy, 1000 * times, embeds, return_dict=False)[0].float()
         loss = (made.float() - target).square().mean()
         loss.backward()
         progress, shown = team.average(optimiser.params, budget.progress, loss.item())
@@ -169,6 +180,7 @@ def main():
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="exported folder to begin with")
+    parser.add_argument("--teacher", type=Path, help="exported folder of a larger one to learn from")
     parser.add_argument("--minutes", type=float, default=80)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3, help="peak, of the hidden matrices")

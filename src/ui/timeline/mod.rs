@@ -2,6 +2,7 @@
 //! them, and under it what the run has computed.
 
 mod axis;
+mod divergence;
 mod flags;
 mod handles;
 mod header;
@@ -31,8 +32,8 @@ pub use track::stage_id;
 use super::view::View;
 use crate::app::{Request, Scene};
 
-/// Height of everything: header, ruler, track, cells, suggestions and their caption.
-pub const HEIGHT_PX: f32 = 178.0;
+/// Height of everything: header, ruler, track, divergence, cells, suggestions and their caption.
+pub const HEIGHT_PX: f32 = 208.0;
 
 /// Space left and right of the track, so that handles and labels at its ends are not cut.
 const INSET_PX: f32 = 8.0;
@@ -41,6 +42,7 @@ const INSET_PX: f32 = 8.0;
 struct Lanes {
     ruler: Rect,
     track: Rect,
+    divergence: Rect,
     cells: Rect,
     suggestions: Rect,
     caption: Rect,
@@ -54,9 +56,10 @@ impl Lanes {
         Self {
             ruler: lane(0.0, 22.0),
             track: lane(24.0, 64.0),
-            cells: lane(92.0, 5.0),
-            suggestions: lane(99.0, 6.0),
-            caption: lane(106.0, 16.0),
+            divergence: lane(92.0, 28.0),
+            cells: lane(122.0, 5.0),
+            suggestions: lane(129.0, 6.0),
+            caption: lane(136.0, 16.0),
         }
     }
 }
@@ -64,7 +67,7 @@ impl Lanes {
 /// Draws the timeline and collects what the person wants changed.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     header::show(ui, scene, view, out);
-    let size = vec2(ui.available_width(), 122.0);
+    let size = vec2(ui.available_width(), 152.0);
     let (_, rect) = ui.allocate_space(size);
     let lanes = Lanes::below(rect.top(), rect.left() + INSET_PX, rect.right() - INSET_PX);
     overlays::caption(ui, scene, lanes.caption);
@@ -81,6 +84,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
     navigate::show(ui, &mut view.timeline.span, &lanes, rect);
     let axis = whole.showing(view.timeline.span);
     track::show(ui, scene, view, &axis, lanes.track, out);
+    divergence::show(ui, scene, &axis, lanes.divergence, out);
     overlays::cells(ui, scene, &axis, lanes.cells);
     suggestions::show(ui, scene, &axis, lanes.suggestions, out);
     // After the track, so that a handle wins where both are under the pointer.

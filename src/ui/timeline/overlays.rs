@@ -49,7 +49,8 @@ pub fn ruler(ui: &Ui, axis: &Axis<'_>, lane: Rect, taken: &[Rect]) {
 /// earlier ones.
 fn computed(scene: &Scene<'_>) -> Option<usize> {
     let settings = scene.document.settings();
-    if let Some(active) = scene.session.active() {
+    // A probe takes the large model's steps, which the plan on show need not have.
+    if let Some(active) = scene.session.active().filter(|run| !run.is_probe()) {
         return (active.settings.steps == settings.steps).then_some(active.steps_done());
     }
     match scene.forecast.kept_steps {
@@ -81,7 +82,8 @@ pub fn cells(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect) {
 
 /// What the cells mean, at their right end.
 pub fn caption(ui: &Ui, scene: &Scene<'_>, lane: Rect) {
-    let text = match (scene.session.active(), computed(scene)) {
+    let active = scene.session.active().filter(|run| !run.is_probe());
+    let text = match (active, computed(scene)) {
         (Some(_), Some(_)) => "blue: computed",
         (Some(_), None) => "the run that is going has another number of steps",
         (None, Some(done)) if done == scene.forecast.steps.len() => "blue: computed",
@@ -106,10 +108,16 @@ pub fn playhead(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, top: f32, bottom: f
     let Some(active) = scene.session.active() else {
         return;
     };
-    if active.settings.steps != axis.steps() || active.steps_done() >= axis.steps() {
+    // A probe goes along the steps a second time.
+    let probed = active.divergences.as_ref().map_or(0, Vec::len);
+    let done = match probed {
+        0 => active.steps_done(),
+        probed => probed,
+    };
+    if active.settings.steps != axis.steps() || done >= axis.steps() {
         return;
     }
-    let x = axis.x(active.steps_done() as f64) as f32;
+    let x = axis.x(done as f64) as f32;
     let colour = palette(ui).text_strong;
     ui.painter()
         .vline(x, top..=bottom, Stroke::new(1.5, colour));

@@ -5,6 +5,7 @@ use egui::{CursorIcon, Rect, Role, Sense, Stroke, Ui, WidgetInfo, epaint::PathSh
 
 use super::Axis;
 use super::snap::allowed_steps;
+use crate::analysis::Measure;
 use crate::app::{DocCommand, Request, Scene};
 use crate::schedule::Plan;
 use crate::ui::theme::palette;
@@ -31,9 +32,9 @@ impl Suggestion {
     }
 }
 
-/// The pair's `own` boundaries and the published ones; one that falls on another's step is left to the
-/// pair.
-pub fn suggestions(own: &[f64], steps: usize) -> Vec<Suggestion> {
+/// The pair's `own` boundaries, the published ones, and those that a probe `measured`; one that falls on
+/// an earlier one's step is left to that.
+pub fn suggestions(own: &[f64], measured: &[f64], steps: usize) -> Vec<Suggestion> {
     let own_words = "The pair's own boundary";
     let paper_words = "FlowBlending's boundary for WAN 2.1";
     let both_words = "The pair's own boundary, and FlowBlending's for WAN 2.1";
@@ -49,13 +50,23 @@ pub fn suggestions(own: &[f64], steps: usize) -> Vec<Suggestion> {
             None => found.push(paper),
         }
     }
+    for measured in measured {
+        let place = suggest(
+            measured,
+            "Measured: from here to the other end of the valley the models differ least",
+        );
+        let step = place.step(steps);
+        if found.iter().all(|other| other.step(steps) != step) {
+            found.push(place);
+        }
+    }
     found.retain(|place| (1..steps).contains(&place.step(steps)));
     found
 }
 
 /// The fractions that hold a boundary which comes near.
 pub fn magnets(own: &[f64], steps: usize) -> Vec<f64> {
-    let places = suggestions(own, steps);
+    let places = suggestions(own, &[], steps);
     places.into_iter().map(|place| place.fraction).collect()
 }
 
@@ -73,7 +84,10 @@ pub fn nearest_boundary(plan: &Plan, step: usize, steps: usize) -> Option<usize>
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect, out: &mut Vec<Request>) {
     let plan = &scene.document.settings().plan;
     let steps = axis.steps();
-    for (i, place) in suggestions(scene.own_boundaries(), steps)
+    let probe = scene.probes.of(scene.document.settings());
+    let valley = probe.and_then(|probe| probe.curve.valley(Measure::RelativeL2));
+    let measured = valley.as_ref().map_or(&[][..], |ends| &ends[..]);
+    for (i, place) in suggestions(scene.own_boundaries(), measured, steps)
         .iter()
         .enumerate()
     {
@@ -154,12 +168,13 @@ mod tests {
 
     #[test]
     fn the_pairs_own_places_come_first_and_none_twice() {
-        let places = suggestions(&[0.4333, 0.8], 30);
+        let places = suggestions(&[0.4333, 0.8], &[0.4, 0.2667], 30);
         let steps: Vec<_> = places.iter().map(|p| p.step(30)).collect();
-        assert_eq!(steps, [13, 24, 12]);
+        assert_eq!(steps, [13, 24, 12, 8]);
+        assert!(places[3].why.contains("Measured"));
         assert!(places[1].why.contains("pair's own") && places[1].why.contains("FlowBlending"));
         assert!(!places[0].why.contains("FlowBlending"));
-        assert!(suggestions(&[0.4], 1).is_empty());
+        assert!(suggestions(&[0.4], &[], 1).is_empty());
     }
 
     #[test]
@@ -179,7 +194,7 @@ mod tests {
         fn every_place_lies_inside_the_run_and_the_published_ones_are_among_them(
             own in proptest::collection::vec(0.0f64..=1.0, 0..4), steps in 1usize..100,
         ) {
-            let places = suggestions(&own, steps);
+            let places = suggestions(&own, &[], steps);
             prop_assert!(places.iter().all(|p| (1..steps).contains(&p.step(steps))));
             for paper in PAPER_BOUNDARIES {
                 let step = (paper * steps as f64).round() as usize;

@@ -1,0 +1,148 @@
+use clap::Args;
+use serde_json::json;
+
+use super::CliError;
+use super::options::{DenoiseOptions, GlobalOptions};
+use super::progress::ProgressLine;
+use super::session::Session;
+use crate::analysis::{Measure, VALLEY};
+use crate::engine::{EventKind, Probe, ProbeRequest};
+use crate::schedule::SigmaGrid;
+
+#[derive(Debug, Args)]
+pub(super) struct ProbeOptions {
+    /// What the clips show; each prompt is measured [default: the pair's own].
+    prompts: Vec<String>,
+    /// Seeds for each prompt, counted up from the first.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    seeds: u16,
+    #[command(flatten)]
+    denoise: DenoiseOptions,
+}
+
+/// `flowblend probe`: how far the small model's velocity is from the large one's along runs of the large
+/// model, and between which steps the two are most alike.
+pub(super) fn probe(options: &ProbeOptions, global: &GlobalOptions) -> Result<(), CliError> {
+    options.denoise.check()?;
+    let mut session = Session::start(global)?;
+    let pair = session.describe(options.denoise.pair())?;
+    let own = [pair.defaults.prompt.clone()];
+    let prompts = match &options.prompts[..] {
+        [] => &own[..],
+        given => given,
+    };
+    let settings = options.denoise.settings(&pair, &prompts[0])?;
+    let seeds = (0..u64::from(options.seeds)).map(|i| settings.seed.wrapping_add(i));
+    let runs = seeds.flat_map(|seed| prompts.iter().map(move |prompt| (prompt.clone(), seed)));
+    let request = ProbeRequest {
+        more: runs.skip(1).collect(),
+        settings,
+    };
+    let runs = request.more.len() + 1;
+    let probe = wait_for_probe(&mut session, request, runs)?;
+    let grid = probe.settings.grid();
+    match global.json {
+        true => println!("{}", to_json(&probe, &grid)),
+        false => print(&probe, &grid),
+    }
+    Ok(())
+}
+
+fn wait_for_probe(
+    session: &mut Session,
+    request: ProbeRequest,
+    runs: usize,
+) -> Result<Probe, CliError> {
+    // Every step is taken by both models.
+    let steps = request.settings.steps;
+    let progress = ProgressLine::new(steps);
+    let run = session.engine.probe(request).map_err(CliError::Failed)?;
+    let mut measured = 0_usize;
+    let result = loop {
+        let Some(event) = session.engine.wait() else {
+            break Err(CliError::Failed(
+                "the engine stopped without a word; please report this".to_owned(),
+            ));
+        };
+        if event.run != run {
+            continue;
+        }
+        match event.kind {
+            EventKind::Phase(phase) => progress.phase(phase),
+            EventKind::Loaded { done, total } => progress.loaded(done, total),
+            EventKind::Step(step) => progress.step(&step),
+            EventKind::Divergence(found) => {
+                measured += 1;
+                let (of, at) = (
+                    measured.div_ceil(steps.max(1)),
+                    (measured - 1) % steps.max(1),
+                );
+                progress.measured(at, steps, &format!("run {of} of {runs}"), &found);
+            }
+            EventKind::Probed(probe) => break Ok(*probe),
+            EventKind::Cancelled => break Err(CliError::Interrupted),
+            EventKind::Failed(why) => break Err(CliError::Failed(why)),
+            _ => {}
+        }
+    };
+    progress.finish();
+    result
+}
+
+fn print(probe: &Probe, grid: &SigmaGrid) {
+    let runs = probe.curve.runs();
+    let lengths = probe.curve.mean_and_spread(Measure::RelativeL2);
+    let turns = probe.curve.mean_and_spread(Measure::OneMinusCosine);
+    println!("small against large along the large model's run, guided, {runs} run(s)");
+    println!(
+        "{:>4}  {:>8}  {:>11} {:>8}  {:>9} {:>9}",
+        "step", "sigma", "relative l2", "spread", "1 - cos", "spread"
+    );
+    for (i, (length, turn)) in lengths.iter().zip(&turns).enumerate() {
+        println!(
+            "{:>4}  {:>8.4}  {:>11.4} {:>8.4}  {:>9.5} {:>9.5}",
+            i + 1,
+            grid.sigma(i),
+            length.0,
+            length.1,
+            turn.0,
+            turn.1
+        );
+    }
+    match probe.curve.valley(Measure::RelativeL2) {
+        Some([early, late]) => println!(
+            "suggested: --plan LSL --boundaries {early:.4},{late:.4} (the models differ by at most \
+             {VALLEY} times the least in between)"
+        ),
+        None => println!(
+            "suggested: nothing; the curve does not rise to {VALLEY} times its lowest point on both \
+             sides, so it names no stage for the small model"
+        ),
+    }
+}
+
+fn to_json(probe: &Probe, grid: &SigmaGrid) -> serde_json::Value {
+    let lengths = probe.curve.mean_and_spread(Measure::RelativeL2);
+    let turns = probe.curve.mean_and_spread(Measure::OneMinusCosine);
+    let steps: Vec<_> = lengths
+        .iter()
+        .zip(&turns)
+        .enumerate()
+        .map(|(i, (length, turn))| {
+            json!({
+                "step": i,
+                "sigma": grid.sigma(i),
+                "relative_l2": length.0,
+                "relative_l2_spread": length.1,
+                "one_minus_cosine": turn.0,
+                "one_minus_cosine_spread": turn.1,
+            })
+        })
+        .collect();
+    json!({
+        "settings": probe.settings,
+        "runs": probe.curve.runs(),
+        "steps": steps,
+        "suggested_boundaries": probe.curve.valley(Measure::RelativeL2),
+    })
+}

@@ -1,0 +1,176 @@
+//! How far the models differ, step by step, under the stages.
+
+use std::borrow::Cow;
+
+use eframe::egui;
+use egui::accesskit::Role;
+use egui::{Align2, Color32, CursorIcon, Rect, Sense, Shape, Stroke, Ui, WidgetInfo, pos2};
+
+use super::Axis;
+use crate::analysis::{DivergenceCurve, Measure};
+use crate::app::{Command, Request, Scene, curve_so_far};
+use crate::ui::theme::{palette, regular};
+use crate::ui::widgets::paint_text;
+
+/// The curve of the run on show, or how to get it.
+pub fn show(ui: &mut Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect, out: &mut Vec<Request>) {
+    match curve(scene, axis.steps()) {
+        Some(curve) if curve.steps() > 0 => draw(ui, &curve, axis, lane),
+        Some(_) => note(
+            ui,
+            lane,
+            "The curve grows once the large model's steps are there",
+        ),
+        None => offer(ui, scene, lane, out),
+    }
+}
+
+/// What is known of the run on show: what a probe finds right now, else what one found before.
+fn curve<'a>(scene: &Scene<'a>, steps: usize) -> Option<Cow<'a, DivergenceCurve>> {
+    let active = scene.session.active().filter(|run| !run.is_cancelling);
+    if let Some(active) = active
+        && let Some(found) = &active.divergences
+        && active.settings.steps == steps
+    {
+        return Some(Cow::Owned(curve_so_far(found)));
+    }
+    let probe = scene.probes.of(scene.document.settings())?;
+    Some(Cow::Borrowed(&probe.curve))
+}
+
+/// A quiet button as wide as the lane.
+fn offer(ui: &mut Ui, scene: &Scene<'_>, lane: Rect, out: &mut Vec<Request>) {
+    let command = Command::Probe;
+    let blocked = scene.probe_blocked();
+    let id = ui.scope_id().with("measure divergence");
+    let response = ui.interact(lane, id, Sense::click());
+    let is_enabled = blocked.is_none();
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, is_enabled, command.text()));
+    let is_lit = is_enabled && (response.hovered() || response.has_focus());
+    let colours = palette(ui);
+    if is_lit {
+        let fill = colours.field;
+        ui.painter().rect_filled(lane, 2.0, fill);
+    }
+    let colour = if is_lit {
+        colours.text
+    } else {
+        colours.text_weak
+    };
+    let text = "Measure where the models differ";
+    paint_text(
+        ui,
+        lane.center(),
+        Align2::CENTER_CENTER,
+        text,
+        regular(11.5),
+        colour,
+        lane.width(),
+    );
+    let response = match blocked {
+        Some(why) => response.on_hover_text(why),
+        None => response
+            .on_hover_text(command.hover_text(ui.ctx()))
+            .on_hover_cursor(CursorIcon::PointingHand),
+    };
+    if response.clicked() && is_enabled {
+        out.push(Request::Command(command));
+    }
+}
+
+fn note(ui: &Ui, lane: Rect, text: &str) {
+    let colour = palette(ui).text_weak;
+    paint_text(
+        ui,
+        lane.center(),
+        Align2::CENTER_CENTER,
+        text,
+        regular(11.5),
+        colour,
+        lane.width(),
+    );
+}
+
+/// The mean as a line over a faint fill, its spread over several runs as a band.
+fn draw(ui: &mut Ui, curve: &DivergenceCurve, axis: &Axis<'_>, lane: Rect) {
+    let heights = curve.mean_and_spread(Measure::RelativeL2);
+    let top = heights
+        .iter()
+        .map(|(mean, spread)| mean + spread)
+        .fold(0.0, f64::max);
+    let y = |height: f64| {
+        let share = (height / top.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0) as f32;
+        lane.bottom() - share * (lane.height() - 2.0)
+    };
+    // A step's velocity belongs to the middle of its cell.
+    let x = |step: usize| axis.x(step as f64 + 0.5) as f32;
+    let colours = palette(ui);
+    let (line, band) = (colours.text_weak, colours.field_hover);
+    for (step, pair) in heights.windows(2).enumerate() {
+        let (left, right) = (x(step), x(step + 1));
+        let quad = |low: [f32; 2], high: [f32; 2], fill: Color32| {
+            let corners = vec![
+                pos2(left, low[0]),
+                pos2(left, high[0]),
+                pos2(right, high[1]),
+                pos2(right, low[1]),
+            ];
+            Shape::convex_polygon(corners, fill, Stroke::NONE)
+        };
+        let [one, other] = [pair[0], pair[1]];
+        let floor = [lane.bottom(); 2];
+        let mean = [y(one.0), y(other.0)];
+        ui.painter().add(quad(floor, mean, colours.field));
+        if curve.runs() > 1 {
+            let low = [y(one.0 - one.1), y(other.0 - other.1)];
+            let high = [y(one.0 + one.1), y(other.0 + other.1)];
+            ui.painter().add(quad(low, high, band));
+        }
+    }
+    let points = heights.iter().enumerate();
+    let points = points
+        .map(|(step, (mean, _))| pos2(x(step), y(*mean)))
+        .collect();
+    ui.painter()
+        .add(Shape::line(points, Stroke::new(1.5, line)));
+
+    let id = ui.scope_id().with("divergence");
+    let response = ui.interact(lane, id, Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, describe(curve)));
+    if let Some(pos) = response.hover_pos() {
+        let step = axis.position(f64::from(pos.x)).floor().max(0.0) as usize;
+        if let Some((mean, spread)) = heights.get(step) {
+            let dot = pos2(x(step), y(*mean));
+            ui.painter().circle_filled(dot, 3.0, colours.text_strong);
+            let (turned, _) = curve.mean_and_spread(Measure::OneMinusCosine)[step];
+            let spread = match curve.runs() {
+                1 => String::new(),
+                runs => format!(" (\u{b1} {spread:.3} over {runs} runs)"),
+            };
+            response.on_hover_text(format!(
+                "Step {}: the small model's guided velocity is {:.1} % of the large one's length away \
+                 from it{spread}; 1 \u{2212} cos {turned:.4}",
+                step + 1,
+                mean * 100.0,
+            ));
+        }
+    }
+}
+
+/// The curve in words.
+fn describe(curve: &DivergenceCurve) -> String {
+    let heights = curve.mean_and_spread(Measure::RelativeL2);
+    let lowest = heights
+        .iter()
+        .enumerate()
+        .min_by(|a, b| a.1.0.total_cmp(&b.1.0));
+    match lowest {
+        Some((step, (mean, _))) => format!(
+            "Divergence of the models, {} steps, least at step {}: {:.1} %",
+            heights.len(),
+            step + 1,
+            mean * 100.0
+        ),
+        None => "Divergence of the models".to_owned(),
+    }
+}
