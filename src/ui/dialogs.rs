@@ -168,7 +168,7 @@ fn about(ui: &mut Ui) -> Option<Answer> {
         env!("CARGO_PKG_VERSION")
     ));
     ui.label(
-        RichText::new("Its own code and its demo models are under the MIT licence. The fonts Inter and JetBrains Mono are under the SIL Open Font License 1.1.")
+        RichText::new("Its own code and its demo models are under the MIT licence. The fonts Inter and JetBrains Mono are under the SIL Open Font License 1.1, the icons, Phosphor, under the MIT licence.")
             .font(regular(12.0))
             .color(palette(ui).text_weak),
     );

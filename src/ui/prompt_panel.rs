@@ -2,8 +2,10 @@
 
 use eframe::egui;
 use egui::accesskit::Role;
+use egui::text::TextFormat;
 use egui::{
-    Align2, ComboBox, DragValue, RichText, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2,
+    Align2, ComboBox, DragValue, RichText, ScrollArea, Sense, TextBuffer, TextEdit, Ui, WidgetInfo,
+    vec2,
 };
 
 use super::format;
@@ -11,7 +13,7 @@ use super::icons::Icon;
 use super::presets;
 use super::theme::{FIELD_HEIGHT_PX, GRID_PX, RADIUS_PX, bold, mono, palette, regular};
 use super::view::View;
-use super::vocabulary::unknown_words;
+use super::vocabulary::{underlined, unknown_spans, words_at};
 use super::widgets::{
     edit, field, field_with_corner, focus_ring, icon_button, number, paint_text, text_width,
 };
@@ -38,14 +40,25 @@ fn prompts(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let settings = scene.document.settings();
     let mut chosen = None;
     let corner = |ui: &mut Ui| chosen = presets::menu(ui, scene);
+    let vocabulary = scene.pair.map_or(&[][..], |pair| &pair.vocabulary);
     field_with_corner(ui, "Prompt", corner, |ui| {
         let mut text = settings.prompt.clone();
+        let colours = palette(ui);
+        let plain = TextFormat::simple(regular(13.0), colours.text);
+        let mut layout = |ui: &Ui, text: &dyn TextBuffer, wrap_px: f32| {
+            let text = text.as_str();
+            let unknown = unknown_spans(text, vocabulary);
+            let mut job = underlined(text, &unknown, &plain, colours.error);
+            job.wrap.max_width = wrap_px;
+            ui.fonts_mut(|fonts| fonts.layout_job(job))
+        };
         let response = ui.add(
             TextEdit::multiline(&mut text)
                 .hint_text("What should the clip show?")
                 .desired_width(f32::INFINITY)
                 .desired_rows(4)
                 .char_limit(PROMPT_CHARS)
+                .layouter(&mut layout)
                 .margin(vec2(12.0, 8.0)),
         );
         let response = response.accessible_name("Prompt");
@@ -56,8 +69,8 @@ fn prompts(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         out.push(Request::EndBurst);
         out.push(Request::Edit(DocCommand::Preset(preset)));
     }
-    let vocabulary = scene.pair.map_or(&[][..], |pair| &pair.vocabulary);
-    let unknown = unknown_words(&settings.prompt, vocabulary);
+    let unknown = unknown_spans(&settings.prompt, vocabulary);
+    let unknown = words_at(&settings.prompt, &unknown);
     if !unknown.is_empty() {
         let known = vocabulary
             .iter()

@@ -9,6 +9,7 @@ use egui::{
     Stroke, Style, TextStyle, Theme, Vec2, Visuals,
 };
 
+use super::icons;
 use crate::schedule::ModelRole;
 
 /// The one corner radius.
@@ -160,7 +161,7 @@ fn fonts() -> FontDefinitions {
         .get(&FontFamily::Proportional)
         .cloned()
         .unwrap_or_default();
-    let files: [(&str, &'static [u8], FontFamily); 4] = [
+    let files: [(&str, &'static [u8], FontFamily); 6] = [
         (
             "Inter",
             include_bytes!("../../assets/fonts/Inter-Regular.otf"),
@@ -180,6 +181,16 @@ fn fonts() -> FontDefinitions {
             "JetBrains Mono SemiBold",
             include_bytes!("../../assets/fonts/JetBrainsMono-SemiBold.ttf"),
             FontFamily::Name("mono bold".into()),
+        ),
+        (
+            "Phosphor Fill",
+            include_bytes!("../../assets/fonts/Phosphor-Fill.ttf"),
+            FontFamily::Name(icons::FILLED.into()),
+        ),
+        (
+            "Phosphor Bold",
+            include_bytes!("../../assets/fonts/Phosphor-Bold.ttf"),
+            FontFamily::Name(icons::LINED.into()),
         ),
     ];
     for (name, bytes, family) in files {

@@ -1,6 +1,11 @@
 //! Which words of a prompt a pair was never taught.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+
+use eframe::egui;
+use egui::text::{LayoutJob, TextFormat};
+use egui::{Color32, Stroke};
 
 /// Words that carry a sentence but no picture; every pair reads over them.
 const FILLERS: [&str; 40] = [
@@ -46,9 +51,9 @@ const FILLERS: [&str; 40] = [
     "clip",
 ];
 
-/// The prompt's words that are in no slot of `vocabulary`, each once, in order. Nothing for a pair
-/// without a vocabulary: it understands free text.
-pub fn unknown_words(prompt: &str, vocabulary: &[(String, Vec<String>)]) -> Vec<String> {
+/// Where the prompt's words are that are in no slot of `vocabulary`, in bytes, in order. Nothing for a
+/// pair without a vocabulary: it understands free text.
+pub fn unknown_spans(prompt: &str, vocabulary: &[(String, Vec<String>)]) -> Vec<Range<usize>> {
     if vocabulary.is_empty() {
         return Vec::new();
     }
@@ -56,24 +61,64 @@ pub fn unknown_words(prompt: &str, vocabulary: &[(String, Vec<String>)]) -> Vec<
     let known: BTreeSet<String> = vocabulary
         .iter()
         .flat_map(|(_, words)| words)
-        .flat_map(|entry| split(entry))
+        .flat_map(|entry| words(entry).map(|(_, word)| word.to_lowercase()))
         .collect();
-    let mut unknown = Vec::new();
-    for word in split(prompt) {
-        let fits = known.contains(&word) || FILLERS.contains(&word.as_str());
+    let is_unknown = |word: &str| {
+        let lower = word.to_lowercase();
         let is_number = word.chars().all(|c| c.is_ascii_digit());
-        if !fits && !is_number && !unknown.contains(&word) {
-            unknown.push(word);
-        }
-    }
-    unknown
+        !is_number && !known.contains(&lower) && !FILLERS.contains(&lower.as_str())
+    };
+    words(prompt)
+        .filter(|(_, word)| is_unknown(word))
+        .map(|(at, word)| at..at + word.len())
+        .collect()
 }
 
-fn split(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect()
+/// The words at these places of a prompt, each once, in lower case.
+pub fn words_at(prompt: &str, spans: &[Range<usize>]) -> Vec<String> {
+    let mut found = Vec::new();
+    for word in spans.iter().filter_map(|span| prompt.get(span.clone())) {
+        let word = word.to_lowercase();
+        if !found.contains(&word) {
+            found.push(word);
+        }
+    }
+    found
+}
+
+/// Text as it is, but with a line in `colour` under the words at `spans`.
+pub fn underlined(
+    text: &str,
+    spans: &[Range<usize>],
+    plain: &TextFormat,
+    colour: Color32,
+) -> LayoutJob {
+    let marked = TextFormat {
+        underline: Stroke::new(1.5, colour),
+        ..plain.clone()
+    };
+    let mut job = LayoutJob::default();
+    let mut done = 0;
+    for span in spans {
+        job.append(&text[done..span.start], 0.0, plain.clone());
+        job.append(&text[span.clone()], 0.0, marked.clone());
+        done = span.end;
+    }
+    job.append(&text[done..], 0.0, plain.clone());
+    job
+}
+
+/// Words and where they begin.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut end = 0;
+    std::iter::from_fn(move || {
+        let start = end + text[end..].find(char::is_alphanumeric)?;
+        let is_over = |c: char| !c.is_alphanumeric();
+        end = text[start..]
+            .find(is_over)
+            .map_or(text.len(), |length| start + length);
+        Some((start, &text[start..end]))
+    })
 }
 
 #[cfg(test)]
@@ -88,16 +133,36 @@ mod tests {
     }
 
     #[test]
-    fn names_what_the_pair_does_not_know() {
-        let unknown = unknown_words(
-            "A red dragon over a light-blue CIRCLE, dragon!",
-            &vocabulary(),
-        );
-        assert_eq!(unknown, ["dragon"]);
+    fn finds_and_names_what_the_pair_does_not_know() {
+        let prompt = "A red dragon over a light-blue CIRCLE, 2 Dragon! ñandú";
+        let spans = unknown_spans(prompt, &vocabulary());
+        let found: Vec<_> = spans.iter().map(|span| &prompt[span.clone()]).collect();
+        assert_eq!(found, ["dragon", "Dragon", "ñandú"]);
+        assert_eq!(words_at(prompt, &spans), ["dragon", "ñandú"]);
+    }
+
+    #[test]
+    fn the_unknown_words_are_underlined_and_nothing_is_left_out() {
+        let prompt = "a red dragon, dragons";
+        let spans = unknown_spans(prompt, &vocabulary());
+        let plain = TextFormat::default();
+        let job = underlined(prompt, &spans, &plain, Color32::RED);
+        assert_eq!(job.text, prompt);
+        let is_marked = |at: usize| {
+            let section = job
+                .sections
+                .iter()
+                .find(|s| s.byte_range.contains(&at.into()));
+            section.is_some_and(|s| s.format.underline.color == Color32::RED)
+        };
+        let marked: String = (0..prompt.len())
+            .map(|at| if is_marked(at) { '_' } else { '.' })
+            .collect();
+        assert_eq!(marked, "......______.._______");
     }
 
     #[test]
     fn a_pair_that_reads_anything_has_no_unknown_words() {
-        assert!(unknown_words("xyzzy", &[]).is_empty());
+        assert!(unknown_spans("xyzzy", &[]).is_empty());
     }
 }
