@@ -259,8 +259,14 @@ impl App {
         let Some(run) = shown.finished() else {
             return;
         };
-        let begun = ExportSource::of_run(&run)
-            .and_then(|source| self.exporter.begin(source, self.player.frame_index()));
+        let sides = self.comparison.sides(&self.gallery);
+        let other = sides.and_then(|sides| sides.other.finished());
+        let both = other.map(|other| ExportSource::of_two([&run, &other]));
+        let frame = self.player.frame_index();
+        let begun = both.transpose().and_then(|both| {
+            self.exporter
+                .begin(ExportSource::of_run(&run)?, both, frame)
+        });
         if let Err(why) = begun {
             self.notice = Some(Notice::error(&why));
         }

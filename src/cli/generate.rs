@@ -156,7 +156,7 @@ fn write_clip(
         ..options
     };
     let result = media::encode(
-        &finished.clip,
+        finished.clip.as_ref(),
         out,
         &options,
         file.overwrite,
@@ -179,7 +179,7 @@ fn rescue(finished: &FinishedRun, options: &EncodeOptions) -> Option<PathBuf> {
     let format = options.format.unwrap_or(Format::H264);
     let kept = std::env::temp_dir().join(dated_path(&finished.settings, format));
     media::encode(
-        &finished.clip,
+        finished.clip.as_ref(),
         &kept,
         options,
         false,

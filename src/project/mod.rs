@@ -17,6 +17,6 @@ pub use autosave::{Autosave, Draft, LeftDraft};
 pub use crash::{report_crashes_to, untold_crash};
 pub use file::{ProjectError, ProjectFile};
 pub use preset::Preset;
-pub use recipe::{Recipe, RecipeError};
+pub use recipe::{Recipe, RecipeError, recipe_beside};
 pub use settings::{PairRef, RunSettings, SettingsError};
 pub use space::{free_bytes, size_text};
