@@ -161,6 +161,7 @@ pub struct Exporter {
     pending: Option<Pending>,
     job: Option<(ExportJob, Option<FinishedRun>)>,
     folder: Option<PathBuf>,
+    start_folder: Option<PathBuf>,
 }
 
 impl Exporter {
@@ -174,6 +175,15 @@ impl Exporter {
             pending: None,
             job: None,
             folder: None,
+            start_folder: None,
+        }
+    }
+
+    /// Suggests this folder until a file was written elsewhere; `None` is that of the user's videos.
+    pub(super) fn start_in(&mut self, folder: Option<PathBuf>) {
+        if self.start_folder != folder {
+            self.start_folder = folder;
+            self.folder = None;
         }
     }
 
@@ -356,7 +366,8 @@ impl Exporter {
     fn suggestion(&self) -> PathBuf {
         let pending = self.pending.as_ref();
         let name = pending.map_or("clip", |pending| &self.chosen(pending).name);
-        let folder = self.folder.clone().or_else(default_folder);
+        let folder = self.folder.as_ref().or(self.start_folder.as_ref()).cloned();
+        let folder = folder.or_else(default_folder);
         let path = folder.unwrap_or_default().join(name);
         match self.settings.format.ending() {
             Some(ending) => with_suffix(path, ending),

@@ -76,6 +76,7 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         overwrite: file.overwrite,
         keep_latents: true,
         reuse_steps: false,
+        preview_every: 1,
     };
     let finished = wait_for_clip(&mut session, request)?;
     let encode_start = std::time::Instant::now();

@@ -13,6 +13,7 @@ mod pair_pipeline;
 mod pipeline;
 mod residency;
 mod rules;
+mod setup;
 mod step_cache;
 mod step_clock;
 mod step_store;
@@ -23,7 +24,8 @@ mod threads;
 mod timings;
 mod weight_hashes;
 
-pub use device::{DeviceChoice, OpenDevice};
+pub use crate::project::DeviceChoice;
+pub use device::{OpenDevice, device_missing};
 pub use event::{
     EngineEvent, EventKind, FinishedRun, PairRules, PairSummary, Phase, RunId, RunReport,
     StepReport,
@@ -35,6 +37,7 @@ pub use memory_plan::MemoryPlan;
 pub use pair_pipeline::{EngineOptions, PairPipeline};
 pub use pipeline::{Pipeline, PipelineFactory, Progress, RunError, RunRequest};
 pub use residency::{Fit, MemoryNeed, Residency, stretches};
+pub use setup::EngineSetup;
 pub use step_cache::KeptSteps;
 pub use survey::{PairMemory, PairReport, PairState, add_pair, survey};
 pub use threads::set_threads;

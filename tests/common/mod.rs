@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowblend::engine::{
-    FinishedRun, KeptSteps, MemoryNeed, PairRules, PairSummary, Phase, Pipeline, PipelineFactory,
-    Progress, RunError, RunReport, RunRequest, StepReport,
+    DeviceChoice, EngineSetup, FinishedRun, KeptSteps, MemoryNeed, PairRules, PairSummary, Phase,
+    Pipeline, PipelineFactory, Progress, RunError, RunReport, RunRequest, StepReport,
 };
 use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
@@ -53,6 +53,7 @@ fn paced(tells_plans: bool) -> (PipelineFactory, Pace) {
         Box::new(Fake {
             tokens: tokens.clone(),
             tells_plans,
+            device: None,
         })
     });
     (factory, Pace(sender))
@@ -94,6 +95,7 @@ pub fn timed_fake(step: Duration) -> PipelineFactory {
         Box::new(Fake {
             tokens: tokens.clone(),
             tells_plans: false,
+            device: None,
         })
     })
 }
@@ -183,9 +185,16 @@ struct Fake {
     tokens: Receiver<()>,
     /// Whether a clip shows how many steps the small model took.
     tells_plans: bool,
+    /// The device that the window asked for.
+    device: Option<DeviceChoice>,
 }
 
 impl Fake {
+    fn device(&self) -> String {
+        self.device
+            .map_or_else(|| "CPU · 2 threads".to_owned(), |device| device.to_string())
+    }
+
     fn wait(&self, cancel: &Cancel) -> Result<(), RunError> {
         loop {
             cancel.check().map_err(|_| RunError::Cancelled)?;
@@ -201,6 +210,10 @@ impl Fake {
 }
 
 impl Pipeline for Fake {
+    fn configure(&mut self, setup: EngineSetup) {
+        self.device = setup.device.or(self.device);
+    }
+
     fn describe(&mut self, pair: &PairRef) -> Result<PairSummary, String> {
         let name = match pair {
             PairRef::Named(name) if name == "gone" => {
@@ -229,7 +242,7 @@ impl Pipeline for Fake {
             decode_secs: Some(0.5),
             byte_secs: None,
             memory_bytes: None,
-            device: "CPU · 2 threads".to_owned(),
+            device: self.device(),
             vocabulary: vec![
                 (
                     "colour".to_owned(),
@@ -268,7 +281,9 @@ impl Pipeline for Fake {
         for (step, plan) in settings.step_plans().into_iter().enumerate() {
             self.wait(cancel)?;
             let share = (step + 1) as f32 / settings.steps as f32;
-            progress(Progress::Preview(latents(step, share)));
+            if request.preview_every > 0 && (step + 1).is_multiple_of(request.preview_every) {
+                progress(Progress::Preview(latents(step, share)));
+            }
             let secs = if plan.model == ModelRole::Large {
                 0.21
             } else {
@@ -310,7 +325,7 @@ impl Pipeline for Fake {
                 decoded_in_tiles: false,
                 paper_flops: 1e12,
                 full_flops: 2.1e12,
-                device: "CPU · 2 threads".to_owned(),
+                device: self.device(),
                 model_hashes: Vec::new(),
                 files: Vec::new(),
             },
