@@ -5,8 +5,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
-use flowblend::media::{Clip, EncodeOptions, Format, encode, read_clip};
+use flowblend::media::{
+    Beside, Clip, EncodeOptions, Format, FrameSource as _, Label, encode, read_clip,
+};
 use flowblend::project::write_bytes_atomic;
 use tempfile::TempDir;
 
@@ -201,4 +204,72 @@ fn a_run_is_written_as_the_format_asked_for() {
     let (clip, comment) = read_clip(&path).unwrap();
     assert_eq!((clip.width, clip.height, clip.frames.len()), (32, 32, 5));
     assert!(comment.is_some_and(|text| text.contains("a red circle")));
+}
+
+#[test]
+fn two_clips_go_into_one_beside_each_other() {
+    let (folder, clip) = folder_with_clip();
+    let folder = folder.path();
+    // Half as high, shorter and twice as fast.
+    let other = Clip {
+        width: 64,
+        height: 32,
+        fps: 24.0,
+        frames: (0..4).map(|t| vec![40 + 20 * t; 64 * 32 * 3]).collect(),
+    };
+    let path = folder.join("my other.mkv");
+    encode(
+        &other,
+        &path,
+        &EncodeOptions::default(),
+        false,
+        &mut |_, _| {},
+        &|| false,
+    )
+    .unwrap();
+    let both = ["export", "clip.mkv", "--beside", "my other.mkv"];
+    let with = |more: &[&str]| done(folder, &[&both[..], more].concat());
+
+    let said = with(&["--out", "both.mkv", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["clip_frames"], 7);
+    let label = |title: &str| Label {
+        title: title.to_owned(),
+        note: String::new(),
+    };
+    let clips = || [Arc::new(clip.clone()), Arc::new(other.clone())];
+    let assert_is = |name: &str, labels: [&str; 2]| {
+        let (back, comment) = read_clip(&folder.join(name)).unwrap();
+        let wanted = Beside::new(clips(), &labels.map(label)).unwrap();
+        assert_eq!(back.shape(), wanted.shape());
+        for (i, frame) in back.frames.iter().enumerate() {
+            assert!(*frame == *wanted.frame(i), "frame {i} of {name}");
+        }
+        assert_eq!(comment.as_deref(), Some(RECIPE));
+    };
+    // Without settings in a recipe a clip is called after its file.
+    assert_is("both.mkv", ["clip", "my other"]);
+    with(&[
+        "--labels",
+        "of the large model",
+        "of both models",
+        "--out",
+        "named.mkv",
+    ]);
+    assert_is("named.mkv", ["of the large model", "of both models"]);
+
+    let alone = flowblend(
+        folder,
+        &["export", "clip.mkv", "--labels", "a", "b", "--out", "x.mp4"],
+    );
+    assert_eq!(alone.status.code(), Some(2));
+    let gone = flowblend(
+        folder,
+        &[
+            "export", "clip.mkv", "--beside", "gone.mkv", "--out", "x.mp4",
+        ],
+    );
+    assert_eq!(gone.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&gone.stderr);
+    assert!(error.contains("gone.mkv does not exist"), "{error}");
 }

@@ -281,7 +281,7 @@ fn a_job_finishes_fails_and_is_cancelled() {
             wakes.fetch_add(1, Ordering::Relaxed);
         });
         let options = EncodeOptions::default();
-        ExportJob::start(Arc::clone(&clip), path.clone(), options, overwrite, wake).unwrap()
+        ExportJob::start(clip.clone(), path.clone(), options, overwrite, wake).unwrap()
     };
     let job = start(false);
     assert_eq!(job.path(), path);

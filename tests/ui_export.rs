@@ -18,7 +18,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use flowblend::app::{App, ExportHost};
 use flowblend::media::{Format, read_clip};
-use flowblend::project::write_bytes_atomic;
+use flowblend::project::{Recipe, write_bytes_atomic};
 use tempfile::TempDir;
 
 type Window<'a> = Harness<'a, App>;
@@ -295,4 +295,68 @@ fn without_a_clip_there_is_nothing_to_export() {
         .build_eframe(|cc| App::new(cc, factory).expect("the engine starts"));
     open(&mut window);
     window.get_by_label("There is no clip to export yet; generate one first.");
+}
+
+#[test]
+fn compared_clips_go_into_one_file_beside_each_other() {
+    let folder = TempDir::new().expect("a folder");
+    let (factory, pace) = fake();
+    let mut window: Window<'_> = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_step_dt(1.0 / 60.0)
+        .with_max_steps(64)
+        .build_eframe(|cc| {
+            let app = App::new(cc, factory).expect("the engine starts");
+            app.with_exports(host(folder.path()))
+        });
+    until(&mut window, "the pair", |window| {
+        !window.state().document().settings().prompt.is_empty()
+    });
+    for (plan, runs) in [("Plan LLL", 1), ("Plan LSL", 2)] {
+        window.get_by_label(plan).click();
+        window.run_steps(3);
+        pace.allow(31);
+        press(&mut window, Modifiers::COMMAND, Key::Enter);
+        until(&mut window, "the clip", |window| {
+            window.state().gallery().runs().len() == runs
+        });
+    }
+    // Nothing is compared: there is nothing to choose.
+    open(&mut window);
+    assert!(window.query_by_label("Both beside each other").is_none());
+    press(&mut window, Modifiers::NONE, Key::Escape);
+
+    press(&mut window, Modifiers::NONE, Key::C);
+    open(&mut window);
+    window.get_by_label("This clip");
+    window.get_by_label("64 × 64 pixels");
+    click(&mut window, "Both beside each other");
+    assert!(window.query_by_label("64 × 64 pixels").is_none());
+    click(&mut window, "MKV (FFV1)");
+    click(&mut window, "Export…");
+    let path = folder.path().join("both.mkv");
+    type_path(&mut window, &path);
+    press(&mut window, Modifiers::NONE, Key::Enter);
+    saved(&mut window, &path);
+
+    let (both, comment) = read_clip(&path).expect("a readable file");
+    let shown = window.state().gallery().shown().expect("a run");
+    let clip = shown.clip().expect("its clip");
+    // Both are square and equally large, with a gap of 2 pixels.
+    let zoom = (both.width - 2) / 2 / clip.width;
+    assert!(zoom >= 2 && both.height > zoom * clip.height);
+    assert_eq!(both.width, 2 * zoom * clip.width + 2);
+    assert_eq!(both.frames.len(), clip.frames.len());
+    let pixel = |x: usize, y: usize| &both.frames[3][(y * both.width + x) * 3..][..3];
+    for at in [0, 20, 63] {
+        let source = &clip.frames[3][(at * clip.width + at) * 3..][..3];
+        assert_eq!(pixel(at * zoom, at * zoom), source);
+        // The fake gives the same frames for every plan.
+        assert_eq!(pixel((clip.width + at) * zoom + 2, at * zoom), source);
+    }
+    let recipe = Recipe::from_json(&comment.expect("a recipe")).expect("a recipe that opens");
+    assert_eq!(recipe.settings.plan.letters(), "LSL");
+    // The choice is still made when the next two are exported.
+    open(&mut window);
+    assert!(window.query_by_label("64 × 64 pixels").is_none());
 }

@@ -24,6 +24,8 @@ fn places(folder: &Path) -> Places {
         crashes: Some(folder.join("crashes")),
         export: Some(folder.join("export.json")),
         recent: Some(folder.join("recent.json")),
+        settings: Some(folder.join("settings.json")),
+        log: Some(folder.join("log/flowblend.log")),
     }
 }
 

@@ -9,7 +9,7 @@ use egui::{Context, ViewportCommand};
 use super::files::Next;
 use super::{App, Command, DocCommand, ExportSource, Notice, Readiness, Request, Showing};
 use crate::engine::{RunId, RunRequest};
-use crate::project::{PairRef, RunSettings};
+use crate::project::{Look, PairRef, RunSettings};
 use crate::ui::dialogs::Dialog;
 use crate::ui::palette::PaletteState;
 use crate::ui::view::{Side, ZoomWish};
@@ -68,6 +68,8 @@ impl App {
             Request::ShiftQueued(id, by) => self.queue.shift(id, by),
             Request::OpenRecent(path) => self.go_on(ctx, frame, Next::OpenPath(path)),
             Request::Recover => self.recover(now_secs),
+            Request::Settings(request) => self.obey_settings(frame, request),
+            Request::Log(request) => self.obey_log(ctx, request),
             Request::DismissNotice => self.notice = None,
             Request::OpenFolder(folder) => {
                 if let Err(why) = open_folder(&folder) {
@@ -101,6 +103,8 @@ impl App {
             Command::SaveAs => self.save_as(frame),
             Command::Export => self.export(),
             Command::Models => self.models.open(),
+            Command::Settings => self.settings.is_open = true,
+            Command::Log => self.log.is_open = true,
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::Undo => self.document.undo(),
             Command::Redo => self.document.redo(),
@@ -114,7 +118,7 @@ impl App {
             Command::ForwardSecond => self.player.step_second(1.0),
             Command::FirstFrame => self.player.home(),
             Command::LastFrame => self.player.end(),
-            Command::Loop => self.player.set_looping(!self.player.is_looping()),
+            Command::Loop => self.set(|set| set.is_looping = !set.is_looping),
             Command::PreviousBoundary
             | Command::NextBoundary
             | Command::NudgeLeft
@@ -133,11 +137,14 @@ impl App {
             Command::ZoomIn => self.view.zoom_wish = Some(ZoomWish::By(ZOOM_STEP)),
             Command::ZoomOut => self.view.zoom_wish = Some(ZoomWish::By(1.0 / ZOOM_STEP)),
             Command::Live => self.view.is_live = !self.view.is_live,
-            Command::Smooth => self.view.is_smooth = !self.view.is_smooth,
-            Command::Theme => ctx.set_theme(match ctx.theme() {
-                egui::Theme::Dark => egui::Theme::Light,
-                egui::Theme::Light => egui::Theme::Dark,
-            }),
+            Command::Smooth => self.set(|set| set.is_smooth = !set.is_smooth),
+            Command::Theme => {
+                let look = match ctx.theme() {
+                    egui::Theme::Dark => Look::Light,
+                    egui::Theme::Light => Look::Dark,
+                };
+                self.set(|set| set.look = look);
+            }
             Command::Shortcuts => self.dialog = Some(Dialog::Shortcuts),
             Command::About => self.dialog = Some(Dialog::About),
         }
@@ -188,9 +195,11 @@ impl App {
         match self.engine.start(RunRequest {
             keep_latents: true,
             reuse_steps: true,
+            preview_every: self.settings.preferences().preview_every,
             ..settings.clone().into()
         }) {
             Ok(id) => {
+                self.note_start(id, &settings);
                 self.session.started(id, settings);
                 Some(id)
             }
@@ -260,8 +269,14 @@ impl App {
         let Some(run) = shown.finished() else {
             return;
         };
-        let begun = ExportSource::of_run(&run)
-            .and_then(|source| self.exporter.begin(source, self.player.frame_index()));
+        let sides = self.comparison.sides(&self.gallery);
+        let other = sides.and_then(|sides| sides.other.finished());
+        let both = other.map(|other| ExportSource::of_two([&run, &other]));
+        let frame = self.player.frame_index();
+        let begun = both.transpose().and_then(|both| {
+            self.exporter
+                .begin(ExportSource::of_run(&run)?, both, frame)
+        });
         if let Err(why) = begun {
             self.notice = Some(Notice::error(&why));
         }

@@ -74,6 +74,8 @@ commands! {
     SaveAs: Program, "Save as…", "Write the project to another file", [ctrl_shift(S)];
     Export: Program, "Export clip…", "Write the shown clip to a video file", [ctrl(E)];
     Models: Program, "Models…", "Choose a pair of models, add one, or download one", [ctrl(M)];
+    Settings: Program, "Settings…", "Device, folders, preview, look and other things that stay", [ctrl(Comma)];
+    Log: Program, "Log…", "Show what happened since the window opened", [ctrl(L)];
     EarlierPrompt: Program, "Earlier prompt", "Fetch the prompt that was rendered before", [alt(ArrowUp)];
     LaterPrompt: Program, "Later prompt", "Fetch the prompt that was rendered after", [alt(ArrowDown)];
     Undo: Program, "Undo", "Take the newest edit back", [ctrl(Z)];
@@ -167,6 +169,7 @@ impl Command {
             ctx.format_shortcut(shortcut)
                 .replace("OpenBracket", "[")
                 .replace("CloseBracket", "]")
+                .replace("Comma", ",")
                 .replace("Plus", "+")
                 .replace("Equals", "=")
                 .replace("Minus", "\u{2212}")

@@ -14,6 +14,7 @@ use crate::ui::dialogs::Dialog;
 impl App {
     pub(super) fn drain_engine(&mut self, ctx: &Context) {
         while let Some(event) = self.engine.poll() {
+            self.note_event(&event);
             match self.session.take(event) {
                 None | Some(Outcome::Progress) => {}
                 Some(Outcome::Pair(pair)) if self.wanted.as_ref() == Some(&pair.pair) => {
@@ -25,7 +26,11 @@ impl App {
                     self.wanted = None;
                     self.notice = Some(Notice::error(&why));
                 }
-                Some(Outcome::PairFailed(_, why)) => {
+                Some(Outcome::PairFailed(pair, why)) => {
+                    if pair == self.asked {
+                        // It may have been known on another device.
+                        self.pair = None;
+                    }
                     self.notice = Some(Notice::error(&why));
                     self.pair_error = Some(super::sentence(&why));
                 }

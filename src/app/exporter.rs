@@ -7,9 +7,9 @@ use eframe::wgpu::rwh::HasWindowHandle as _;
 use super::file_dialog::{Choice, FileDialog};
 use super::{ExportSettings, Notice};
 use crate::engine::{FinishedRun, Wake};
-use crate::media::{Clip, ExportJob, ExportStatus, Format};
-use crate::project::Recipe;
-use crate::schedule::Plan;
+use crate::media::{Beside, Clip, ClipShape, ExportJob, ExportStatus, Format, FrameSource, Label};
+use crate::project::{Recipe, recipe_beside};
+use crate::ui::format;
 
 /// Tells whether a format can be written, or why not.
 type CheckFormat = Arc<dyn Fn(Format) -> Result<(), String> + Send + Sync>;
@@ -35,8 +35,8 @@ impl Default for ExportHost {
 /// What is exported: a clip of whatever origin.
 #[derive(Clone)]
 pub struct ExportSource {
-    /// The clip.
-    pub clip: Arc<Clip>,
+    /// Its frames.
+    pub frames: Arc<dyn FrameSource>,
     /// What made it, as JSON; `None` where no one recipe did.
     pub recipe: Option<String>,
     /// The suggested name of the file, without an ending.
@@ -48,13 +48,29 @@ pub struct ExportSource {
 impl ExportSource {
     /// The clip of a finished run. The error is a sentence.
     pub fn of_run(run: &FinishedRun) -> Result<Self, String> {
-        let recipe = Recipe::new(run.settings.clone(), run.report.model_hashes.clone());
-        let today = jiff::ZonedDateTime::now().date().to_string();
         Ok(Self {
-            clip: Arc::clone(&run.clip),
-            recipe: Some(recipe.to_json().map_err(|why| why.to_string())?),
-            name: stem(&today, &run.settings.plan, run.settings.seed),
+            frames: Arc::<Clip>::clone(&run.clip),
+            recipe: Some(recipe_of(run)?),
+            name: stem(&today(), &run.settings.plan.letters(), run.settings.seed),
             run: Some(run.clone()),
+        })
+    }
+
+    /// The clips of two runs beside each other, with labels. The error is a sentence.
+    pub fn of_two(runs: [&FinishedRun; 2]) -> Result<Self, String> {
+        let label = |run: &FinishedRun| {
+            let time = format::denoise_time(&run.report);
+            Label::of_run(&run.settings, Some(&time))
+        };
+        let clips = runs.map(|run| Arc::clone(&run.clip));
+        let both = Beside::new(clips, &runs.map(label)).map_err(|why| why.to_string())?;
+        let [first, second] = runs.map(|run| &run.settings);
+        let plans = format!("{} beside {}", first.plan.letters(), second.plan.letters());
+        Ok(Self {
+            frames: Arc::new(both),
+            recipe: recipe_beside(&recipe_of(runs[0])?, Some(&recipe_of(runs[1])?)),
+            name: stem(&today(), &plans, first.seed),
+            run: None,
         })
     }
 }
@@ -64,6 +80,8 @@ impl ExportSource {
 pub enum ExportRequest {
     /// Choose how it is written.
     Change(ExportSettings),
+    /// Write both compared clips beside each other, or the shown one alone.
+    Both(bool),
     /// Go on to the question where to.
     Choose,
     /// Change the typed path.
@@ -90,8 +108,10 @@ pub enum ExportPage<'a> {
 
 /// What the first page shows.
 pub struct ExportForm<'a> {
-    /// The clip.
-    pub clip: &'a Clip,
+    /// Size, rate and length of what is written.
+    pub shape: ClipShape,
+    /// Whether that is both compared clips beside each other; `None` where none is compared.
+    pub is_both: Option<bool>,
     /// Whether the clip has a recipe.
     pub has_recipe: bool,
     /// What is chosen.
@@ -123,6 +143,8 @@ enum Stage {
 /// A clip on its way to a file.
 struct Pending {
     source: ExportSource,
+    /// The shown clip and the one it is compared with.
+    both: Option<ExportSource>,
     shown_frame: usize,
     stage: Stage,
 }
@@ -133,10 +155,13 @@ pub struct Exporter {
     host: ExportHost,
     wake: Wake,
     settings: ExportSettings,
+    /// While clips are compared both are written.
+    wants_both: bool,
     missing: Vec<(Format, String)>,
     pending: Option<Pending>,
     job: Option<(ExportJob, Option<FinishedRun>)>,
     folder: Option<PathBuf>,
+    start_folder: Option<PathBuf>,
 }
 
 impl Exporter {
@@ -145,10 +170,20 @@ impl Exporter {
             settings: ExportSettings::read(host.settings_file.as_deref()),
             host,
             wake,
+            wants_both: false,
             missing: Vec::new(),
             pending: None,
             job: None,
             folder: None,
+            start_folder: None,
+        }
+    }
+
+    /// Suggests this folder until a file was written elsewhere; `None` is that of the user's videos.
+    pub(super) fn start_in(&mut self, folder: Option<PathBuf>) {
+        if self.start_folder != folder {
+            self.start_folder = folder;
+            self.folder = None;
         }
     }
 
@@ -175,8 +210,9 @@ impl Exporter {
         let pending = self.pending.as_ref()?;
         match &pending.stage {
             Stage::Form => Some(ExportPage::Form(ExportForm {
-                clip: &pending.source.clip,
-                has_recipe: pending.source.recipe.is_some(),
+                shape: self.chosen(pending).frames.shape(),
+                is_both: pending.both.as_ref().map(|_| self.wants_both),
+                has_recipe: self.chosen(pending).recipe.is_some(),
                 settings: &self.settings,
                 shown_frame: pending.shown_frame,
                 missing: &self.missing,
@@ -187,8 +223,20 @@ impl Exporter {
         }
     }
 
-    /// Opens the first page. The error is a sentence.
-    pub(super) fn begin(&mut self, source: ExportSource, shown_frame: usize) -> Result<(), String> {
+    /// What of a pending export is written.
+    fn chosen<'a>(&self, pending: &'a Pending) -> &'a ExportSource {
+        let both = pending.both.as_ref().filter(|_| self.wants_both);
+        both.unwrap_or(&pending.source)
+    }
+
+    /// Opens the first page, with the choice of `both` where clips are compared. The error is a
+    /// sentence.
+    pub(super) fn begin(
+        &mut self,
+        source: ExportSource,
+        both: Option<ExportSource>,
+        shown_frame: usize,
+    ) -> Result<(), String> {
         if self.job.is_some() {
             return Err(
                 "an export is going on already; wait for it to finish or cancel it".to_owned(),
@@ -207,10 +255,11 @@ impl Exporter {
             self.settings.format = Format::ALL.into_iter().find(there).unwrap_or(Format::Gif);
             self.settings.crf = None;
         }
-        let frames = source.clip.frames.len();
+        let frames = source.frames.shape().frames;
         self.settings.frame = shown_frame.min(frames.saturating_sub(1));
         self.pending = Some(Pending {
             source,
+            both,
             shown_frame: self.settings.frame,
             stage: Stage::Form,
         });
@@ -230,6 +279,7 @@ impl Exporter {
                 }
             }
             ExportRequest::Change(settings) => self.settings = settings,
+            ExportRequest::Both(both) => self.wants_both = both,
             ExportRequest::Choose => return self.choose(frame),
             ExportRequest::Type(path) => self.go_to(Stage::Typing(path)),
             ExportRequest::Back => self.back(),
@@ -314,8 +364,10 @@ impl Exporter {
     }
 
     fn suggestion(&self) -> PathBuf {
-        let name = self.pending.as_ref().map_or("clip", |p| &p.source.name);
-        let folder = self.folder.clone().or_else(default_folder);
+        let pending = self.pending.as_ref();
+        let name = pending.map_or("clip", |pending| &self.chosen(pending).name);
+        let folder = self.folder.as_ref().or(self.start_folder.as_ref()).cloned();
+        let folder = folder.or_else(default_folder);
         let path = folder.unwrap_or_default().join(name);
         match self.settings.format.ending() {
             Some(ending) => with_suffix(path, ending),
@@ -335,14 +387,15 @@ impl Exporter {
     }
 
     fn write(&mut self, path: PathBuf, overwrite: bool) -> Option<Notice> {
-        let Pending { source, .. } = self.pending.take()?;
+        let Pending { source, both, .. } = self.pending.take()?;
+        let source = both.filter(|_| self.wants_both).unwrap_or(source);
         self.folder = path.parent().map(PathBuf::from);
         if let Some(file) = self.host.settings_file.clone() {
             self.settings.keep(file);
         }
         let options = self.settings.encode_options(source.recipe.as_deref());
         let wake = Arc::clone(&self.wake);
-        match ExportJob::start(source.clip, path, options, overwrite, wake) {
+        match ExportJob::start(source.frames, path, options, overwrite, wake) {
             Ok(job) => {
                 self.job = Some((job, source.run));
                 None
@@ -360,9 +413,18 @@ fn default_folder() -> Option<PathBuf> {
     Some(videos.unwrap_or(dirs.home_dir()).to_owned())
 }
 
+fn recipe_of(run: &FinishedRun) -> Result<String, String> {
+    let recipe = Recipe::new(run.settings.clone(), run.report.model_hashes.clone());
+    recipe.to_json().map_err(|why| why.to_string())
+}
+
+fn today() -> String {
+    jiff::ZonedDateTime::now().date().to_string()
+}
+
 /// `2026-05-04 LSL seed 48151623`: sorted by day, and what tells clips apart.
-fn stem(date: &str, plan: &Plan, seed: u64) -> String {
-    format!("{date} {} seed {seed}", plan.letters())
+fn stem(date: &str, plan: &str, seed: u64) -> String {
+    format!("{date} {plan} seed {seed}")
 }
 
 /// The path with the ending of `format`: in place of another format's, else behind what is there.
@@ -396,8 +458,7 @@ mod tests {
 
     #[test]
     fn names_tell_the_day_the_plan_and_the_seed() {
-        let plan = Plan::parse("LSL", &[0.4, 0.8]).unwrap();
-        assert_eq!(stem("2026-05-04", &plan, 7), "2026-05-04 LSL seed 7");
+        assert_eq!(stem("2026-05-04", "LSL", 7), "2026-05-04 LSL seed 7");
     }
 
     #[test]

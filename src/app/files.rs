@@ -59,6 +59,8 @@ pub struct Files {
     /// The person let go of the unsaved work.
     may_discard: bool,
     autosave: Option<Autosave>,
+    /// No drafts are wanted.
+    is_autosave_off: bool,
     kept: Option<Draft>,
     left: Option<LeftDraft>,
 }
@@ -109,6 +111,14 @@ impl Files {
                 "unsaved work will not survive a crash: {} cannot be written to ({why}); save often",
                 folder.display()
             ))),
+        }
+    }
+
+    /// Leaves at least so many seconds between two drafts; `None` writes none.
+    pub(super) fn set_autosave_pace(&mut self, secs: Option<f64>) {
+        self.is_autosave_off = secs.is_none();
+        if let (Some(autosave), Some(secs)) = (&self.autosave, secs) {
+            autosave.set_pace(secs);
         }
     }
 
@@ -200,7 +210,7 @@ impl App {
             }
             Err(why) => {
                 self.files.next = None;
-                self.notice = Some(Notice::error(&why.to_string()));
+                self.notice = Some(Notice::fault(&why));
             }
         }
     }
@@ -427,7 +437,8 @@ impl App {
             .kept
             .as_ref()
             .is_some_and(|kept| kept.settings == *settings && kept.file == self.files.path);
-        match (self.document.is_edited(), is_kept) {
+        let is_wanted = self.document.is_edited() && !self.files.is_autosave_off;
+        match (is_wanted, is_kept) {
             (true, false) => {
                 let draft = Draft {
                     settings: settings.clone(),

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Command, CompareRequest, DocCommand, ExportRequest};
+use super::{Command, CompareRequest, DocCommand, ExportRequest, LogRequest, SettingsRequest};
 use crate::engine::RunId;
 use crate::library::RunName;
 
@@ -53,6 +53,10 @@ pub enum Request {
     Recover,
     /// Something on the pages of an export.
     Export(ExportRequest),
+    /// Something in the settings.
+    Settings(SettingsRequest),
+    /// Something about what happened.
+    Log(LogRequest),
     /// Put the message away.
     DismissNotice,
     /// Show a folder in the file manager.

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::comparison::{is_reference, reference};
 use super::{
-    ActiveRun, Comparison, Document, ExportProgress, Files, Forecast, Gallery, Likenesses, Models,
-    Notice, Probes, Queue, RunSession, Sides,
+    ActiveRun, Comparison, Document, ExportProgress, Files, Forecast, Gallery, Likenesses, Log,
+    Models, Notice, Probes, Queue, RunSession, Settings, Sides,
 };
 use crate::engine::PairSummary;
 use crate::preview::{LatentFrames, Player, RgbFactors};
@@ -40,6 +40,10 @@ pub struct Scene<'a> {
     pub queue: &'a Queue,
     /// The document's file.
     pub files: &'a Files,
+    /// What is set.
+    pub settings: &'a Settings,
+    /// What happened.
+    pub log: &'a Log,
     /// How far the export is, while one is going.
     pub export: Option<ExportProgress>,
 }

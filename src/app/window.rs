@@ -10,18 +10,18 @@ use super::keys::Keyboard;
 use super::live::Live;
 use super::{
     Comparison, Document, ExportHost, ExportPage, Exporter, Files, Forecast, FrameStats, Gallery,
-    Likenesses, Models, ModelsSource, Notice, Places, Probes, Queue, Readiness, Request,
-    RunSession, Scene, duration, layout, wants_frame_stats,
+    Likenesses, Log, Models, ModelsSource, Notice, Probes, Queue, Readiness, Request, RunSession,
+    Scene, Settings, duration, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
-use crate::library::{Keeper, Shelf};
+use crate::library::Keeper;
 use crate::preview::{Player, RgbFactors};
-use crate::project::{PairRef, RunSettings, untold_crash};
+use crate::project::{PairRef, RunSettings, Scribe};
 use crate::schedule::{Plan, Solver};
 use crate::ui::dialogs::{Answer, Dialog};
 use crate::ui::palette::{self, PaletteState, Picked};
 use crate::ui::view::View;
-use crate::ui::{export_dialog, models_panel, theme};
+use crate::ui::{export_dialog, log_panel, models_panel, settings_dialog, theme};
 
 /// What the player plays.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,6 +56,10 @@ pub struct App {
     pub(super) palette: Option<PaletteState>,
     /// Keeps finished runs on disk; `None` where there is no place for them.
     pub(super) keeper: Option<Keeper>,
+    pub(super) settings: Settings,
+    pub(super) log: Log,
+    /// Writes settings and log; `None` where there is no place for them.
+    pub(super) scribe: Option<Scribe>,
     pub(super) comparison: Comparison,
     pub(super) likenesses: Likenesses,
     pub(super) player: Player,
@@ -112,6 +116,9 @@ impl App {
             history: PromptHistory::default(),
             palette: None,
             keeper: None,
+            settings: Settings::default(),
+            log: Log::default(),
+            scribe: None,
             comparison: Comparison::default(),
             likenesses: Likenesses::default(),
             player: Player::default(),
@@ -127,68 +134,6 @@ impl App {
             logic_took: Duration::ZERO,
             stats: FrameStats::default(),
         })
-    }
-
-    /// Takes another source of pairs, for tests.
-    #[must_use]
-    pub fn with_models(mut self, source: ModelsSource) -> Self {
-        self.models = Models::new(source, Arc::clone(&self.wake));
-        self
-    }
-
-    /// Keeps things where `places` says. Without, nothing outlives the window.
-    #[must_use]
-    pub fn with_places(mut self, places: Places) -> Self {
-        if places.export.is_some() {
-            let host = ExportHost {
-                settings_file: places.export,
-                ..ExportHost::default()
-            };
-            self.exporter = Exporter::new(host, Arc::clone(&self.wake));
-        }
-        if let Some(list) = places.recent {
-            self.files.keep_recent_in(list);
-        }
-        if let Some(file) = places.queue {
-            self.queue.keep_in(file);
-        }
-        if let Some(file) = places.prompts {
-            self.history.keep_in(file);
-        }
-        if let Some(report) = places.crashes.and_then(|folder| untold_crash(&folder)) {
-            let text = format!(
-                "flowblend ended by a fault of its own; what happened is in {}",
-                report.display()
-            );
-            self.notice = Some(Notice {
-                folder: report.parent().map(Into::into),
-                ..Notice::error(&text)
-            });
-        }
-        if let Some(folder) = places.drafts
-            && let Some(notice) = self.files.autosave_in(&folder)
-        {
-            // It can be recovered from: the nearer thing to say.
-            self.notice = Some(notice);
-        }
-        if let Some(folder) = places.runs {
-            match Keeper::start(Shelf::new(folder), Arc::clone(&self.wake)) {
-                Ok(keeper) => self.keeper = Some(keeper),
-                Err(why) => {
-                    self.notice = Some(Notice::error(&format!(
-                        "finished runs will not be kept ({why}); restart flowblend"
-                    )));
-                }
-            }
-        }
-        self
-    }
-
-    /// Exports under other circumstances, for tests.
-    #[must_use]
-    pub fn with_exports(mut self, host: ExportHost) -> Self {
-        self.exporter = Exporter::new(host, Arc::clone(&self.wake));
-        self
     }
 
     /// What is worked on.
@@ -236,6 +181,16 @@ impl App {
         &self.exporter
     }
 
+    /// What is set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What happened.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// How long the window's own work of a frame takes.
     pub fn frame_stats(&self) -> &FrameStats {
         &self.stats
@@ -268,6 +223,8 @@ impl App {
             files: &self.files,
             queue: &self.queue,
             probes: &self.probes,
+            settings: &self.settings,
+            log: &self.log,
         }
     }
 
@@ -327,6 +284,11 @@ impl App {
             None if self.palette.is_some() => self.palette = None,
             None if self.files.is_typing() => self.put_typed_path_away(),
             None if self.models.is_open => self.models.is_open = false,
+            None if self.settings.is_open => {
+                // A field that is being typed in is left first.
+                self.settings.is_open = self.keyboard.is_typing || self.keyboard.in_popup;
+            }
+            None if self.log.is_open => self.log.is_open = false,
             // egui closes its popups and leaves its fields by itself.
             None if self.keyboard.in_popup || self.keyboard.is_typing => {}
             None if self.document.is_dragging() => {
@@ -384,7 +346,9 @@ impl App {
             || self.exporter.page().is_some()
             || self.files.is_typing()
             || self.palette.is_some()
-            || self.models.is_open;
+            || self.models.is_open
+            || self.settings.is_open
+            || self.log.is_open;
         if !is_covered {
             self.keyboard.take(&ctx, &mut out);
         } else if self.dialog == Some(Dialog::Shortcuts)
@@ -402,12 +366,19 @@ impl App {
         if self.models.is_open {
             models_panel::show(&ctx, &self.scene(), &mut out);
         }
+        if self.settings.is_open {
+            settings_dialog::show(&ctx, &self.scene(), &mut out);
+        }
+        if self.log.is_open {
+            log_panel::show(&ctx, &self.log, &mut out);
+        }
         if let Some(page) = self.exporter.page() {
             export_dialog::show(&ctx, page, &mut out);
         }
         self.view = view;
         self.obey_all(&ctx, frame, &mut out, now_secs);
         self.answer_dialog(&ctx, frame);
+        self.follow_notice();
         let boundaries = self.document.settings().plan.boundaries().len();
         self.keyboard = Keyboard::look(&ctx, boundaries);
     }
@@ -448,8 +419,13 @@ impl eframe::App for App {
         if let Some(notice) = self.models.poll() {
             self.notice = Some(notice);
         }
+        if let Some(why) = self.scribe.as_ref().and_then(Scribe::poll) {
+            self.notice = Some(Notice::error(&why));
+        }
         self.follow_files(ctx, frame);
         self.follow_queue();
+        self.follow_settings(ctx);
+        self.follow_notice();
         if ctx.input(|i| i.viewport().close_requested()) {
             if self.has_unsaved_work() {
                 ctx.send_viewport_cmd(ViewportCommand::CancelClose);

@@ -156,7 +156,7 @@ fn timed_run(session: &mut Session, settings: &RunSettings) -> Result<TimedRun, 
         ))
     })?;
     media::encode(
-        &finished.clip,
+        finished.clip.as_ref(),
         &folder.path().join("clip.mp4"),
         &EncodeOptions::default(),
         false,

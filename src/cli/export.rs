@@ -8,7 +8,10 @@ use serde_json::json;
 
 use super::CliError;
 use super::options::GlobalOptions;
-use crate::media::{self, EncodeOptions, Format, MediaError, ScaleFilter};
+use crate::media::{
+    self, Beside, EncodeOptions, Format, FrameSource, Label, MediaError, ScaleFilter,
+};
+use crate::project::{Recipe, recipe_beside};
 
 /// How a clip is written: the same options wherever one is.
 #[derive(Debug, Args)]
@@ -104,8 +107,54 @@ pub(super) struct ExportOptions {
     /// the ending of --format].
     #[arg(long, value_name = "FILE", required_unless_present_any = ["format", "still"])]
     out: Option<PathBuf>,
+    /// Write this clip beside the other as one, each with a label under it. Small clips are enlarged by a
+    /// whole number so that the labels can be read; a shorter clip holds its last frame.
+    #[arg(long, value_name = "CLIP", requires = "out")]
+    beside: Option<PathBuf>,
+    /// What the two labels say [default: plan and seed of the recipe, else the file's name].
+    #[arg(long, num_args = 2, value_names = ["LEFT", "RIGHT"], requires = "beside")]
+    labels: Option<Vec<String>>,
     #[command(flatten)]
     file: FileOptions,
+}
+
+impl ExportOptions {
+    /// The clip, or two of them beside each other, and its recipe.
+    fn source(&self) -> Result<(Box<dyn FrameSource>, Option<String>), CliError> {
+        let (clip, recipe) = media::read_clip(&self.clip).map_err(failed)?;
+        let Some(beside) = &self.beside else {
+            return Ok((Box::new(clip), recipe));
+        };
+        let (other, other_recipe) = media::read_clip(beside).map_err(failed)?;
+        let labels = match self.labels.as_deref() {
+            Some([left, right]) => [left, right].map(|title| Label {
+                title: title.clone(),
+                note: String::new(),
+            }),
+            _ => [
+                label(&self.clip, recipe.as_deref()),
+                label(beside, other_recipe.as_deref()),
+            ],
+        };
+        let both = Beside::new([Arc::new(clip), Arc::new(other)], &labels).map_err(failed)?;
+        let recipe = recipe.and_then(|first| recipe_beside(&first, other_recipe.as_deref()));
+        Ok((Box::new(both), recipe))
+    }
+}
+
+/// What stands under a clip: its plan and seed where its recipe tells them, else its name.
+fn label(path: &Path, recipe: Option<&str>) -> Label {
+    match recipe.map(Recipe::from_json) {
+        Some(Ok(recipe)) => Label::of_run(&recipe.settings, None),
+        _ => Label {
+            title: path
+                .file_stem()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
+            note: String::new(),
+        },
+    }
 }
 
 pub(super) fn export(options: &ExportOptions, global: &GlobalOptions) -> Result<(), CliError> {
@@ -119,13 +168,13 @@ pub(super) fn export(options: &ExportOptions, global: &GlobalOptions) -> Result<
     let mut encode_options = file.encode_options(&out)?;
     media::check_target(&out, encode_options.format, file.overwrite).map_err(failed)?;
     // Until here nothing was written, so that Ctrl+C may end the program at once.
-    let (clip, recipe) = media::read_clip(&options.clip).map_err(failed)?;
+    let (source, recipe) = options.source()?;
     encode_options.comment = file.comment(recipe);
     let interrupted = handle_interrupt()?;
     let is_interrupted = || interrupted.load(Ordering::SeqCst);
     let mut progress = |_, _| {};
     media::encode(
-        &clip,
+        source.as_ref(),
         &out,
         &encode_options,
         file.overwrite,
@@ -138,7 +187,7 @@ pub(super) fn export(options: &ExportOptions, global: &GlobalOptions) -> Result<
     })?;
     if global.json {
         let format = encode_options.format.map(Format::key);
-        let frames = clip.frames.len();
+        let frames = source.shape().frames;
         println!(
             "{}",
             json!({ "files": [out], "format": format, "clip_frames": frames })

@@ -76,6 +76,7 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         overwrite: file.overwrite,
         keep_latents: true,
         reuse_steps: false,
+        preview_every: 1,
     };
     let finished = wait_for_clip(&mut session, request)?;
     let encode_start = std::time::Instant::now();
@@ -158,7 +159,7 @@ fn write_clip(
         ..options
     };
     let result = media::encode(
-        &finished.clip,
+        finished.clip.as_ref(),
         out,
         &options,
         file.overwrite,
@@ -181,7 +182,7 @@ fn rescue(finished: &FinishedRun, options: &EncodeOptions) -> Option<PathBuf> {
     let format = options.format.unwrap_or(Format::H264);
     let kept = std::env::temp_dir().join(dated_path(&finished.settings, format));
     media::encode(
-        &finished.clip,
+        finished.clip.as_ref(),
         &kept,
         options,
         false,

@@ -18,6 +18,7 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 
 use crate::engine::PipelineFactory;
+use crate::project::paths;
 pub use bench::Figure;
 use options::{DenoiseOptions, GlobalOptions};
 
@@ -86,17 +87,21 @@ pub struct Door {
 /// Runs the command line. `started` is when the program began.
 pub fn main(started: Instant, window: &Door) -> ExitCode {
     let cli = Cli::parse();
-    cli.global.apply_threads();
+    let global = match cli.command {
+        Some(_) => cli.global,
+        None => cli.global.or_set_in(paths::settings_file()),
+    };
+    global.apply_threads();
     let result = match &cli.command {
         None => {
-            (window.open)(cli.global.pipeline()).map_err(|why| CliError::Failed(format!("{why:#}")))
+            (window.open)(global.pipeline()).map_err(|why| CliError::Failed(format!("{why:#}")))
         }
-        Some(Command::Generate(options)) => generate::generate(options, &cli.global),
-        Some(Command::Export(options)) => export::export(options, &cli.global),
-        Some(Command::Plan(options)) => plan::plan(options, &cli.global),
-        Some(Command::Probe(options)) => probe::probe(options, &cli.global),
-        Some(Command::Models(options)) => models::models(options, &cli.global),
-        Some(Command::Bench(options)) => bench::bench(options, &cli.global, started, window),
+        Some(Command::Generate(options)) => generate::generate(options, &global),
+        Some(Command::Export(options)) => export::export(options, &global),
+        Some(Command::Plan(options)) => plan::plan(options, &global),
+        Some(Command::Probe(options)) => probe::probe(options, &global),
+        Some(Command::Models(options)) => models::models(options, &global),
+        Some(Command::Bench(options)) => bench::bench(options, &global, started, window),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

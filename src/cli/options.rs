@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 
 use super::CliError;
 use crate::engine::{DeviceChoice, EngineOptions, PairPipeline, PairSummary, PipelineFactory};
-use crate::project::{PairRef, RunSettings};
+use crate::project::{PairRef, Preferences, RunSettings};
 use crate::schedule::{Plan, SigmaGrid, Solver};
 
 /// Number formats that can be asked for.
@@ -34,6 +34,18 @@ pub(super) struct GlobalOptions {
 }
 
 impl GlobalOptions {
+    /// With device and threads as the window's settings have them, where the command line has none. Only for
+    /// the window: a script shall not depend on what was clicked.
+    pub(super) fn or_set_in(mut self, file: Option<PathBuf>) -> Self {
+        // What cannot be read the window tells.
+        let set = file
+            .map(|file| Preferences::read(&file).0)
+            .unwrap_or_default();
+        self.device = self.device.or(Some(set.device));
+        self.threads = self.threads.or(set.threads);
+        self
+    }
+
     /// Fixes the number of threads of every library, before the first of them looks.
     pub(super) fn apply_threads(&self) {
         if let Some(threads) = self.threads {
@@ -278,4 +290,31 @@ fn random_seed() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     // The standard library keys each RandomState with the system's randomness.
     RandomState::new().hash_one("seed") % 1_000_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::write_bytes_atomic;
+
+    #[test]
+    fn what_the_window_has_set_counts_where_the_command_line_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.json");
+        let set = br#"{"device": "cpu", "threads": 3}"#;
+        write_bytes_atomic(&file, true, set).unwrap();
+        let given = |device, threads| {
+            let global = GlobalOptions {
+                device,
+                dtype: None,
+                threads,
+                json: false,
+            };
+            let global = global.or_set_in(Some(file.clone()));
+            (global.engine().device, global.threads)
+        };
+        assert_eq!(given(None, None), (DeviceChoice::Cpu, Some(3)));
+        let cuda = DeviceChoice::Cuda(1);
+        assert_eq!(given(Some(cuda), Some(2)), (cuda, Some(2)));
+    }
 }

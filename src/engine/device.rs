@@ -1,42 +1,9 @@
 use std::fmt;
-use std::str::FromStr;
 
 use candle_core::{DType, Device};
 
 use super::memory::available_bytes;
-
-/// Where a run computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// A GPU this build can use and finds, else the CPU.
-    #[default]
-    Best,
-    /// The processor.
-    Cpu,
-    /// An NVIDIA GPU by number.
-    Cuda(usize),
-    /// An Apple GPU.
-    Metal,
-}
-
-impl FromStr for DeviceChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            None if text == "cpu" => Ok(Self::Cpu),
-            None if text == "cuda" => Ok(Self::Cuda(0)),
-            None if text == "metal" => Ok(Self::Metal),
-            Some(("cuda", n)) => n
-                .parse()
-                .map(Self::Cuda)
-                .map_err(|_| format!("'{n}' is not the number of a GPU; write for example cuda:0")),
-            _ => Err(format!(
-                "there is no device '{text}'; write cpu, cuda, cuda:N or metal"
-            )),
-        }
-    }
-}
+use crate::project::DeviceChoice;
 
 /// A device that is open, with the number format weights and activations use on it.
 #[derive(Clone, Debug)]
@@ -48,6 +15,20 @@ pub struct OpenDevice {
     threads: usize,
     /// Bytes of a GPU's own memory that were free when it was opened.
     free_bytes: Option<u64>,
+}
+
+/// Why this build cannot compute there; `None` where it can. Whether the machine has the device is seen when
+/// it is opened.
+pub fn device_missing(choice: DeviceChoice) -> Option<&'static str> {
+    match choice {
+        DeviceChoice::Cuda(_) if !cfg!(feature = "cuda") => Some(
+            "This build of flowblend has no CUDA; build it with the feature cuda to use an NVIDIA GPU",
+        ),
+        DeviceChoice::Metal if !cfg!(feature = "metal") => {
+            Some("This build of flowblend has no Metal; build it with the feature metal on a Mac")
+        }
+        _ => None,
+    }
 }
 
 impl OpenDevice {
@@ -126,14 +107,6 @@ impl fmt::Display for OpenDevice {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn devices_by_name() {
-        assert_eq!("cpu".parse(), Ok(DeviceChoice::Cpu));
-        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
-        assert!("cuda:x".parse::<DeviceChoice>().is_err());
-        assert!("tpu".parse::<DeviceChoice>().unwrap_err().contains("tpu"));
-    }
 
     #[test]
     #[cfg(not(feature = "cuda"))]

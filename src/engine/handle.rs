@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::EngineSetup;
 use super::event::{EngineEvent, EventKind, RunId};
 use super::pipeline::{PipelineFactory, Progress, RunError, RunRequest};
 use super::probe::ProbeRequest;
@@ -35,6 +36,8 @@ struct Shared {
     cancelled_to: AtomicU64,
     running: Mutex<Option<(RunId, Cancel)>>,
     preview: Mutex<Option<(RunId, LatentFrames)>>,
+    /// The setup asked for since the last command began.
+    setup: Mutex<Option<EngineSetup>>,
 }
 
 impl Shared {
@@ -83,6 +86,11 @@ impl EngineHandle {
         if let Some(commands) = &self.commands {
             let _ = commands.try_send(Command::Describe(pair));
         }
+    }
+
+    /// Sets the engine up anew: what begins after the run that is going goes by it. Overtakes the queue.
+    pub fn configure(&self, setup: EngineSetup) {
+        *lock(&self.shared.setup) = Some(setup);
     }
 
     /// Queues a run. `Err` is a sentence for the user.
@@ -172,7 +180,12 @@ struct Worker {
 impl Worker {
     fn work(self) {
         let mut pipeline = (self.factory)();
+        let mut setup = None;
         while let Ok(command) = self.commands.recv() {
+            if let Some(newer) = lock(&self.shared.setup).take() {
+                setup = Some(newer);
+                pipeline.configure(newer);
+            }
             let run = match &command {
                 Command::Describe(_) => RunId(0),
                 Command::Run(run, _) | Command::Probe(run, _) => *run,
@@ -182,6 +195,9 @@ impl Worker {
             if let Err(panic) = outcome {
                 // Whatever the pipeline held is in doubt; start over with a fresh one.
                 pipeline = (self.factory)();
+                if let Some(setup) = setup {
+                    pipeline.configure(setup);
+                }
                 self.send(
                     run,
                     EventKind::Failed(format!(

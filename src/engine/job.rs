@@ -370,6 +370,7 @@ impl<'a> Job<'a> {
             progress(Progress::Phase(Phase::Denoising));
             clock.resume();
             let (this, plans) = (&*self, &self.plans);
+            let every = self.request.preview_every;
             denoise_until(
                 *end,
                 trajectory,
@@ -384,7 +385,9 @@ impl<'a> Job<'a> {
                         this.read_ahead(next);
                     }
                     // The picture first: whoever hears of the step finds it there.
-                    progress(Progress::Preview(preview(&view)?));
+                    if every > 0 && (view.step + 1).is_multiple_of(every) {
+                        progress(Progress::Preview(preview(&view)?));
+                    }
                     progress(Progress::Step(clock.step(&view, plans)));
                     Ok(())
                 },

@@ -14,6 +14,7 @@ mod pipeline;
 mod probe;
 mod residency;
 mod rules;
+mod setup;
 mod step_cache;
 mod step_clock;
 mod step_store;
@@ -24,7 +25,8 @@ mod threads;
 mod timings;
 mod weight_hashes;
 
-pub use device::{DeviceChoice, OpenDevice};
+pub use crate::project::DeviceChoice;
+pub use device::{OpenDevice, device_missing};
 pub use event::{
     EngineEvent, EventKind, FinishedRun, PairRules, PairSummary, Phase, RunId, RunReport,
     StepReport,
@@ -37,6 +39,7 @@ pub use pair_pipeline::{EngineOptions, PairPipeline};
 pub use pipeline::{Pipeline, PipelineFactory, Progress, RunError, RunRequest};
 pub use probe::{DivergenceMaps, Probe, ProbeRequest};
 pub use residency::{Fit, MemoryNeed, Residency, stretches};
+pub use setup::EngineSetup;
 pub use step_cache::KeptSteps;
 pub use survey::{PairMemory, PairReport, PairState, add_pair, survey};
 pub use threads::set_threads;

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::device::{DeviceChoice, OpenDevice};
+use super::device::OpenDevice;
 use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers, Unwritten};
 use super::loaded::{LoadedPair, source_of};
@@ -14,6 +14,7 @@ use super::tensor_cache::TensorCache;
 use super::tensors;
 use super::timings::Timings;
 use super::weight_hashes::WeightHashes;
+use super::{DeviceChoice, EngineSetup};
 use crate::analysis::DivergenceCurve;
 use crate::models::{ModelError, PairSpec, registry};
 use crate::preview::RgbFactors;
@@ -139,6 +140,19 @@ impl Pipeline for PairPipeline {
 
     fn kept_steps(&self) -> Option<Arc<KeptSteps>> {
         Some(self.steps.told())
+    }
+
+    fn configure(&mut self, setup: EngineSetup) {
+        self.steps
+            .set_limits(setup.steps_in_memory, setup.steps_on_disk);
+        if let Some(device) = setup.device
+            && device != self.options.device
+        {
+            self.options.device = device;
+            // The models lie on the old device.
+            self.loaded = None;
+            self.device = None;
+        }
     }
 
     fn run(

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::EngineSetup;
 use super::event::{FinishedRun, PairSummary, Phase, StepReport};
 use super::probe::{Probe, ProbeRequest};
 use super::step_cache::KeptSteps;
@@ -27,6 +28,8 @@ pub struct RunRequest {
     pub keep_latents: bool,
     /// Take the steps that an earlier run of this process has in common with this one from there.
     pub reuse_steps: bool,
+    /// Tell an estimate of the clip after every so many steps; 0 tells none.
+    pub preview_every: usize,
 }
 
 impl From<RunSettings> for RunRequest {
@@ -39,6 +42,7 @@ impl From<RunSettings> for RunRequest {
             overwrite: false,
             keep_latents: false,
             reuse_steps: false,
+            preview_every: 1,
         }
     }
 }
@@ -95,6 +99,11 @@ pub trait Pipeline {
     /// What is kept of earlier runs, as far as it is of use to the pairs that were looked up.
     fn kept_steps(&self) -> Option<Arc<KeptSteps>> {
         None
+    }
+
+    /// Goes by another setup from the next run on.
+    fn configure(&mut self, setup: EngineSetup) {
+        let _ = setup;
     }
 
     /// Renders one clip, telling `progress` on the way and looking at `cancel` often.

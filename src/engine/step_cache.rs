@@ -11,9 +11,9 @@ use crate::project::{PairRef, RunSettings};
 use crate::sampler::Trajectory;
 use crate::schedule::{StepPlan, shared_steps};
 
-/// Bytes of steps that are kept. A run of WAN at 832x480 with 81 frames takes 0.8 GB, one of the bundled
+/// Bytes of steps that are kept, unless another limit is set. A run of WAN at 832x480 with 81 frames takes 0.8 GB, one of the bundled
 /// pair 4 MB.
-const MOST_BYTES: u64 = 2 << 30;
+pub(super) const MOST_BYTES: u64 = 2 << 30;
 
 /// What the engine keeps of earlier runs, for whoever plans the next one.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +73,13 @@ impl StepCache {
             store: StepStore::open(folder),
             sources: HashMap::new(),
         }
+    }
+
+    /// Keeps no more than so many bytes in memory and on disk from now on.
+    pub(super) fn set_limits(&mut self, memory_bytes: u64, disk_bytes: u64) {
+        self.most_bytes = memory_bytes;
+        self.make_room();
+        self.store.set_limit(disk_bytes);
     }
 
     /// Runs of `pair` have this source from now on.

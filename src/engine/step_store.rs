@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
@@ -14,7 +16,7 @@ use super::tensor_cache::{TensorCache, prune};
 use crate::project::{AtomicFile, RunSettings, write_bytes_atomic};
 use crate::sampler::Trajectory;
 
-/// Bytes of steps on disk; those that were used least lately go first.
+/// Bytes of steps on disk, unless another limit is set; those that were used least lately go first.
 const MOST_BYTES: u64 = 8 << 30;
 
 const STATES: &str = "states";
@@ -46,6 +48,7 @@ type Writer = (Sender<(Stored, Trajectory)>, JoinHandle<()>);
 pub(super) struct StepStore {
     folder: Option<PathBuf>,
     known: Vec<Stored>,
+    most_bytes: Arc<AtomicU64>,
     writer: Option<Writer>,
 }
 
@@ -56,8 +59,14 @@ impl StepStore {
         Self {
             folder,
             known,
+            most_bytes: Arc::new(AtomicU64::new(MOST_BYTES)),
             writer: None,
         }
+    }
+
+    /// Keeps no more than so many bytes from the next run on; 0 keeps nothing any more.
+    pub(super) fn set_limit(&mut self, bytes: u64) {
+        self.most_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Everything that is there.
@@ -67,6 +76,7 @@ impl StepStore {
 
     /// Has a run's steps written down.
     pub(super) fn write(&mut self, stored: Stored, trajectory: Trajectory) {
+        let most_bytes = Arc::clone(&self.most_bytes);
         let Some(folder) = self.folder.clone() else {
             return;
         };
@@ -76,8 +86,9 @@ impl StepStore {
                 .name("flowblend-steps".to_owned())
                 .spawn(move || {
                     for (stored, trajectory) in queue {
-                        if write(&folder, &stored, &trajectory).is_some() {
-                            prune(&folder, MOST_BYTES);
+                        let most_bytes = most_bytes.load(Ordering::Relaxed);
+                        if most_bytes == 0 || write(&folder, &stored, &trajectory).is_some() {
+                            prune(&folder, most_bytes);
                         }
                     }
                 });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candle_core::DType;
 use serde::Serialize;
 
-use super::device::DeviceChoice;
+use super::DeviceChoice;
 use super::event::PairRules as _;
 use super::pair_pipeline::EngineOptions;
 use super::residency::{Fit, MemoryNeed};

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::frames::Frames;
-use super::{Clip, ClipShape, Format, MediaError, gif, picture, sequence, video};
+use super::{ClipShape, Format, FrameSource, MediaError, gif, picture, sequence, video};
 use crate::project::{AtomicFile, folder_of, free_bytes, write_atomic};
 
 /// The largest side written, in pixels; beyond it no common player follows.
@@ -162,7 +162,7 @@ pub fn check_written(
     check_space(folder, free_bytes(folder), needed)
 }
 
-/// Writes `clip` to `path` and returns once the complete file is on the disk under its name. Every
+/// Writes a clip to `path` and returns once the complete file is on the disk under its name. Every
 /// frame is kept with its duration, the last one's included.
 ///
 /// Odd sizes: formats that store colours for pairs of pixels need even sides, so an odd one gains a
@@ -172,7 +172,7 @@ pub fn check_written(
 /// cancel leaves nothing behind. An existing file is refused unless `overwrite`, and so is a disk
 /// without room for the most that the file may come to.
 pub fn encode(
-    clip: &Clip,
+    source: &dyn FrameSource,
     path: &Path,
     options: &EncodeOptions,
     overwrite: bool,
@@ -184,9 +184,9 @@ pub fn encode(
         cancelled,
     };
     let format = Format::of(path, options.format)?;
-    let frames = Frames::new(clip, format, options)?;
+    let frames = Frames::new(source, format, options)?;
     format.check_encoder()?;
-    check_written(path, options, clip.shape())?;
+    check_written(path, options, source.shape())?;
     if format == Format::PngFolder {
         return sequence::write(&frames, path, options, overwrite, &mut watch);
     }

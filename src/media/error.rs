@@ -44,6 +44,11 @@ pub enum MediaError {
         /// Bytes of the file at most.
         needed: u64,
     },
+    /// The bundled font cannot be used.
+    #[error(
+        "the labels cannot be drawn, because the bundled font is damaged ({0}); install flowblend again"
+    )]
+    Font(String),
     /// The clip itself cannot be a video.
     #[error("the clip cannot be encoded: {0}")]
     BadClip(String),

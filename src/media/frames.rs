@@ -4,12 +4,14 @@ use std::ops::Range;
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Rgb};
 
-use super::{Clip, EncodeOptions, Format, MediaError, ScaleFilter};
+use super::{EncodeOptions, Format, FrameSource, MediaError, ScaleFilter};
 
 /// A clip as a file will hold it: the frames, the size and the rate that the options ask for. Every
 /// format is written from this.
 pub(super) struct Frames<'a> {
-    clip: &'a Clip,
+    source: &'a dyn FrameSource,
+    /// Size before it is changed.
+    own: (usize, usize),
     range: Range<usize>,
     filter: ScaleFilter,
     pub width: usize,
@@ -20,18 +22,20 @@ pub(super) struct Frames<'a> {
 impl<'a> Frames<'a> {
     /// Refuses clips and options that give no video.
     pub fn new(
-        clip: &'a Clip,
+        source: &'a dyn FrameSource,
         format: Format,
         options: &EncodeOptions,
     ) -> Result<Self, MediaError> {
-        check_frames(clip)?;
-        let shape = options.check(format, clip.shape())?;
+        source.check()?;
+        let own = source.shape();
+        let shape = options.check(format, own)?;
         let first = match format {
             Format::Png => options.frame,
             _ => 0,
         };
         Ok(Self {
-            clip,
+            source,
+            own: (own.width, own.height),
             range: first..first + shape.frames,
             filter: options.filter,
             width: shape.width,
@@ -47,48 +51,27 @@ impl<'a> Frames<'a> {
 
     /// A frame in packed RGB, counted from 0.
     pub fn rgb(&self, index: usize) -> Cow<'a, [u8]> {
-        let clip = self.clip;
-        let source = clip.frames[self.range.start + index].as_slice();
-        if (self.width, self.height) == (clip.width, clip.height) {
-            return Cow::Borrowed(source);
+        let frame = self.source.frame(self.range.start + index);
+        if (self.width, self.height) == self.own {
+            return frame;
         }
         let filter = match self.filter {
             ScaleFilter::Smooth => FilterType::Lanczos3,
             ScaleFilter::Nearest => FilterType::Nearest,
         };
+        let (width, height) = (self.own.0 as u32, self.own.1 as u32);
         // Frames were checked to be whole, so the sizes agree.
-        ImageBuffer::<Rgb<u8>, _>::from_raw(clip.width as u32, clip.height as u32, source).map_or(
-            Cow::Borrowed(source),
-            |picture| {
-                let size = (self.width as u32, self.height as u32);
-                imageops::resize(&picture, size.0, size.1, filter)
-                    .into_raw()
-                    .into()
-            },
-        )
-    }
-}
-
-fn check_frames(clip: &Clip) -> Result<(), MediaError> {
-    if clip.frames.is_empty() {
-        return Err(MediaError::BadClip(
-            "it has no frames; render it again".to_owned(),
-        ));
-    }
-    let (width, height) = (clip.width, clip.height);
-    let bytes = width * height * 3;
-    match clip.frames.iter().position(|f| f.len() != bytes) {
-        Some(frame) => Err(MediaError::BadClip(format!(
-            "frame {frame} has {} bytes, but {width}x{height} in RGB needs {bytes}; render it again",
-            clip.frames[frame].len()
-        ))),
-        None => Ok(()),
+        let sized = ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, &*frame).map(|picture| {
+            imageops::resize(&picture, self.width as u32, self.height as u32, filter).into_raw()
+        });
+        sized.map_or(frame, Cow::Owned)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::Clip;
 
     fn clip() -> Clip {
         let picture = |seed: usize| (0..4 * 2 * 3).map(|i| (i * 9 + seed * 7) as u8).collect();

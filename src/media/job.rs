@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 
-use super::{Clip, EncodeOptions, Format, MediaError, encode};
+use super::{EncodeOptions, Format, FrameSource, MediaError, encode};
 
 /// How far an export is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl ExportJob {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(
-        clip: Arc<Clip>,
+        source: Arc<dyn FrameSource>,
         path: PathBuf,
         options: EncodeOptions,
         overwrite: bool,
@@ -59,7 +59,7 @@ impl ExportJob {
         });
         let total = match Format::of(&path, options.format) {
             Ok(Format::Png) => 1,
-            _ => clip.frames.len(),
+            _ => source.shape().frames,
         };
         let thread = Builder::new().name("flowblend-export".to_owned()).spawn({
             let (shared, path) = (Arc::clone(&shared), path.clone());
@@ -71,7 +71,14 @@ impl ExportJob {
                 let cancelled = || shared.cancel.load(Ordering::Relaxed);
                 // A panic must end as a message too, not as an export that never finishes.
                 let result = catch_unwind(AssertUnwindSafe(|| {
-                    encode(&clip, &path, &options, overwrite, &mut progress, &cancelled)
+                    encode(
+                        &*source,
+                        &path,
+                        &options,
+                        overwrite,
+                        &mut progress,
+                        &cancelled,
+                    )
                 }));
                 let _ = shared.outcome.set(match result {
                     Ok(Ok(())) => ExportStatus::Finished,

@@ -1,5 +1,6 @@
 //! Clips and their files: encode, decode, metadata, export jobs.
 
+mod beside;
 mod clip;
 mod codec;
 mod colour;
@@ -10,11 +11,14 @@ mod format;
 mod frames;
 mod gif;
 mod job;
+mod lettering;
 mod picture;
 mod rate;
 mod sequence;
+mod source;
 mod video;
 
+pub use beside::{Beside, Label};
 pub use clip::{Clip, ClipShape};
 pub use codec::Quality;
 pub use decode::{read_clip, read_comment};
@@ -22,3 +26,4 @@ pub use encode::{EncodeOptions, ScaleFilter, check_target, check_written, encode
 pub use error::MediaError;
 pub use format::Format;
 pub use job::{ExportJob, ExportStatus};
+pub use source::FrameSource;

@@ -1,6 +1,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunSettings, write_bytes_atomic};
 
-/// Least time between two writes: a drag changes the settings at every frame.
-const PACE: Duration = Duration::from_millis(500);
+/// Least time between two writes, unless another is set: a drag changes the settings at every frame.
+pub(super) const PACE_SECS: f64 = 0.5;
 /// Drafts that nobody wanted back for so long go.
 const FORGOTTEN: Duration = Duration::from_hours(24 * 30);
 
@@ -46,6 +48,7 @@ pub struct Autosave {
     drafts: Option<Sender<Option<Draft>>>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
+    pace_ms: Arc<AtomicU64>,
     /// Held until the end.
     _lock: File,
 }
@@ -66,21 +69,28 @@ impl Autosave {
         let lock = File::create(path.with_extension("lock"))?;
         lock.lock()?;
         let (drafts, queue) = unbounded();
+        let pace_ms = Arc::new(AtomicU64::new(milliseconds(PACE_SECS)));
         let thread = std::thread::Builder::new()
             .name("flowblend-autosave".to_owned())
             .spawn({
-                let path = path.clone();
-                move || write_all(&queue, &path)
+                let (path, pace_ms) = (path.clone(), Arc::clone(&pace_ms));
+                move || write_all(&queue, &path, &pace_ms)
             })?;
         Ok((
             Self {
                 drafts: Some(drafts),
                 thread: Some(thread),
                 path,
+                pace_ms,
                 _lock: lock,
             },
             left,
         ))
+    }
+
+    /// Leaves at least so many seconds between two writes from the next one on.
+    pub fn set_pace(&self, secs: f64) {
+        self.pace_ms.store(milliseconds(secs), Ordering::Relaxed);
     }
 
     /// Takes the work as it stands; `None` when all of it is saved. Never waits.
@@ -107,8 +117,12 @@ impl Drop for Autosave {
     }
 }
 
-/// Writes the newest draft at most once in [`PACE`].
-fn write_all(queue: &Receiver<Option<Draft>>, path: &Path) {
+fn milliseconds(secs: f64) -> u64 {
+    (secs * 1e3) as u64
+}
+
+/// Writes the newest draft at most once in `pace_ms`.
+fn write_all(queue: &Receiver<Option<Draft>>, path: &Path, pace_ms: &AtomicU64) {
     let mut next = queue.recv().ok();
     while let Some(draft) = next.take() {
         match draft.map(|draft| serde_json::to_vec_pretty(&draft)) {
@@ -120,7 +134,7 @@ fn write_all(queue: &Receiver<Option<Draft>>, path: &Path) {
                 let _ = fs::remove_file(path);
             }
         }
-        let rested = Instant::now() + PACE;
+        let rested = Instant::now() + Duration::from_millis(pace_ms.load(Ordering::Relaxed));
         while let Ok(newer) = queue.recv_deadline(rested) {
             next = Some(newer);
         }

@@ -22,3 +22,8 @@ pub fn config_dir() -> Option<PathBuf> {
 pub fn data_dir() -> Option<PathBuf> {
     dirs().map(|dirs| dirs.data_dir().to_owned())
 }
+
+/// What the user set in the window.
+pub fn settings_file() -> Option<PathBuf> {
+    config_dir().map(|dir| dir.join("settings.json"))
+}

@@ -8,6 +8,8 @@ use crate::schedule::ModelRole;
 const FORMAT: u32 = 1;
 /// The one key of the outer object; tells our comments from everybody else's.
 const TAG: &str = "flowblend";
+/// Where a recipe has that of the clip that is shown beside its own.
+const BESIDE: &str = "beside";
 
 /// What made a clip, as it travels in the clip's `comment` metadata: enough to restore the window and
 /// to render the same frames again.
@@ -86,6 +88,19 @@ impl Recipe {
     }
 }
 
+/// The recipe of two clips beside each other: the first one's, which is what opening the file restores, with
+/// the second one's as its field `beside`. Recipes are texts here, so that those of later versions go
+/// along whole; without one for the first clip there is none.
+pub fn recipe_beside(first: &str, second: Option<&str>) -> Option<String> {
+    let mut outer: Value = serde_json::from_str(first).ok()?;
+    let inner = outer.get_mut(TAG)?.as_object_mut()?;
+    let second = second.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    if let Some(second) = second.and_then(|mut outer| Some(outer.get_mut(TAG)?.take())) {
+        inner.insert(BESIDE.to_owned(), second);
+    }
+    Some(outer.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +131,24 @@ mod tests {
         let text = recipe().to_json().unwrap();
         assert!(text.starts_with(r#"{"flowblend":{"#) && !text.contains('\n'));
         assert_eq!(Recipe::from_json(&text).unwrap(), recipe());
+    }
+
+    #[test]
+    fn a_recipe_beside_another_travels_in_it_and_is_not_in_the_way() {
+        let first = recipe();
+        let mut second = recipe();
+        second.settings.seed = 7;
+        let texts = [&first, &second].map(|recipe| recipe.to_json().unwrap());
+        let both = recipe_beside(&texts[0], Some(&texts[1])).unwrap();
+        assert_eq!(Recipe::from_json(&both).unwrap(), first);
+        let parts: Value = serde_json::from_str(&both).unwrap();
+        let kept: Recipe = serde_json::from_value(parts[TAG][BESIDE].clone()).unwrap();
+        assert_eq!(kept, second);
+        // The second one may have none; without the first one's there is nothing to restore.
+        let alone = recipe_beside(&texts[0], Some("Lavc59")).unwrap();
+        assert_eq!(Recipe::from_json(&alone).unwrap(), first);
+        assert!(!alone.contains(BESIDE));
+        assert_eq!(recipe_beside("Lavc59", Some(&texts[1])), None);
     }
 
     #[test]

@@ -242,6 +242,21 @@ impl Plan {
         self.stages.iter().map(|s| s.model.letter()).collect()
     }
 
+    /// The letters with the boundaries as fractions of the steps, such as `LSL 0.43/0.97`; where one model
+    /// does all, a boundary says nothing and is left out.
+    pub fn words(&self) -> String {
+        let first = self.stages.first().map(|stage| stage.model);
+        if self.stages.iter().all(|stage| Some(stage.model) == first) {
+            return self.letters();
+        }
+        let boundaries: Vec<_> = self
+            .boundaries
+            .iter()
+            .map(|at| format!("{at:.2}"))
+            .collect();
+        format!("{} {}", self.letters(), boundaries.join("/"))
+    }
+
     /// The plan with boundary `index` at `fraction`, kept between its neighbours.
     pub fn with_boundary(&self, index: usize, fraction: f64) -> Self {
         let mut plan = self.clone();
@@ -429,5 +444,14 @@ mod tests {
         let file = r#"{"stages":[{"model":"large"},{"model":"small"}],"boundaries":[]}"#;
         let read = serde_json::from_str::<Plan>(file).unwrap_err();
         assert!(read.to_string().contains("needs 1 boundaries"), "{read}");
+    }
+
+    #[test]
+    fn words_tell_boundaries_only_where_they_part_models() {
+        let words = |letters, boundaries: &[f64]| Plan::parse(letters, boundaries).unwrap().words();
+        assert_eq!(words("LSL", &[0.4333, 0.9667]), "LSL 0.43/0.97");
+        assert_eq!(words("LS", &[0.5]), "LS 0.50");
+        assert_eq!(words("LLL", &[0.4, 0.8]), "LLL");
+        assert_eq!(words("S", &[]), "S");
     }
 }

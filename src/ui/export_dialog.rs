@@ -53,6 +53,9 @@ fn form_page(ui: &mut Ui, form: &ExportForm<'_>, out: &mut Vec<ExportRequest>) {
     ui.set_width(WIDTH_PX);
     title(ui, "Export clip");
     let mut settings = form.settings.clone();
+    if let Some(is_both) = form.is_both {
+        what(ui, is_both, out);
+    }
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = GRID_PX * 3.0;
         ui.vertical(|ui| {
@@ -71,7 +74,7 @@ fn form_page(ui: &mut Ui, form: &ExportForm<'_>, out: &mut Vec<ExportRequest>) {
     }
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         let options = form.settings.encode_options(None);
-        let refused = options.check(form.settings.format, form.clip.shape()).err();
+        let refused = options.check(form.settings.format, form.shape).err();
         let why_not = refused.map(|why| sentence(&why.to_string()));
         // Enter exports from the first moment on, and again after a field was left.
         let hint = "Choose the file and write the clip (Enter)";
@@ -93,6 +96,28 @@ fn form_page(ui: &mut Ui, form: &ExportForm<'_>, out: &mut Vec<ExportRequest>) {
         if let Some(why) = &why_not {
             let text = RichText::new(why).font(regular(12.0));
             ui.add(Label::new(text.color(palette(ui).error)).wrap());
+        }
+    });
+}
+
+/// What is written, while two clips are compared.
+fn what(ui: &mut Ui, is_both: bool, out: &mut Vec<ExportRequest>) {
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        for (both, words, hint) in [
+            (false, "This clip", "Write the shown clip, A, alone"),
+            (
+                true,
+                "Both beside each other",
+                "Write A and B as one clip, each with its plan, time and seed under it; small clips are enlarged so that this can be read",
+            ),
+        ] {
+            if chip(ui, is_both == both, words)
+                .on_hover_text(hint)
+                .clicked()
+            {
+                out.push(ExportRequest::Both(both));
+            }
         }
     });
 }
@@ -180,7 +205,7 @@ fn quality(ui: &mut Ui, scale: Quality, settings: &mut ExportSettings) {
 }
 
 fn rate(ui: &mut Ui, form: &ExportForm<'_>, settings: &mut ExportSettings) {
-    let own = form.clip.fps;
+    let own = form.shape.fps;
     let most = match settings.format {
         Format::Gif => MOST_GIF_FPS,
         _ => MOST_FPS,
@@ -197,7 +222,7 @@ fn rate(ui: &mut Ui, form: &ExportForm<'_>, settings: &mut ExportSettings) {
     if response.changed() {
         settings.fps = (fps != own).then_some(fps);
     }
-    let count = form.clip.frames.len();
+    let count = form.shape.frames;
     note(
         ui,
         &format!(
@@ -215,7 +240,7 @@ fn rate(ui: &mut Ui, form: &ExportForm<'_>, settings: &mut ExportSettings) {
 }
 
 fn frame(ui: &mut Ui, form: &ExportForm<'_>, settings: &mut ExportSettings) {
-    let count = form.clip.frames.len();
+    let count = form.shape.frames;
     let mut shown = settings.frame + 1;
     let drag = DragValue::new(&mut shown).range(1..=count);
     let response = number(ui, NUMBER_PX, drag)
@@ -257,9 +282,9 @@ fn size(ui: &mut Ui, form: &ExportForm<'_>, settings: &mut ExportSettings) {
                 }
             }
         });
-        let clip = form.clip;
+        let shape = form.shape;
         let options = settings.encode_options(None);
-        let (width, height) = options.written_size(settings.format, clip.width, clip.height);
+        let (width, height) = options.written_size(settings.format, shape.width, shape.height);
         let text = RichText::new(format!("{width} × {height} pixels"));
         ui.label(text.font(mono(12.0)).color(palette(ui).text_weak));
     });

@@ -8,7 +8,9 @@ use super::icons::Icon;
 use super::models_panel;
 use super::theme::{palette, regular};
 use super::widgets::{icon_button, paint_text};
-use crate::app::{ActiveRun, Command, ExportProgress, ExportRequest, Notice, Request, Scene};
+use crate::app::{
+    ActiveRun, Command, ExportProgress, ExportRequest, LogRequest, Notice, Request, Scene,
+};
 use crate::engine::Phase;
 
 /// Height of the bar.
@@ -32,15 +34,19 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         },
     };
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        let hint = Command::Log.hover_text(ui.ctx());
+        if quiet_button(ui, "Log", "Show the log", &hint) {
+            out.push(Request::Command(Command::Log));
+        }
         if let Some(active) = scene.session.active().filter(|a| !a.is_cancelling) {
             let hint = format!("Stop run {} now; what it computed is dropped", active.id);
-            if cancel_button(ui, "Esc cancels", "Cancel the run", &hint) {
+            if quiet_button(ui, "Esc cancels", "Cancel the run", &hint) {
                 out.push(Request::Command(Command::CancelRun));
             }
         }
         if scene.export.is_some_and(|export| !export.is_cancelling) {
             let hint = "Stop the export; nothing is left of the file";
-            if cancel_button(ui, "Cancel export", "Cancel the export", hint) {
+            if quiet_button(ui, "Cancel export", "Cancel the export", hint) {
                 out.push(Request::Export(ExportRequest::Stop));
             }
         }
@@ -64,7 +70,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     });
 }
 
-fn cancel_button(ui: &mut Ui, text: &str, name: &str, hint: &str) -> bool {
+fn quiet_button(ui: &mut Ui, text: &str, name: &str, hint: &str) -> bool {
     let text = RichText::new(text)
         .font(regular(12.0))
         .color(palette(ui).text_weak);
@@ -204,6 +210,14 @@ pub fn show_notice(ui: &mut Ui, notice: &Notice, out: &mut Vec<Request>) {
                 && ui.add(Button::new(*words)).clicked()
             {
                 out.push(request.clone());
+            }
+            if notice.is_error
+                && ui
+                    .add(Button::new("Copy details"))
+                    .on_hover_text("Copy the message with time, version, device and the run's settings, for whoever looks into it")
+                    .clicked()
+            {
+                out.push(Request::Log(LogRequest::CopyDetails));
             }
             if let Some(folder) = &notice.folder
                 && ui

@@ -63,6 +63,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
         };
         item(ui, out, Command::Export, has_clip, why);
         item(ui, out, Command::Models, true, "");
+        item(ui, out, Command::Settings, true, "");
         ui.separator();
         item(ui, out, Command::Quit, true, "");
     });
@@ -147,6 +148,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
     ui.menu_button("Help", |ui| {
         item(ui, out, Command::Palette, true, "");
         item(ui, out, Command::Shortcuts, true, "");
+        item(ui, out, Command::Log, true, "");
         item(ui, out, Command::About, true, "");
     });
 }

@@ -13,8 +13,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowblend::analysis::{Divergence, DivergenceCurve};
 use flowblend::engine::{
-    DivergenceMaps, FinishedRun, KeptSteps, MemoryNeed, PairRules, PairSummary, Phase, Pipeline,
-    PipelineFactory, Probe, ProbeRequest, Progress, RunError, RunReport, RunRequest, StepReport,
+    DeviceChoice, DivergenceMaps, EngineSetup, FinishedRun, KeptSteps, MemoryNeed, PairRules,
+    PairSummary, Phase, Pipeline, PipelineFactory, Probe, ProbeRequest, Progress, RunError,
+    RunReport, RunRequest, StepReport,
 };
 use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
@@ -54,6 +55,7 @@ fn paced(tells_plans: bool) -> (PipelineFactory, Pace) {
         Box::new(Fake {
             tokens: tokens.clone(),
             tells_plans,
+            device: None,
         })
     });
     (factory, Pace(sender))
@@ -95,6 +97,7 @@ pub fn timed_fake(step: Duration) -> PipelineFactory {
         Box::new(Fake {
             tokens: tokens.clone(),
             tells_plans: false,
+            device: None,
         })
     })
 }
@@ -184,9 +187,16 @@ struct Fake {
     tokens: Receiver<()>,
     /// Whether a clip shows how many steps the small model took.
     tells_plans: bool,
+    /// The device that the window asked for.
+    device: Option<DeviceChoice>,
 }
 
 impl Fake {
+    fn device(&self) -> String {
+        self.device
+            .map_or_else(|| "CPU · 2 threads".to_owned(), |device| device.to_string())
+    }
+
     fn wait(&self, cancel: &Cancel) -> Result<(), RunError> {
         loop {
             cancel.check().map_err(|_| RunError::Cancelled)?;
@@ -202,6 +212,10 @@ impl Fake {
 }
 
 impl Pipeline for Fake {
+    fn configure(&mut self, setup: EngineSetup) {
+        self.device = setup.device.or(self.device);
+    }
+
     fn describe(&mut self, pair: &PairRef) -> Result<PairSummary, String> {
         let name = match pair {
             PairRef::Named(name) if name == "gone" => {
@@ -230,7 +244,7 @@ impl Pipeline for Fake {
             decode_secs: Some(0.5),
             byte_secs: None,
             memory_bytes: None,
-            device: "CPU · 2 threads".to_owned(),
+            device: self.device(),
             vocabulary: vec![
                 (
                     "colour".to_owned(),
@@ -269,7 +283,9 @@ impl Pipeline for Fake {
         for (step, plan) in settings.step_plans().into_iter().enumerate() {
             self.wait(cancel)?;
             let share = (step + 1) as f32 / settings.steps as f32;
-            progress(Progress::Preview(latents(step, share)));
+            if request.preview_every > 0 && (step + 1).is_multiple_of(request.preview_every) {
+                progress(Progress::Preview(latents(step, share)));
+            }
             let secs = if plan.model == ModelRole::Large {
                 0.21
             } else {
@@ -311,7 +327,7 @@ impl Pipeline for Fake {
                 decoded_in_tiles: false,
                 paper_flops: 1e12,
                 full_flops: 2.1e12,
-                device: "CPU · 2 threads".to_owned(),
+                device: self.device(),
                 model_hashes: Vec::new(),
                 files: Vec::new(),
             },
