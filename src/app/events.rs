@@ -34,6 +34,8 @@ impl App {
                         keeper.keep(id, (*run).clone());
                     }
                     let is_reference = self.comparison.takes(id);
+                    self.paused.ended(&run.settings);
+                    self.paused.hide();
                     self.gallery.add(ctx, id, *run, !is_reference);
                     if !is_reference {
                         self.player.play();
@@ -43,7 +45,9 @@ impl App {
                     self.kept = kept;
                     self.refresh_forecast();
                 }
-                Some(Outcome::Cancelled) => {}
+                Some(Outcome::Cancelled(settings)) => self.paused.ended(&settings),
+                Some(Outcome::Paused(id, run)) => self.run_paused(id, *run),
+                Some(Outcome::LeftPaused(run)) => self.found_paused(*run),
                 Some(Outcome::Failed(why)) => self.notice = Some(Notice::error(&why)),
             }
         }

@@ -10,10 +10,10 @@ use super::keys::Keyboard;
 use super::live::Live;
 use super::{
     Comparison, Document, ExportHost, ExportPage, Exporter, Files, Forecast, FrameStats, Gallery,
-    Likenesses, Models, ModelsSource, Notice, Places, Queue, Readiness, Request, RunSession, Scene,
-    duration, layout, wants_frame_stats,
+    Likenesses, Models, ModelsSource, Notice, Paused, Places, Queue, Readiness, Request,
+    RunSession, Scene, Source, layout, wants_frame_stats,
 };
-use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
+use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, Wake};
 use crate::library::{Keeper, Shelf};
 use crate::preview::{Player, RgbFactors};
 use crate::project::{PairRef, RunSettings, untold_crash};
@@ -22,14 +22,6 @@ use crate::ui::dialogs::{Answer, Dialog};
 use crate::ui::palette::{self, PaletteState, Picked};
 use crate::ui::view::View;
 use crate::ui::{export_dialog, models_panel, theme};
-
-/// What the player plays.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Source {
-    Nothing,
-    Estimate(RunId),
-    Clip(RunId),
-}
 
 /// The whole window. [`run`](super::run) shows it; tests drive it without one.
 pub struct App {
@@ -50,6 +42,7 @@ pub struct App {
     pub(super) gallery: Gallery,
     pub(super) files: Files,
     pub(super) queue: Queue,
+    pub(super) paused: Paused,
     pub(super) live: Live,
     pub(super) history: PromptHistory,
     pub(super) palette: Option<PaletteState>,
@@ -59,7 +52,7 @@ pub struct App {
     pub(super) likenesses: Likenesses,
     pub(super) player: Player,
     /// What the player plays.
-    source: Source,
+    pub(super) source: Source,
     pub(super) rgb: Option<Arc<RgbFactors>>,
     pub(super) exporter: Exporter,
     pub(super) notice: Option<Notice>,
@@ -69,7 +62,7 @@ pub struct App {
     /// A drag was taken back and the button is still down: what it says is no longer wanted.
     ignores_drag: bool,
     pub(super) may_quit: bool,
-    last_secs: Option<f64>,
+    pub(super) last_secs: Option<f64>,
     logic_took: Duration,
     stats: FrameStats,
 }
@@ -106,6 +99,7 @@ impl App {
             gallery: Gallery::default(),
             files: Files::default(),
             queue: Queue::default(),
+            paused: Paused::default(),
             live: Live::default(),
             history: PromptHistory::default(),
             palette: None,
@@ -209,6 +203,11 @@ impl App {
         &self.gallery
     }
 
+    /// Runs that rest between two steps.
+    pub fn paused(&self) -> &Paused {
+        &self.paused
+    }
+
     /// Runs that wait for their turn.
     pub fn queue(&self) -> &Queue {
         &self.queue
@@ -264,43 +263,8 @@ impl App {
             models: &self.models,
             export: self.exporter.progress(),
             files: &self.files,
+            paused: &self.paused,
             queue: &self.queue,
-        }
-    }
-
-    /// Gives the player what the preview shows: the estimate of the run that is going, else the clip.
-    fn follow_source(&mut self) {
-        let scene = self.scene();
-        let (source, frames, fps, stride) = match (scene.estimate(), scene.gallery.shown()) {
-            (Some((active, latents)), _) => {
-                let settings = &active.settings;
-                // 17 frames in 5 latent ones: each but the first stands for 4.
-                let stride =
-                    settings.frames.saturating_sub(1) / latents.frames.max(2).saturating_sub(1);
-                let source = Source::Estimate(active.id);
-                (source, latents.frames, settings.fps, stride)
-            }
-            (None, Some(run)) => {
-                // What is on show has its clip in memory.
-                let clip = run.clip();
-                let (frames, fps) = clip.map_or((0, 1.0), |clip| (clip.frames.len(), clip.fps));
-                (Source::Clip(run.id), frames, fps, 1)
-            }
-            (None, None) => (Source::Nothing, 0, 1.0, 1),
-        };
-        if source != self.source {
-            self.source = source;
-            self.player.set_latent_source(frames, fps, stride);
-        }
-    }
-
-    fn advance_player(&mut self, ctx: &Context, now_secs: f64) {
-        let passed = now_secs - self.last_secs.replace(now_secs).unwrap_or(now_secs);
-        self.follow_comparison();
-        self.follow_source();
-        self.player.advance(passed.clamp(0.0, 1.0));
-        if let Some(secs) = self.player.secs_to_next_frame() {
-            ctx.request_repaint_after(duration(secs));
         }
     }
 
@@ -321,6 +285,7 @@ impl App {
             None if self.keyboard.is_typing
                 && matches!(self.exporter.page(), Some(ExportPage::Form(_))) => {}
             None if self.exporter.page().is_some() => self.exporter.back(),
+            None if self.view.step_entry.is_some() => self.view.step_entry = None,
             None if self.palette.is_some() => self.palette = None,
             None if self.files.is_typing() => self.put_typed_path_away(),
             None if self.models.is_open => self.models.is_open = false,
@@ -381,6 +346,7 @@ impl App {
             || self.exporter.page().is_some()
             || self.files.is_typing()
             || self.palette.is_some()
+            || self.view.step_entry.is_some()
             || self.models.is_open;
         if !is_covered {
             self.keyboard.take(&ctx, &mut out);

@@ -143,7 +143,7 @@ fn timed_run(session: &mut Session, settings: &RunSettings) -> Result<TimedRun, 
                 first_preview_secs.get_or_insert(asked.elapsed().as_secs_f64());
             }
             EventKind::Finished(finished) => break *finished,
-            EventKind::Cancelled => return Err(CliError::Interrupted),
+            EventKind::Cancelled | EventKind::Paused(_) => return Err(CliError::Interrupted),
             EventKind::Failed(why) => return Err(CliError::Failed(why)),
             _ => {}
         }

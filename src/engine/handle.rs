@@ -32,6 +32,8 @@ struct Shared {
     /// Ids up to this one were cancelled, running or waiting.
     cancelled_to: AtomicU64,
     running: Mutex<Option<(RunId, Cancel)>>,
+    /// The run that is to rest, and after how many steps.
+    pause: Mutex<Option<(RunId, usize)>>,
     preview: Mutex<Option<(RunId, LatentFrames)>>,
 }
 
@@ -111,6 +113,19 @@ impl EngineHandle {
         }
     }
 
+    /// Asks a run to rest once `steps` steps are taken, or after the one it is at where that is later; 0
+    /// is as soon as it can. Overtakes the queue. [`EventKind::Paused`] answers; a run that decodes
+    /// already goes on to its end.
+    pub fn pause(&self, run: RunId, steps: usize) {
+        *lock(&self.shared.pause) = Some((run, steps));
+        if let Some((_, cancel)) = lock(&self.shared.running)
+            .as_ref()
+            .filter(|(running, _)| *running == run)
+        {
+            cancel.pause_after(steps);
+        }
+    }
+
     /// The next event, if one is there.
     pub fn poll(&self) -> Option<EngineEvent> {
         self.events.try_recv().ok()
@@ -159,6 +174,9 @@ struct Worker {
 impl Worker {
     fn work(self) {
         let mut pipeline = (self.factory)();
+        for paused in pipeline.paused_runs() {
+            self.send(RunId(0), EventKind::LeftPaused(Box::new(paused)));
+        }
         while let Ok(command) = self.commands.recv() {
             let run = match &command {
                 Command::Describe(_) => RunId(0),
@@ -197,8 +215,14 @@ impl Worker {
 
     fn run(&self, pipeline: &mut dyn super::Pipeline, run: RunId, request: &RunRequest) {
         let cancel = Cancel::new();
+        if let Some(steps) = request.pause_after {
+            cancel.pause_after(steps);
+        }
         *lock(&self.shared.running) = Some((run, cancel.clone()));
-        // Checked after the flag is out, so that a cancel between the two is never lost.
+        // Looked at after the flag is out, so that a wish between the two is never lost.
+        if let Some((_, steps)) = lock(&self.shared.pause).filter(|(wanted, _)| *wanted == run) {
+            cancel.pause_after(steps);
+        }
         let result = if self.shared.is_cancelled(run) {
             Err(RunError::Cancelled)
         } else {
@@ -209,6 +233,7 @@ impl Worker {
             match result {
                 Ok(finished) => EventKind::Finished(Box::new(finished)),
                 Err(RunError::Cancelled) => EventKind::Cancelled,
+                Err(RunError::Paused(paused)) => EventKind::Paused(paused),
                 Err(RunError::Failed(why)) => EventKind::Failed(why),
             },
         );

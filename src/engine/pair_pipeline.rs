@@ -5,6 +5,7 @@ use super::device::{DeviceChoice, OpenDevice};
 use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers, Unwritten};
 use super::loaded::{LoadedPair, source_of};
+use super::paused::PausedRun;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
 use super::rules::Rules;
 use super::step_cache::{KeptSteps, StepCache};
@@ -133,6 +134,10 @@ impl Pipeline for PairPipeline {
 
     fn kept_steps(&self) -> Option<Arc<KeptSteps>> {
         Some(self.steps.told())
+    }
+
+    fn paused_runs(&self) -> Vec<PausedRun> {
+        self.steps.paused()
     }
 
     fn run(

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::event::{FinishedRun, PairSummary, Phase, StepReport};
+use super::paused::PausedRun;
 use super::step_cache::KeptSteps;
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
@@ -25,6 +26,8 @@ pub struct RunRequest {
     pub keep_latents: bool,
     /// Take the steps that an earlier run of this process has in common with this one from there.
     pub reuse_steps: bool,
+    /// Rest once so many steps are taken.
+    pub pause_after: Option<usize>,
 }
 
 impl From<RunSettings> for RunRequest {
@@ -37,6 +40,7 @@ impl From<RunSettings> for RunRequest {
             overwrite: false,
             keep_latents: false,
             reuse_steps: false,
+            pause_after: None,
         }
     }
 }
@@ -78,6 +82,9 @@ pub enum RunError {
     /// Somebody asked to stop.
     #[error("cancelled")]
     Cancelled,
+    /// Somebody asked to rest after a step.
+    #[error("paused")]
+    Paused(Box<PausedRun>),
     /// A sentence with cause and next step.
     #[error("{0}")]
     Failed(String),
@@ -91,6 +98,11 @@ pub trait Pipeline {
     /// What is kept of earlier runs, as far as it is of use to the pairs that were looked up.
     fn kept_steps(&self) -> Option<Arc<KeptSteps>> {
         None
+    }
+
+    /// Runs that rest since an earlier start of the program, the oldest first.
+    fn paused_runs(&self) -> Vec<PausedRun> {
+        Vec::new()
     }
 
     /// Renders one clip, telling `progress` on the way and looking at `cancel` often.
