@@ -23,10 +23,11 @@ const CTRL_SHIFT: Modifiers = Modifiers {
 };
 
 fn click(window: &mut Window<'_>, label: &str) {
-    let node = |node: &egui_kittest::Node<'_>| {
-        node.role() == Role::Button && node.label().is_some_and(|name| name.starts_with(label))
-    };
-    window.get_by(node).click();
+    window
+        .get_by(|node| {
+            node.role() == Role::Button && node.label().is_some_and(|name| name.starts_with(label))
+        })
+        .click();
     window.run_steps(3);
 }
 

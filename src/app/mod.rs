@@ -34,7 +34,7 @@ mod window;
 use eframe::egui;
 use std::time::Duration;
 
-pub use bench::{WindowFigures, bench};
+pub use bench::{Frames, WindowFigures, bench};
 pub use command::{Command, Section};
 pub use comparison::{CompareMode, CompareRequest, Comparison, GAINS, Sides};
 pub use document::{DocCommand, Document};
@@ -44,7 +44,7 @@ pub use exporter::{
 };
 pub use files::Files;
 pub use forecast::{Forecast, sentence};
-pub use frame_stats::{FrameStats, FrameTimes};
+pub use frame_stats::{Doing, FrameStats, FrameTimes};
 pub use gallery::{Gallery, GalleryRun, Showing};
 pub use likeness::{Likeness, Likenesses};
 pub use models::{Models, ModelsSource, Pulling};

@@ -9,8 +9,8 @@ use super::history::PromptHistory;
 use super::keys::Keyboard;
 use super::live::Live;
 use super::{
-    Comparison, Document, ExportHost, ExportPage, Exporter, Files, Forecast, FrameStats, Gallery,
-    Likenesses, Models, ModelsSource, Notice, Paused, Places, Queue, Readiness, Request,
+    Comparison, Document, Doing, ExportHost, ExportPage, Exporter, Files, Forecast, FrameStats,
+    Gallery, Likenesses, Models, ModelsSource, Notice, Paused, Places, Queue, Readiness, Request,
     RunSession, Scene, Source, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, Wake};
@@ -64,7 +64,7 @@ pub struct App {
     pub(super) may_quit: bool,
     pub(super) last_secs: Option<f64>,
     logic_took: Duration,
-    stats: FrameStats,
+    pub(super) stats: FrameStats,
 }
 
 impl App {
@@ -236,6 +236,15 @@ impl App {
     /// How long the window's own work of a frame takes.
     pub fn frame_stats(&self) -> &FrameStats {
         &self.stats
+    }
+
+    /// What goes on, for the times of frames.
+    pub(super) fn doing(&self) -> Doing {
+        match (self.document.is_dragging(), self.session.active()) {
+            (true, _) => Doing::Drag,
+            (false, Some(_)) => Doing::Run,
+            (false, None) => Doing::Idle,
+        }
     }
 
     /// Whether closing the window would drop something.
@@ -429,7 +438,7 @@ impl eframe::App for App {
         let start = Instant::now();
         self.draw(ui, frame);
         let took = self.logic_took + start.elapsed();
-        self.stats.add(took, self.session.active().is_some());
+        self.stats.add(took, self.doing());
     }
 
     fn on_exit(&mut self) {
