@@ -14,7 +14,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use flowblend::app::{App, Places};
 use flowblend::engine::{EngineOptions, PairPipeline, Pipeline as _, PipelineFactory, RunRequest};
-use flowblend::project::RunSettings;
+use flowblend::project::{ProjectFile, RunSettings};
 use flowblend::sampler::Cancel;
 
 const CTRL_SHIFT: Modifiers = Modifiers {
@@ -54,7 +54,9 @@ fn a_run_is_paused_looked_at_and_gone_on_with() {
     );
     pace.allow(1);
     until(&mut window, |app| rests(app) == Some(12));
-    assert!(window.query_by_label("Paused at step 12 of 30").is_some());
+    // In the status bar and on its card.
+    let words = window.query_all_by_label("Paused at step 12 of 30");
+    assert_eq!(words.count(), 2);
 
     // The estimate plays on: all its frames, one after the other.
     let mut seen = std::collections::BTreeSet::new();
@@ -168,6 +170,24 @@ fn a_paused_run_is_offered_after_a_restart_and_ends_in_the_same_clip() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = folder.path().join("cache");
     let mut window = real_window(&cache);
+    // A short one will do.
+    let project = folder.path().join("short.flowblend");
+    let short = RunSettings {
+        steps: 6,
+        ..window.state().document().settings().clone()
+    };
+    ProjectFile::new(short.clone())
+        .save(&project)
+        .expect("saved");
+    press(&mut window, Modifiers::COMMAND, Key::O);
+    until_seen(&mut window, |window| {
+        window.query_by_label("File to open").is_some()
+    });
+    let field = window.get_by_role_and_label(Role::TextInput, "File to open");
+    field.type_text(&project.display().to_string());
+    window.run_steps(3);
+    press(&mut window, Modifiers::NONE, Key::Enter);
+    until(&mut window, |app| *app.document().settings() == short);
     press(&mut window, CTRL_SHIFT, Key::T);
     window.run_steps(3);
     press(&mut window, Modifiers::COMMAND, Key::A);

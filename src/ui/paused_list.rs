@@ -70,7 +70,10 @@ fn entry(ui: &mut Ui, scene: &Scene<'_>, resting: &Resting, out: &mut Vec<Reques
                 None => Command::ContinueRun.tooltip(),
             };
             let button = ui
-                .add_enabled(why.is_none(), Button::new("Continue"))
+                .add_enabled(
+                    why.is_none(),
+                    Button::new("Continue").fill(palette.field_hover),
+                )
                 .on_hover_text(waits)
                 .on_disabled_hover_text(why.unwrap_or_default())
                 .accessible_name(format!("Continue: {name}"));

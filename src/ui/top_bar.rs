@@ -111,12 +111,11 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
         let why = pause.unwrap_or_default();
         item(ui, out, Command::PauseRun, pause.is_none(), why);
         let meant = scene.paused.meant();
-        let none = Some("No run is paused");
-        let go_on = meant.map_or(none, |r| scene.continue_problem(&r.run.settings));
+        let none = "No run is paused";
+        let go_on = meant.map_or(Some(none), |r| scene.continue_problem(&r.run.settings));
         let why = go_on.unwrap_or_default();
         item(ui, out, Command::ContinueRun, go_on.is_none(), why);
-        let why = none.unwrap_or_default();
-        item(ui, out, Command::DropPaused, meant.is_some(), why);
+        item(ui, out, Command::DropPaused, meant.is_some(), none);
         let active = scene.session.active().is_some();
         item(ui, out, Command::CancelRun, active, "No run is going on");
     });
