@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use flowblend::app::{self, WindowFigures};
+use flowblend::app;
 use flowblend::cli::{self, Door, Figure};
 use flowblend::engine::PipelineFactory;
 
@@ -22,37 +22,32 @@ fn bench_window(
     started: Instant,
     runs: usize,
 ) -> anyhow::Result<Vec<Figure>> {
-    let WindowFigures {
-        first_frame_secs,
-        first_preview_secs,
-        clip_secs,
-        frames,
-    } = app::bench(factory, started, runs)?;
-    let frame = |value: fn(app::FrameTimes) -> f64| frames.map(value).into_iter().collect();
-    Ok([
+    let figures = app::bench(factory, started, runs)?;
+    let mut rows = vec![
         Figure::new(
             "window on screen after program start",
             "s",
-            first_frame_secs.into_iter().collect(),
+            figures.first_frame_secs.into_iter().collect(),
         ),
         Figure::new(
             "window: first preview after Generate",
             "s",
-            first_preview_secs,
+            figures.first_preview_secs,
         ),
-        Figure::new("window: clip after Generate", "s", clip_secs),
-        Figure::new(
-            "window: own frame during runs, median",
-            "ms",
-            frame(|f| f.median_ms),
+        Figure::new("window: clip after Generate", "s", figures.clip_secs),
+    ];
+    for (name, times) in [
+        ("own work of a frame, render", figures.render.own),
+        ("own work of a frame, drag", figures.drag.own),
+        ("own work, drag in a render", figures.drag_in_render.own),
+        ("whole frame, render", figures.render.whole),
+        ("whole frame, drag", figures.drag.whole),
+        (
+            "whole frame, drag in a render",
+            figures.drag_in_render.whole,
         ),
-        Figure::new(
-            "window: own frame during runs, p95",
-            "ms",
-            frame(|f| f.p95_ms),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect())
+    ] {
+        rows.push(times.map(|t| Figure::of_frames(name, t.frames, t.median_ms, t.p99_ms)));
+    }
+    Ok(rows.into_iter().flatten().collect())
 }

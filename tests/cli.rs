@@ -313,7 +313,7 @@ fn presets_of_the_bundled_pair_speak_its_words_and_outlive_an_export() {
     let vocabulary: Vec<_> = defaults.vocabulary.into_iter().collect();
     assert!(!defaults.presets.is_empty() && !vocabulary.is_empty());
     for preset in &defaults.presets {
-        let unknown = flowblend::ui::vocabulary::unknown_words(&preset.prompt, &vocabulary);
+        let unknown = flowblend::ui::vocabulary::unknown_spans(&preset.prompt, &vocabulary);
         assert!(unknown.is_empty(), "{}: {unknown:?}", preset.name);
     }
     // The program that writes pair.json takes them from here.

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowblend::engine::{
-    EngineOptions, FinishedRun, KeptSteps, PairPipeline, Pipeline as _, Progress, RunError,
-    RunRequest,
+    EngineOptions, FinishedRun, KeptSteps, PairPipeline, PausedRun, Pipeline as _, Progress,
+    RunError, RunRequest,
 };
 use flowblend::project::{PairRef, RunSettings};
 use flowblend::sampler::Cancel;
@@ -101,6 +101,29 @@ impl Rig {
     }
 }
 
+/// Where a test's run rests, and what is told on the way.
+fn pause(rig: &mut Rig, settings: &RunSettings, after: usize) -> (PausedRun, usize) {
+    let request = RunRequest {
+        reuse_steps: true,
+        pause_after: Some(after),
+        ..settings.clone().into()
+    };
+    let cancel = Cancel::new();
+    cancel.pause_after(after);
+    let (mut computed, kept) = (0, &mut rig.kept);
+    let outcome = rig
+        .pipeline
+        .run(&request, &cancel, &mut |progress| match progress {
+            Progress::Step(_) => computed += 1,
+            Progress::StepsKept(told) => *kept = told,
+            _ => {}
+        });
+    match outcome {
+        Err(RunError::Paused(paused)) => (*paused, computed),
+        other => panic!("it did not pause: {other:?}"),
+    }
+}
+
 /// A plan of one to four stages, some with guidance of their own.
 fn random_plan(random: &mut ChaCha8Rng) -> Plan {
     let mut number = |below: u64| random.next_u64() % below;
@@ -168,4 +191,79 @@ fn a_plan_seen_before_and_a_cancelled_one_are_gone_on_from() {
     };
     assert_eq!(rig.kept.of(&other), 0);
     assert_eq!(rig.run(&other, true, None).unwrap().2, 0);
+}
+
+#[test]
+fn a_paused_run_goes_on_to_the_same_bits_also_after_a_restart() {
+    let (mut rig, mut fresh) = (Rig::new(), Rig::new());
+    let base = rig.settings();
+    let (whole, wanted, _) = fresh.run(&base, false, None).unwrap();
+    rig.restart(&base.pair);
+
+    // In steps: three, two more, and the rest.
+    let (first, computed) = pause(&mut rig, &base, 3);
+    assert_eq!((first.steps, computed, first.estimate.step), (3, 3, 2));
+    assert_eq!(first.settings, base);
+    let (second, computed) = pause(&mut rig, &base, 5);
+    assert_eq!((second.steps, computed), (5, 2));
+    let hold = second.hold.clone().unwrap();
+    assert_eq!(first.hold.as_ref(), Some(&hold));
+
+    // The program is killed here: nothing is closed or waited for before the next one looks.
+    let killed = std::mem::replace(
+        &mut rig.pipeline,
+        PairPipeline::with_cache_in(EngineOptions::default(), None),
+    );
+    std::mem::forget(killed);
+    rig.restart(&base.pair);
+    let [left] = &rig.pipeline.paused_runs()[..] else {
+        panic!("one run rests");
+    };
+    assert_eq!((left.steps, &left.settings), (5, &base));
+    assert_eq!(left.hold.as_ref(), Some(&hold));
+    assert_eq!(left.estimate.data, second.estimate.data);
+    assert_eq!(left.estimate.step, 4);
+    let shape = |run: &PausedRun| {
+        let e = &run.estimate;
+        (e.channels, e.frames, e.height, e.width)
+    };
+    assert_eq!(shape(left), shape(&second));
+    left.let_go();
+    assert!(!hold.exists() && rig.pipeline.paused_runs().is_empty());
+
+    let (end, bits, reused) = rig.run(&base, true, None).unwrap();
+    assert_eq!((reused, end.report.steps.len()), (5, STEPS - 5));
+    assert!(bits == wanted && end.clip.frames == whole.clip.frames);
+
+    // All of it is known by now: a pause shows the step that was asked for, and computes nothing.
+    let (again, computed) = pause(&mut rig, &base, 2);
+    assert_eq!((again.steps, computed, again.estimate.step), (2, 0, 1));
+    // After the last step only the decode is left.
+    let (last, _) = pause(&mut rig, &base, STEPS);
+    assert_eq!(last.steps, STEPS);
+    let (end, bits, reused) = rig.run(&base, true, None).unwrap();
+    assert_eq!(reused, STEPS);
+    assert!(bits == wanted && end.clip.frames == whole.clip.frames);
+}
+
+#[test]
+fn a_change_of_later_stages_goes_on_from_a_paused_run() {
+    let (mut rig, mut fresh) = (Rig::new(), Rig::new());
+    let base = RunSettings {
+        plan: Plan::parse("LSL", &[0.25, 0.75]).unwrap(),
+        ..rig.settings()
+    };
+    rig.restart(&base.pair);
+    let (paused, _) = pause(&mut rig, &base, 4);
+    let changed = RunSettings {
+        plan: Plan::parse("LSL", &[0.25, 0.5]).unwrap(),
+        ..base
+    };
+    assert_eq!(rig.kept.of(&changed), 4);
+    let (_, bits, reused) = rig.run(&changed, true, None).unwrap();
+    let (_, wanted, _) = fresh.run(&changed, false, None).unwrap();
+    assert_eq!(reused, 4);
+    assert!(bits == wanted);
+    // It still rests.
+    assert!(paused.hold.is_some_and(|hold| hold.exists()));
 }

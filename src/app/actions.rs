@@ -63,6 +63,10 @@ impl App {
                 self.notice = self.exporter.obey(request, frame).or(self.notice.take());
             }
             Request::CloseModels => self.models.is_open = false,
+            Request::ShowPaused(id) => self.show_paused(id, now_secs),
+            Request::ContinueRun(id) => self.continue_run(Some(id)),
+            Request::DropPaused(id) => self.drop_paused(Some(id)),
+            Request::RunTo(step) => self.run_to(step, now_secs),
             Request::PauseQueue => self.queue.toggle_pause(),
             Request::Unqueue(id) => self.queue.remove(id),
             Request::ShiftQueued(id, by) => self.queue.shift(id, by),
@@ -84,9 +88,13 @@ impl App {
 
     fn command(&mut self, ctx: &Context, frame: &eframe::Frame, command: Command, now_secs: f64) {
         match command {
-            Command::Generate => self.generate(now_secs),
+            Command::Generate => self.render(now_secs, None),
             Command::Enqueue => self.enqueue(now_secs),
             Command::CancelRun => self.cancel_run(),
+            Command::PauseRun => self.pause_run(),
+            Command::ContinueRun => self.continue_run(None),
+            Command::DropPaused => self.drop_paused(None),
+            Command::RunToStep => self.ask_for_step(),
             Command::Palette => self.palette = Some(PaletteState::default()),
             Command::EarlierPrompt => {
                 let now = &self.document.settings().prompt;
@@ -150,7 +158,8 @@ impl App {
         }
     }
 
-    fn generate(&mut self, now_secs: f64) {
+    /// Renders what the document asks for; with `pause_after` only so many steps of it.
+    pub(super) fn render(&mut self, now_secs: f64, pause_after: Option<usize>) {
         match self.readiness() {
             Readiness::Blocked(why) => {
                 self.notice = Some(Notice::error(&why));
@@ -166,7 +175,7 @@ impl App {
             Readiness::Ready => {}
         }
         let settings = self.settings_to_run(now_secs);
-        if self.start(settings).is_some() {
+        if self.start_until(settings, pause_after).is_some() {
             self.notice = None;
         }
     }
@@ -187,6 +196,11 @@ impl App {
     }
 
     pub(super) fn start(&mut self, settings: RunSettings) -> Option<RunId> {
+        self.start_until(settings, None)
+    }
+
+    /// Hands a run to the engine; with `pause_after` it rests once so many steps are taken.
+    fn start_until(&mut self, settings: RunSettings, pause_after: Option<usize>) -> Option<RunId> {
         if let (Some((file, json)), Some(keeper)) =
             (self.history.add(&settings.prompt), &self.keeper)
         {
@@ -196,11 +210,15 @@ impl App {
             keep_latents: true,
             reuse_steps: true,
             preview_every: self.settings.preferences().preview_every,
+            pause_after,
             ..settings.clone().into()
         }) {
             Ok(id) => {
                 self.note_start(id, &settings);
                 self.session.started(id, settings);
+                if let Some(steps) = pause_after {
+                    self.session.pausing(steps);
+                }
                 Some(id)
             }
             Err(why) => {
@@ -303,6 +321,7 @@ impl App {
 
     /// Puts a run's clip into the preview, read from disk where it has to be.
     pub(super) fn show_run(&mut self, id: RunId) {
+        self.paused.hide();
         match self.gallery.show(id) {
             Showing::Unknown => {}
             Showing::Now => {

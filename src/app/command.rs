@@ -67,6 +67,10 @@ commands! {
     Generate: Program, "Generate", "Render a clip with these settings", [ctrl(Enter)];
     Enqueue: Program, "Add to queue", "Render these settings when their turn comes", [ctrl_shift(Enter)];
     CancelRun: Program, "Cancel the run", "Stop the run; Generate goes on from the steps it took", [];
+    PauseRun: Program, "Pause the run", "Rest after the step that is going; the steps are kept on disk, and the device is free", [ctrl_shift(P)];
+    ContinueRun: Program, "Continue the run", "Go on with the paused run where it rests", [ctrl_shift(R)];
+    DropPaused: Program, "Drop the paused run", "Forget the paused run; its steps go when others need the room", [];
+    RunToStep: Program, "Run to step…", "Render up to a step and pause there, to look at it first", [ctrl_shift(T)];
     Palette: Program, "Commands…", "Find a command by its name", [ctrl(P)];
     New: Program, "New", "Start over with the pair's own settings", [ctrl(N)];
     Open: Program, "Open…", "Open a project, or the settings of an exported clip", [ctrl(O)];

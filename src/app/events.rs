@@ -39,6 +39,8 @@ impl App {
                         keeper.keep(id, (*run).clone());
                     }
                     let is_reference = self.comparison.takes(id);
+                    self.paused.ended(&run.settings);
+                    self.paused.hide();
                     self.gallery.add(ctx, id, *run, !is_reference);
                     if !is_reference {
                         self.player.play();
@@ -49,7 +51,9 @@ impl App {
                     self.refresh_forecast();
                 }
                 Some(Outcome::Probed(probe)) => self.probes.add(*probe),
-                Some(Outcome::Cancelled) => {}
+                Some(Outcome::Cancelled(settings)) => self.paused.ended(&settings),
+                Some(Outcome::Paused(id, run)) => self.run_paused(id, *run),
+                Some(Outcome::LeftPaused(run)) => self.found_paused(*run),
                 Some(Outcome::Failed(why)) => self.notice = Some(Notice::error(&why)),
             }
         }

@@ -418,12 +418,17 @@ impl App {
         let Some(left) = self.files.left.take() else {
             return;
         };
-        left.settle();
+        let draft = left.draft.clone();
+        match &self.files.autosave {
+            Some(autosave) => autosave.take_over(left),
+            None => left.settle(),
+        }
+        self.files.kept = Some(draft.clone());
         self.notice = None;
-        self.files.path = left.draft.file.clone();
+        self.files.path = draft.file;
         self.document.end_burst();
         self.document
-            .apply(DocCommand::Restore(Box::new(left.draft.settings)), now_secs);
+            .apply(DocCommand::Restore(Box::new(draft.settings)), now_secs);
         self.document.end_burst();
     }
 

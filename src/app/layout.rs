@@ -6,7 +6,7 @@ use crate::ui::theme::{Palette, palette};
 use crate::ui::view::View;
 use crate::ui::{
     compare_bar, cost_strip, likeness_curve, preview_panel, prompt_panel, runs_panel, status_bar,
-    timeline, top_bar, transport,
+    step_dialog, timeline, top_bar, transport,
 };
 
 const LEFT_PX: f32 = 304.0;
@@ -50,6 +50,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
         .frame(side)
         .show(ui, |ui| runs_panel::show(ui, scene, view, out));
     centre(ui, scene, view, colours, out);
+    step_dialog::show(ui.ctx(), scene, view, out);
 }
 
 fn centre(

@@ -28,6 +28,8 @@ pub struct Queue {
     /// The one that is going, and the engine's name for it.
     going: Option<(RunId, Waiting)>,
     is_paused: bool,
+    /// It takes no turns because its own run rests, and goes on with that one.
+    rests: bool,
     next_id: u64,
     file: Option<PathBuf>,
     is_changed: bool,
@@ -110,6 +112,20 @@ impl Queue {
     /// Stops or starts the taking of turns; the run that is going goes on.
     pub fn toggle_pause(&mut self) {
         self.is_paused = !self.is_paused;
+        self.rests = false;
+    }
+
+    /// Its run was paused: whoever wants the device free does not want the next one on it.
+    pub(super) fn rest(&mut self) {
+        self.rests = !self.is_paused;
+        self.is_paused = true;
+    }
+
+    /// A paused run goes on: so does the queue after it, where it waited for that.
+    pub(super) fn go_on(&mut self) {
+        if std::mem::take(&mut self.rests) {
+            self.is_paused = false;
+        }
     }
 
     /// The run whose turn it is, if one may start.
@@ -195,6 +211,15 @@ mod tests {
         assert_eq!(queue.next().map(|run| run.seed), Some(1));
         queue.toggle_pause();
         assert_eq!(queue.next(), None);
+        // A run that rests and goes on leaves a queue that somebody paused as it was.
+        queue.rest();
+        queue.go_on();
+        assert_eq!(queue.next(), None);
+        queue.toggle_pause();
+        queue.rest();
+        assert_eq!(queue.next(), None);
+        queue.go_on();
+        assert_eq!(queue.next().map(|run| run.seed), Some(1));
     }
 
     #[test]

@@ -41,6 +41,14 @@ pub enum Request {
     CancelPull,
     /// Put the list of models away.
     CloseModels,
+    /// Show a paused run's estimate and take its settings.
+    ShowPaused(u64),
+    /// Go on with a paused run.
+    ContinueRun(u64),
+    /// Forget a paused run.
+    DropPaused(u64),
+    /// Render up to a step, then rest.
+    RunTo(usize),
     /// Stop or start the queue.
     PauseQueue,
     /// Take a run out of the queue.

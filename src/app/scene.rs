@@ -1,12 +1,14 @@
 use std::sync::Arc;
 
 use super::comparison::{is_reference, reference};
+use super::paused::pause_problem;
 use super::{
     ActiveRun, Comparison, Document, ExportProgress, Files, Forecast, Gallery, Likenesses, Log,
-    Models, Notice, Probes, Queue, RunSession, Settings, Sides,
+    Models, Notice, Paused, Probes, Queue, RunSession, Settings, Sides,
 };
-use crate::engine::PairSummary;
+use crate::engine::{PairSummary, Phase, RunId};
 use crate::preview::{LatentFrames, Player, RgbFactors};
+use crate::project::RunSettings;
 
 /// Everything panels look at while they draw. They change none of it.
 pub struct Scene<'a> {
@@ -36,6 +38,8 @@ pub struct Scene<'a> {
     pub models: &'a Models,
     /// How far the models differ, where it was measured.
     pub probes: &'a Probes,
+    /// Runs that rest between two steps.
+    pub paused: &'a Paused,
     /// Runs that wait for their turn.
     pub queue: &'a Queue,
     /// The document's file.
@@ -46,6 +50,30 @@ pub struct Scene<'a> {
     pub log: &'a Log,
     /// How far the export is, while one is going.
     pub export: Option<ExportProgress>,
+}
+
+/// What the preview shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Source {
+    /// Nothing.
+    Nothing,
+    /// The estimate of the run that is going.
+    Estimate(RunId),
+    /// The last estimate of a paused run.
+    Paused(u64),
+    /// A clip.
+    Clip(RunId),
+}
+
+/// An estimate and the run it is of.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate<'a> {
+    /// Which run's.
+    pub source: Source,
+    /// What it renders.
+    pub settings: &'a RunSettings,
+    /// What the clip looks like so far.
+    pub latents: &'a LatentFrames,
 }
 
 /// What pressing Generate would do.
@@ -75,12 +103,62 @@ pub enum ReferenceState {
 }
 
 impl Scene<'_> {
-    /// The estimate that the preview shows: that of the run that is going. While a comparison waits for
-    /// its reference, the clip stays on show.
-    pub fn estimate(&self) -> Option<(&ActiveRun, &LatentFrames)> {
-        let estimate = self.session.active().zip(self.session.preview())?;
-        let is_awaited = self.comparison.is_on() && self.comparison.is_rendering(estimate.0.id);
-        (!is_awaited).then_some(estimate)
+    /// The estimate that the preview shows: that of the run that is going, else of a paused one. While a
+    /// comparison waits for its reference, the clip stays on show.
+    pub fn estimate(&self) -> Option<Estimate<'_>> {
+        let is_compared = self.comparison.is_on();
+        let Some((active, latents)) = self.session.active().zip(self.session.preview()) else {
+            return self
+                .paused
+                .shown()
+                .filter(|_| !is_compared)
+                .map(|resting| Estimate {
+                    source: Source::Paused(resting.id),
+                    settings: &resting.run.settings,
+                    latents: &resting.run.estimate,
+                });
+        };
+        let is_awaited = is_compared && self.comparison.is_rendering(active.id);
+        (!is_awaited).then_some(Estimate {
+            source: Source::Estimate(active.id),
+            settings: &active.settings,
+            latents,
+        })
+    }
+
+    /// Why the run cannot be paused now.
+    pub fn pause_problem(&self) -> Option<&'static str> {
+        pause_problem(self.session.active())
+    }
+
+    /// Why a paused run with these settings cannot be gone on with now.
+    pub fn continue_problem(&self, settings: &RunSettings) -> Option<&'static str> {
+        let is_going = |active: &ActiveRun| !active.is_cancelling && active.settings == *settings;
+        if self.session.active().is_some_and(is_going) {
+            return Some("It is going on already");
+        }
+        let mut waiting = self.queue.waiting().iter();
+        waiting
+            .any(|waiting| waiting.settings == *settings)
+            .then_some("It waits for its turn in the queue")
+    }
+
+    /// Why the document cannot be rendered up to a step.
+    pub fn run_to_problem(&self, step: usize) -> Option<String> {
+        match (self.readiness(), self.session.active()) {
+            (Readiness::Blocked(why), _) => Some(why),
+            (Readiness::Queued, _) => Some(
+                "A run of the queue is going on; wait for it to finish, pause it or cancel it"
+                    .to_owned(),
+            ),
+            (Readiness::Running, Some(active)) if active.phase == Some(Phase::Decoding) => {
+                Some("All steps are taken; the run is decoding".to_owned())
+            }
+            (Readiness::Running, Some(active)) if active.steps_done() >= step => {
+                Some(format!("The run has taken step {step} already"))
+            }
+            _ => None,
+        }
     }
 
     /// The two runs that the preview compares.

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use crate::analysis::Divergence;
 use crate::engine::{
-    EngineEvent, EventKind, FinishedRun, KeptSteps, PairSummary, Phase, Probe, RunId, StepReport,
+    EngineEvent, EventKind, FinishedRun, KeptSteps, PairSummary, PausedRun, Phase, Probe, RunId,
+    StepReport,
 };
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
@@ -28,6 +29,8 @@ pub struct ActiveRun {
     pub divergences: Option<Vec<Divergence>>,
     /// Seconds until the clip is there, when the engine knows.
     pub eta_secs: Option<f64>,
+    /// The run is to rest once so many steps are taken; 0 is as soon as it can.
+    pub pauses_after: Option<usize>,
     /// Somebody asked to stop and the engine has not answered yet.
     pub is_cancelling: bool,
 }
@@ -41,6 +44,12 @@ impl ActiveRun {
     /// Steps that are there, reused and finished ones.
     pub fn steps_done(&self) -> usize {
         self.reused + self.steps.len()
+    }
+
+    /// Whether it rests as soon as the step it is at is done.
+    pub fn pauses_now(&self) -> bool {
+        self.pauses_after
+            .is_some_and(|steps| steps <= self.steps_done() + 1)
     }
 
     /// How much of the steps is done, 0..=1. Decoding counts as one more step.
@@ -72,8 +81,12 @@ pub enum Outcome {
     Finished(RunId, Box<FinishedRun>),
     /// How far the models differ was measured.
     Probed(Box<Probe>),
-    /// The run stopped because somebody asked.
-    Cancelled,
+    /// The run with these settings stopped because somebody asked.
+    Cancelled(Box<RunSettings>),
+    /// The run rests because somebody asked.
+    Paused(RunId, Box<PausedRun>),
+    /// A run rests since an earlier start of the program.
+    LeftPaused(Box<PausedRun>),
     /// The run ended with an error; a sentence.
     Failed(String),
 }
@@ -111,6 +124,7 @@ impl RunSession {
             decoded: None,
             divergences: None,
             eta_secs: None,
+            pauses_after: None,
             is_cancelling: false,
         });
     }
@@ -127,6 +141,13 @@ impl RunSession {
     pub fn cancelling(&mut self) {
         if let Some(active) = &mut self.active {
             active.is_cancelling = true;
+        }
+    }
+
+    /// Somebody asked the run to rest once so many steps are taken.
+    pub fn pausing(&mut self, steps: usize) {
+        if let Some(active) = &mut self.active {
+            active.pauses_after = Some(steps);
         }
     }
 
@@ -147,6 +168,7 @@ impl RunSession {
             EventKind::Pair(pair) => return Some(Outcome::Pair(pair)),
             EventKind::StepsKept(kept) => return Some(Outcome::StepsKept(kept)),
             EventKind::PairFailed(pair, why) => return Some(Outcome::PairFailed(pair, why)),
+            EventKind::LeftPaused(paused) => return Some(Outcome::LeftPaused(paused)),
             // Told about no run: the engine itself failed.
             EventKind::Failed(why) if run == RunId(0) => return Some(Outcome::Failed(why)),
             _ if Some(run) != self.newest => return None,
@@ -191,8 +213,14 @@ impl RunSession {
                 Outcome::Finished(id, run)
             }
             EventKind::Cancelled => {
+                let settings = active.settings.clone();
                 self.ended();
-                Outcome::Cancelled
+                Outcome::Cancelled(Box::new(settings))
+            }
+            EventKind::Paused(paused) => {
+                let id = active.id;
+                self.ended();
+                Outcome::Paused(id, paused)
             }
             EventKind::Failed(why) => {
                 self.ended();
@@ -200,6 +228,7 @@ impl RunSession {
             }
             EventKind::Pair(pair) => Outcome::Pair(pair),
             EventKind::PairFailed(pair, why) => Outcome::PairFailed(pair, why),
+            EventKind::LeftPaused(paused) => Outcome::LeftPaused(paused),
         })
     }
 

@@ -9,11 +9,11 @@ use super::history::PromptHistory;
 use super::keys::Keyboard;
 use super::live::Live;
 use super::{
-    Comparison, Document, ExportHost, ExportPage, Exporter, Files, Forecast, FrameStats, Gallery,
-    Likenesses, Log, Models, ModelsSource, Notice, Probes, Queue, Readiness, Request, RunSession,
-    Scene, Settings, duration, layout, wants_frame_stats,
+    Comparison, Document, Doing, ExportHost, ExportPage, Exporter, Files, Forecast, FrameStats,
+    Gallery, Likenesses, Log, Models, ModelsSource, Notice, Paused, Probes, Queue, Readiness,
+    Request, RunSession, Scene, Settings, Source, layout, wants_frame_stats,
 };
-use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, RunId, Wake};
+use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, Wake};
 use crate::library::Keeper;
 use crate::preview::{Player, RgbFactors};
 use crate::project::{PairRef, RunSettings, Scribe};
@@ -22,14 +22,6 @@ use crate::ui::dialogs::{Answer, Dialog};
 use crate::ui::palette::{self, PaletteState, Picked};
 use crate::ui::view::View;
 use crate::ui::{export_dialog, log_panel, models_panel, settings_dialog, theme};
-
-/// What the player plays.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Source {
-    Nothing,
-    Estimate(RunId),
-    Clip(RunId),
-}
 
 /// The whole window. [`run`](super::run) shows it; tests drive it without one.
 pub struct App {
@@ -51,6 +43,7 @@ pub struct App {
     pub(super) files: Files,
     pub(super) queue: Queue,
     pub(super) probes: Probes,
+    pub(super) paused: Paused,
     pub(super) live: Live,
     pub(super) history: PromptHistory,
     pub(super) palette: Option<PaletteState>,
@@ -64,7 +57,7 @@ pub struct App {
     pub(super) likenesses: Likenesses,
     pub(super) player: Player,
     /// What the player plays.
-    source: Source,
+    pub(super) source: Source,
     pub(super) rgb: Option<Arc<RgbFactors>>,
     pub(super) exporter: Exporter,
     pub(super) notice: Option<Notice>,
@@ -74,9 +67,9 @@ pub struct App {
     /// A drag was taken back and the button is still down: what it says is no longer wanted.
     ignores_drag: bool,
     pub(super) may_quit: bool,
-    last_secs: Option<f64>,
+    pub(super) last_secs: Option<f64>,
     logic_took: Duration,
-    stats: FrameStats,
+    pub(super) stats: FrameStats,
 }
 
 impl App {
@@ -112,6 +105,7 @@ impl App {
             files: Files::default(),
             queue: Queue::default(),
             probes: Probes::default(),
+            paused: Paused::default(),
             live: Live::default(),
             history: PromptHistory::default(),
             palette: None,
@@ -156,6 +150,11 @@ impl App {
         &self.gallery
     }
 
+    /// Runs that rest between two steps.
+    pub fn paused(&self) -> &Paused {
+        &self.paused
+    }
+
     /// Runs that wait for their turn.
     pub fn queue(&self) -> &Queue {
         &self.queue
@@ -196,6 +195,15 @@ impl App {
         &self.stats
     }
 
+    /// What goes on, for the times of frames.
+    pub(super) fn doing(&self) -> Doing {
+        match (self.document.is_dragging(), self.session.active()) {
+            (true, _) => Doing::Drag,
+            (false, Some(_)) => Doing::Run,
+            (false, None) => Doing::Idle,
+        }
+    }
+
     /// Whether closing the window would drop something.
     pub(super) fn is_busy(&self) -> bool {
         self.session.active().is_some() || self.exporter.progress().is_some()
@@ -221,46 +229,11 @@ impl App {
             models: &self.models,
             export: self.exporter.progress(),
             files: &self.files,
+            paused: &self.paused,
             queue: &self.queue,
             probes: &self.probes,
             settings: &self.settings,
             log: &self.log,
-        }
-    }
-
-    /// Gives the player what the preview shows: the estimate of the run that is going, else the clip.
-    fn follow_source(&mut self) {
-        let scene = self.scene();
-        let (source, frames, fps, stride) = match (scene.estimate(), scene.gallery.shown()) {
-            (Some((active, latents)), _) => {
-                let settings = &active.settings;
-                // 17 frames in 5 latent ones: each but the first stands for 4.
-                let stride =
-                    settings.frames.saturating_sub(1) / latents.frames.max(2).saturating_sub(1);
-                let source = Source::Estimate(active.id);
-                (source, latents.frames, settings.fps, stride)
-            }
-            (None, Some(run)) => {
-                // What is on show has its clip in memory.
-                let clip = run.clip();
-                let (frames, fps) = clip.map_or((0, 1.0), |clip| (clip.frames.len(), clip.fps));
-                (Source::Clip(run.id), frames, fps, 1)
-            }
-            (None, None) => (Source::Nothing, 0, 1.0, 1),
-        };
-        if source != self.source {
-            self.source = source;
-            self.player.set_latent_source(frames, fps, stride);
-        }
-    }
-
-    fn advance_player(&mut self, ctx: &Context, now_secs: f64) {
-        let passed = now_secs - self.last_secs.replace(now_secs).unwrap_or(now_secs);
-        self.follow_comparison();
-        self.follow_source();
-        self.player.advance(passed.clamp(0.0, 1.0));
-        if let Some(secs) = self.player.secs_to_next_frame() {
-            ctx.request_repaint_after(duration(secs));
         }
     }
 
@@ -281,6 +254,7 @@ impl App {
             None if self.keyboard.is_typing
                 && matches!(self.exporter.page(), Some(ExportPage::Form(_))) => {}
             None if self.exporter.page().is_some() => self.exporter.back(),
+            None if self.view.step_entry.is_some() => self.view.step_entry = None,
             None if self.palette.is_some() => self.palette = None,
             None if self.files.is_typing() => self.put_typed_path_away(),
             None if self.models.is_open => self.models.is_open = false,
@@ -346,6 +320,7 @@ impl App {
             || self.exporter.page().is_some()
             || self.files.is_typing()
             || self.palette.is_some()
+            || self.view.step_entry.is_some()
             || self.models.is_open
             || self.settings.is_open
             || self.log.is_open;
@@ -442,7 +417,7 @@ impl eframe::App for App {
         let start = Instant::now();
         self.draw(ui, frame);
         let took = self.logic_took + start.elapsed();
-        self.stats.add(took, self.session.active().is_some());
+        self.stats.add(took, self.doing());
     }
 
     fn on_exit(&mut self) {

@@ -19,7 +19,8 @@ pub(super) struct BenchOptions {
     /// Whole runs; medians are reported.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
-    /// Measure the window instead: opens it on the bundled pair, renders, closes it.
+    /// Measure the window instead: opens it on the bundled pair, renders and drags with 50 runs in the
+    /// gallery, closes it.
     #[arg(long)]
     window: bool,
 }
@@ -29,19 +30,42 @@ pub(super) struct BenchOptions {
 pub struct Figure {
     name: &'static str,
     unit: &'static str,
-    /// Rising, never empty.
-    values: Vec<f64>,
+    count: usize,
+    median: f64,
+    /// The smallest, where there are too few values for a percentile.
+    min: Option<f64>,
+    /// The largest.
+    max: Option<f64>,
+    /// 99 of 100 are no larger, where there are so many.
+    p99: Option<f64>,
 }
 
 impl Figure {
     /// `None` where nothing was measured.
     pub fn new(name: &'static str, unit: &'static str, mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
-        (!values.is_empty()).then_some(Self { name, unit, values })
+        Some(Self {
+            name,
+            unit,
+            count: values.len(),
+            median: *values.get(values.len() / 2)?,
+            min: values.first().copied(),
+            max: values.last().copied(),
+            p99: None,
+        })
     }
 
-    fn median(&self) -> f64 {
-        self.values[self.values.len() / 2]
+    /// Of frames, by median and 99th percentile.
+    pub fn of_frames(name: &'static str, count: usize, median_ms: f64, p99_ms: f64) -> Self {
+        Self {
+            name,
+            unit: "ms",
+            count,
+            median: median_ms,
+            min: None,
+            max: None,
+            p99: Some(p99_ms),
+        }
     }
 }
 
@@ -56,7 +80,11 @@ pub(super) fn bench(
     if options.window {
         let figures = (door.bench)(global.pipeline(), started, usize::from(options.runs))
             .map_err(|why| CliError::Failed(format!("{why:#}")))?;
-        print(&figures, "the window on the bundled pair", global.json);
+        print(
+            &figures,
+            "the window on the bundled pair, frames with 50 runs in the gallery",
+            global.json,
+        );
         return Ok(());
     }
     let mut session = Session::start(global)?;
@@ -143,7 +171,7 @@ fn timed_run(session: &mut Session, settings: &RunSettings) -> Result<TimedRun, 
                 first_preview_secs.get_or_insert(asked.elapsed().as_secs_f64());
             }
             EventKind::Finished(finished) => break *finished,
-            EventKind::Cancelled => return Err(CliError::Interrupted),
+            EventKind::Cancelled | EventKind::Paused(_) => return Err(CliError::Interrupted),
             EventKind::Failed(why) => return Err(CliError::Failed(why)),
             _ => {}
         }
@@ -244,28 +272,40 @@ fn cancels(session: &mut Session, settings: &RunSettings) -> Result<Vec<f64>, Cl
 }
 
 fn print(figures: &[Figure], heading: &str, as_json: bool) {
-    let ends = |f: &Figure| (f.values[0], f.values[f.values.len() - 1]);
     if as_json {
         let rows: Vec<_> = figures
             .iter()
             .map(|f| {
-                let (min, max) = ends(f);
-                json!({ "name": f.name, "unit": f.unit, "median": f.median(), "min": min, "max": max, "count": f.values.len() })
+                let mut row =
+                    json!({ "name": f.name, "unit": f.unit, "median": f.median, "count": f.count });
+                for (key, value) in [("min", f.min), ("max", f.max), ("p99", f.p99)] {
+                    if let Some(value) = value {
+                        row[key] = json!(value);
+                    }
+                }
+                row
             })
             .collect();
         println!("{}", json!({ "bench": heading, "figures": rows }));
         return;
     }
+    let cell = |value: Option<f64>| value.map_or_else(String::new, |v| format!("{v:.3}"));
     println!("{heading}");
-    println!("{:<40} {:>9} {:>9} {:>9}", "", "median", "min", "max");
+    let heads = ["", "median", "p99", "min", "max"];
+    println!(
+        "{:<40} {:>9} {:>9} {:>9} {:>9}",
+        heads[0], heads[1], heads[2], heads[3], heads[4]
+    );
     for f in figures {
-        let (min, max) = ends(f);
         println!(
-            "{:<40} {:>9.3} {min:>9.3} {max:>9.3} {:<2}  n={}",
+            "{:<40} {:>9} {:>9} {:>9} {:>9} {:<2}  n={}",
             f.name,
-            f.median(),
+            cell(Some(f.median)),
+            cell(f.p99),
+            cell(f.min),
+            cell(f.max),
             f.unit,
-            f.values.len()
+            f.count
         );
     }
 }

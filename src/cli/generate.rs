@@ -77,6 +77,7 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         keep_latents: true,
         reuse_steps: false,
         preview_every: 1,
+        pause_after: None,
     };
     let finished = wait_for_clip(&mut session, request)?;
     let encode_start = std::time::Instant::now();
@@ -125,7 +126,7 @@ fn wait_for_clip(session: &mut Session, request: RunRequest) -> Result<FinishedR
             EventKind::Loaded { done, total } => progress.loaded(done, total),
             EventKind::Step(step) => progress.step(&step),
             EventKind::Finished(finished) => break Ok(*finished),
-            EventKind::Cancelled => break Err(CliError::Interrupted),
+            EventKind::Cancelled | EventKind::Paused(_) => break Err(CliError::Interrupted),
             EventKind::Failed(why) => break Err(CliError::Failed(why)),
             EventKind::Decoded { .. }
             | EventKind::Divergence(_)
@@ -133,7 +134,8 @@ fn wait_for_clip(session: &mut Session, request: RunRequest) -> Result<FinishedR
             | EventKind::Pair(_)
             | EventKind::PairFailed(..)
             | EventKind::StepsReused(_)
-            | EventKind::StepsKept(_) => {}
+            | EventKind::StepsKept(_)
+            | EventKind::LeftPaused(_) => {}
         }
     };
     progress.finish();

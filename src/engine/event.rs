@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::paused::PausedRun;
 use super::probe::Probe;
 use super::residency::MemoryNeed;
 use super::step_cache::KeptSteps;
@@ -236,6 +237,10 @@ pub enum EventKind {
     Probed(Box<Probe>),
     /// The run stopped because somebody asked.
     Cancelled,
+    /// The run rests after a step because somebody asked. What it took is on disk by now.
+    Paused(Box<PausedRun>),
+    /// A run that rests since an earlier start of the program. Belongs to no run of this one.
+    LeftPaused(Box<PausedRun>),
     /// The run ended with an error; a sentence with cause and next step.
     Failed(String),
 }

@@ -35,6 +35,8 @@ struct Shared {
     /// Ids up to this one were cancelled, running or waiting.
     cancelled_to: AtomicU64,
     running: Mutex<Option<(RunId, Cancel)>>,
+    /// The run that is to rest, and after how many steps.
+    pause: Mutex<Option<(RunId, usize)>>,
     preview: Mutex<Option<(RunId, LatentFrames)>>,
     /// The setup asked for since the last command began.
     setup: Mutex<Option<EngineSetup>>,
@@ -132,6 +134,19 @@ impl EngineHandle {
         }
     }
 
+    /// Asks a run to rest once `steps` steps are taken, or after the one it is at where that is later; 0
+    /// is as soon as it can. Overtakes the queue. [`EventKind::Paused`] answers; a run that decodes
+    /// already goes on to its end.
+    pub fn pause(&self, run: RunId, steps: usize) {
+        *lock(&self.shared.pause) = Some((run, steps));
+        if let Some((_, cancel)) = lock(&self.shared.running)
+            .as_ref()
+            .filter(|(running, _)| *running == run)
+        {
+            cancel.pause_after(steps);
+        }
+    }
+
     /// The next event, if one is there.
     pub fn poll(&self) -> Option<EngineEvent> {
         self.events.try_recv().ok()
@@ -181,6 +196,9 @@ impl Worker {
     fn work(self) {
         let mut pipeline = (self.factory)();
         let mut setup = None;
+        for paused in pipeline.paused_runs() {
+            self.send(RunId(0), EventKind::LeftPaused(Box::new(paused)));
+        }
         while let Ok(command) = self.commands.recv() {
             if let Some(newer) = lock(&self.shared.setup).take() {
                 setup = Some(newer);
@@ -221,6 +239,9 @@ impl Worker {
                 Err(why) => self.send(RunId(0), EventKind::PairFailed(pair, why)),
             },
             Command::Run(run, request) => self.work_on(run, |cancel, progress| {
+                if let Some(steps) = request.pause_after {
+                    cancel.pause_after(steps);
+                }
                 let finished = pipeline.run(&request, cancel, progress)?;
                 Ok(EventKind::Finished(Box::new(finished)))
             }),
@@ -238,7 +259,11 @@ impl Worker {
     ) {
         let cancel = Cancel::new();
         *lock(&self.shared.running) = Some((run, cancel.clone()));
-        // Checked after the flag is out, so that a cancel between the two is never lost.
+        // Looked at after the flag is out, so that a wish between the two is never lost.
+        let pause = lock(&self.shared.pause).filter(|(wanted, _)| *wanted == run);
+        if let Some((_, steps)) = pause {
+            cancel.pause_after(steps);
+        }
         let result = if self.shared.is_cancelled(run) {
             Err(RunError::Cancelled)
         } else {
@@ -249,6 +274,7 @@ impl Worker {
             match result {
                 Ok(ended) => ended,
                 Err(RunError::Cancelled) => EventKind::Cancelled,
+                Err(RunError::Paused(paused)) => EventKind::Paused(paused),
                 Err(RunError::Failed(why)) => EventKind::Failed(why),
             },
         );

@@ -11,6 +11,7 @@ use candle_core::Tensor;
 
 use super::event::{FinishedRun, PairSummary, Phase, RunReport};
 use super::loaded::LoadedPair;
+use super::paused::PausedRun;
 use super::pipeline::{Progress, RunError, RunRequest};
 use super::residency::{Fit, MemoryNeed, Residency, stretches};
 use super::step_cache::StepCache;
@@ -141,7 +142,10 @@ impl<'a> Job<'a> {
             None => {
                 let mut trajectory = self.begin(progress)?;
                 reused_steps = trajectory.steps();
-                let stretches = self.stretches_from(reused_steps);
+                let stretches = match self.cancel.rests_after(reused_steps) {
+                    true => Vec::new(),
+                    false => self.stretches_from(reused_steps),
+                };
                 if let Some((_, roles)) = stretches.first() {
                     encode_secs = self.encode(progress)?;
                     self.load(roles, progress)?;
@@ -149,6 +153,9 @@ impl<'a> Job<'a> {
                 let started = Instant::now();
                 let outcome = self.denoise(&mut trajectory, &stretches, &mut clock, progress);
                 denoise_secs = started.elapsed().as_secs_f64();
+                if outcome.is_ok() && self.cancel.rests_after(trajectory.steps()) {
+                    return Err(RunError::Paused(Box::new(self.pause(&trajectory)?)));
+                }
                 self.keep_steps(&trajectory)?;
                 outcome?;
                 // Nothing finished is lost: the latents reach disk before the decode may fail.
@@ -240,16 +247,10 @@ impl<'a> Job<'a> {
         if self.request.reuse_steps
             && let Some(begun) = self.steps.begin(&self.source()?, settings, &device)
         {
+            // Whoever wants to see the clip after a step sees that step, also where more are known.
+            let begun = begun.first_steps(self.cancel.pauses_after());
             progress(Progress::StepsReused(begun.steps()));
-            let last = begun.steps() - 1;
-            progress(Progress::Preview(preview(&StepView {
-                step: last,
-                plan: self.plans[last],
-                sigma: settings.grid().sigma(last),
-                before: begun.state(last),
-                velocity: begun.velocity(last),
-                after: begun.last(),
-            })?));
+            progress(Progress::Preview(self.estimate(&begun)?));
             return Ok(begun);
         }
         let shape = self.latent_shape().into();
@@ -258,6 +259,33 @@ impl<'a> Job<'a> {
             None => initial_noise(settings.seed, shape, &device)?,
         };
         Ok(Trajectory::starting_at(initial))
+    }
+
+    /// The estimate after the last step of a run, which has one.
+    fn estimate(&self, trajectory: &Trajectory) -> Result<LatentFrames, SampleError> {
+        let last = trajectory.steps() - 1;
+        preview(&StepView {
+            step: last,
+            plan: self.plans[last],
+            sigma: self.settings().grid().sigma(last),
+            before: trajectory.state(last),
+            velocity: trajectory.velocity(last),
+            after: trajectory.last(),
+        })
+    }
+
+    /// Sees to it that the run can be gone on from, also after the program has ended.
+    fn pause(&mut self, trajectory: &Trajectory) -> Result<PausedRun, RunError> {
+        let (source, estimate) = (self.source()?, self.estimate(trajectory)?);
+        let hold = self
+            .steps
+            .hold(source, self.settings(), trajectory, &estimate);
+        Ok(PausedRun {
+            settings: self.settings().clone(),
+            steps: trajectory.steps(),
+            estimate,
+            hold,
+        })
     }
 
     fn keep_steps(&mut self, trajectory: &Trajectory) -> Result<(), RunError> {
@@ -279,9 +307,10 @@ impl<'a> Job<'a> {
 
     /// What an earlier start of the program denoised and never wrote.
     fn left_over(&self, key: &str) -> Option<Tensor> {
-        // By-products want every step.
-        let wants_steps =
-            self.request.save_trajectory.is_some() || self.request.save_latents.is_some();
+        // By-products want every step, and so does whoever wants to look at one.
+        let wants_steps = self.request.save_trajectory.is_some()
+            || self.request.save_latents.is_some()
+            || self.cancel.rests_after(self.plans.len());
         if wants_steps || self.unwritten.decoded.contains(key) {
             return None;
         }
@@ -362,6 +391,9 @@ impl<'a> Job<'a> {
     ) -> Result<(), RunError> {
         let settings = self.settings();
         for (i, (end, roles)) in stretches.iter().enumerate() {
+            if self.cancel.rests_after(trajectory.steps()) {
+                break;
+            }
             self.load(roles, progress)?;
             let next = stretches.get(i + 1).map(|(_, roles)| roles.as_slice());
             if trajectory.steps() + 1 == *end {

@@ -5,6 +5,7 @@ use super::device::OpenDevice;
 use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers, Unwritten};
 use super::loaded::{LoadedPair, source_of};
+use super::paused::PausedRun;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
 use super::probe::{Probe, ProbeRequest, ProbedRun};
 use super::residency::Fit;
@@ -153,6 +154,10 @@ impl Pipeline for PairPipeline {
             self.loaded = None;
             self.device = None;
         }
+    }
+
+    fn paused_runs(&self) -> Vec<PausedRun> {
+        self.steps.paused()
     }
 
     fn run(

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::EngineSetup;
 use super::event::{FinishedRun, PairSummary, Phase, StepReport};
+use super::paused::PausedRun;
 use super::probe::{Probe, ProbeRequest};
 use super::step_cache::KeptSteps;
 use crate::analysis::Divergence;
@@ -30,6 +31,8 @@ pub struct RunRequest {
     pub reuse_steps: bool,
     /// Tell an estimate of the clip after every so many steps; 0 tells none.
     pub preview_every: usize,
+    /// Rest once so many steps are taken.
+    pub pause_after: Option<usize>,
 }
 
 impl From<RunSettings> for RunRequest {
@@ -43,6 +46,7 @@ impl From<RunSettings> for RunRequest {
             keep_latents: false,
             reuse_steps: false,
             preview_every: 1,
+            pause_after: None,
         }
     }
 }
@@ -86,6 +90,9 @@ pub enum RunError {
     /// Somebody asked to stop.
     #[error("cancelled")]
     Cancelled,
+    /// Somebody asked to rest after a step.
+    #[error("paused")]
+    Paused(Box<PausedRun>),
     /// A sentence with cause and next step.
     #[error("{0}")]
     Failed(String),
@@ -104,6 +111,11 @@ pub trait Pipeline {
     /// Goes by another setup from the next run on.
     fn configure(&mut self, setup: EngineSetup) {
         let _ = setup;
+    }
+
+    /// Runs that rest since an earlier start of the program, the oldest first.
+    fn paused_runs(&self) -> Vec<PausedRun> {
+        Vec::new()
     }
 
     /// Renders one clip, telling `progress` on the way and looking at `cancel` often.

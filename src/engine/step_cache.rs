@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
+use super::paused::PausedRun;
 use super::step_store::{StepStore, Stored};
+use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
 use crate::sampler::Trajectory;
 use crate::schedule::{StepPlan, shared_steps};
@@ -151,34 +153,64 @@ impl StepCache {
 
     /// Keeps what a run computed, also one that was cancelled.
     pub(super) fn keep(&mut self, source: String, settings: &RunSettings, trajectory: &Trajectory) {
-        let plans = settings.step_plans();
-        let steps = trajectory.steps();
         // On the device it would stand in the way of the next run.
         let Ok(trajectory) = trajectory.to_device(&Device::Cpu) else {
             return;
         };
-        let known = |kept: &Kept| kept.shared(&source, settings, &plans);
+        let stored = Stored {
+            source,
+            settings: settings.clone(),
+            steps: trajectory.steps(),
+        };
+        if self.remember(&stored, &trajectory) {
+            self.store.write(stored, trajectory);
+        }
+    }
+
+    /// Keeps what a paused run took until somebody lets it go. Gives the file that keeps it on disk, once
+    /// all of it is there.
+    pub(super) fn hold(
+        &mut self,
+        source: String,
+        settings: &RunSettings,
+        trajectory: &Trajectory,
+        estimate: &LatentFrames,
+    ) -> Option<PathBuf> {
+        let trajectory = trajectory.to_device(&Device::Cpu).ok()?;
+        let stored = Stored {
+            source,
+            settings: settings.clone(),
+            steps: trajectory.steps(),
+        };
+        self.remember(&stored, &trajectory);
+        // Also where another run has these steps: that one may go.
+        self.store.hold(stored, trajectory, estimate.clone())
+    }
+
+    /// Runs that rest, the oldest first.
+    pub(super) fn paused(&self) -> Vec<PausedRun> {
+        self.store.paused()
+    }
+
+    /// Has steps in memory, where no other run there has all of them. Says whether they are new.
+    fn remember(&mut self, stored: &Stored, trajectory: &Trajectory) -> bool {
+        let (source, settings, steps) = (&stored.source, &stored.settings, stored.steps);
+        let plans = settings.step_plans();
+        let known = |kept: &Kept| kept.shared(source, settings, &plans);
         if steps == 0 || self.runs.iter().any(|kept| known(kept) >= steps) {
-            return;
+            return false;
         }
         // What is but the beginning of this one.
         self.runs
             .retain(|kept| known(kept) < kept.trajectory.steps());
-        self.store.write(
-            Stored {
-                source: source.clone(),
-                settings: settings.clone(),
-                steps,
-            },
-            trajectory.clone(),
-        );
         self.runs.push(Kept {
-            source,
+            source: source.clone(),
             settings: settings.clone(),
             plans,
-            trajectory,
+            trajectory: trajectory.clone(),
         });
         self.make_room();
+        true
     }
 
     /// What is kept, for others.

@@ -9,14 +9,17 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use candle_core::{Device, Tensor};
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 use serde::{Deserialize, Serialize};
 
+use super::paused::{PausedRun, hold_path, read_hold, write_hold};
 use super::tensor_cache::{TensorCache, prune};
+use crate::preview::LatentFrames;
 use crate::project::{AtomicFile, RunSettings, write_bytes_atomic};
 use crate::sampler::Trajectory;
 
-/// Bytes of steps on disk, unless another limit is set; those that were used least lately go first.
+/// Bytes of steps on disk besides those of paused runs, unless another limit is set; those that were used
+/// least lately go first.
 const MOST_BYTES: u64 = 8 << 30;
 
 const STATES: &str = "states";
@@ -40,8 +43,16 @@ impl Stored {
     }
 }
 
+/// What is to be written.
+struct Errand {
+    stored: Stored,
+    trajectory: Trajectory,
+    /// Of a paused run: its estimate, and who waits for it to be on disk.
+    hold: Option<(LatentFrames, Sender<bool>)>,
+}
+
 /// The thread that writes, and the way to it.
-type Writer = (Sender<(Stored, Trajectory)>, JoinHandle<()>);
+type Writer = (Sender<Errand>, JoinHandle<()>);
 
 /// A folder with two files a run: `.safetensors` with the numbers, `.json` with what they belong to. Writing
 /// happens on a thread of its own; everything that goes wrong costs no more than computing again.
@@ -76,30 +87,80 @@ impl StepStore {
 
     /// Has a run's steps written down.
     pub(super) fn write(&mut self, stored: Stored, trajectory: Trajectory) {
+        self.ask(Errand {
+            stored,
+            trajectory,
+            hold: None,
+        });
+    }
+
+    /// Writes a paused run's steps down and waits for it: the device rests anyway, and whoever is told
+    /// of the pause may pull the plug. Gives the file that keeps them there.
+    pub(super) fn hold(
+        &mut self,
+        stored: Stored,
+        trajectory: Trajectory,
+        estimate: LatentFrames,
+    ) -> Option<PathBuf> {
+        let path = hold_path(&tensors_path(self.folder.as_deref()?, &stored.key()));
+        let (sender, answer) = bounded(1);
+        // By the same thread: what it has yet to write of this run is older.
+        self.ask(Errand {
+            stored,
+            trajectory,
+            hold: Some((estimate, sender)),
+        });
+        answer.recv().ok()?.then_some(path)
+    }
+
+    /// Runs that rest since an earlier start, the oldest first.
+    pub(super) fn paused(&self) -> Vec<PausedRun> {
+        let Some(folder) = &self.folder else {
+            return Vec::new();
+        };
+        let mut paused: Vec<_> = self
+            .known
+            .iter()
+            .filter_map(|stored| {
+                let hold = hold_path(&tensors_path(folder, &stored.key()));
+                let since = fs::metadata(&hold).ok()?.modified().ok()?;
+                let estimate = read_hold(&hold)?;
+                let paused = PausedRun {
+                    settings: stored.settings.clone(),
+                    // One that failed after it was gone on with has more by now.
+                    steps: (estimate.step + 1).min(stored.steps),
+                    estimate,
+                    hold: Some(hold),
+                };
+                Some((since, paused))
+            })
+            .collect();
+        paused.sort_by_key(|(since, _)| *since);
+        paused.into_iter().map(|(_, paused)| paused).collect()
+    }
+
+    fn ask(&mut self, errand: Errand) {
         let most_bytes = Arc::clone(&self.most_bytes);
         let Some(folder) = self.folder.clone() else {
             return;
         };
         if self.writer.is_none() {
-            let (sender, queue) = unbounded::<(Stored, Trajectory)>();
+            let (sender, queue) = unbounded::<Errand>();
             let thread = std::thread::Builder::new()
                 .name("flowblend-steps".to_owned())
                 .spawn(move || {
-                    for (stored, trajectory) in queue {
-                        let most_bytes = most_bytes.load(Ordering::Relaxed);
-                        if most_bytes == 0 || write(&folder, &stored, &trajectory).is_some() {
-                            prune(&folder, most_bytes);
-                        }
+                    for errand in queue {
+                        errand.run(&folder, most_bytes.load(Ordering::Relaxed));
                     }
                 });
             self.writer = thread.ok().map(|thread| (sender, thread));
         }
-        let key = stored.key();
+        let key = errand.stored.key();
         self.known.retain(|known| known.key() != key);
-        self.known.push(stored.clone());
+        self.known.push(errand.stored.clone());
         if let Some((sender, _)) = &self.writer {
             // Fails only after a panic of the thread; then nothing is written any more.
-            let _ = sender.send((stored, trajectory));
+            let _ = sender.send(errand);
         }
     }
 
@@ -120,6 +181,22 @@ impl StepStore {
             }
         }
         read
+    }
+}
+
+impl Errand {
+    fn run(self, folder: &Path, most_bytes: u64) {
+        // A paused run is no cache: it is kept where nothing else is.
+        let is_wanted = most_bytes > 0 || self.hold.is_some();
+        let is_written = is_wanted && write(folder, &self.stored, &self.trajectory).is_some();
+        if let Some((estimate, answer)) = self.hold {
+            let path = hold_path(&tensors_path(folder, &self.stored.key()));
+            let is_held = is_written && write_hold(&path, &estimate).is_some();
+            let _ = answer.send(is_held);
+        }
+        if is_written || most_bytes == 0 {
+            prune(folder, most_bytes);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use candle_core::{DType, Device, Tensor};
 use sha2::{Digest as _, Sha256};
 
+use super::paused::hold_path;
 use crate::project::AtomicFile;
 
 /// What the tensor is called in its file.
@@ -72,7 +73,7 @@ impl TensorCache {
 }
 
 /// Removes the oldest files, and what lies beside them as JSON, until the folder holds no more than
-/// `most` bytes.
+/// `most` bytes besides those of paused runs, which stay.
 pub(super) fn prune(folder: &Path, most: u64) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
@@ -80,6 +81,7 @@ pub(super) fn prune(folder: &Path, most: u64) {
     let mut files: Vec<_> = entries
         .filter_map(Result::ok)
         .filter(|entry| entry.path().extension().is_some_and(|e| e == "safetensors"))
+        .filter(|entry| !hold_path(&entry.path()).exists())
         .filter_map(|entry| {
             let about = entry.metadata().ok()?;
             Some((about.modified().ok()?, about.len(), entry.path()))
@@ -144,5 +146,11 @@ mod tests {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(left, ["b.safetensors"]);
+        // What a paused run needs stays, however old.
+        std::fs::write(folder.path().join("b.paused"), [0]).unwrap();
+        std::fs::write(folder.path().join("d.safetensors"), [0; 100]).unwrap();
+        prune(folder.path(), 0);
+        assert!(folder.path().join("b.safetensors").exists());
+        assert!(!folder.path().join("d.safetensors").exists());
     }
 }

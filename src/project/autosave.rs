@@ -42,10 +42,18 @@ impl LeftDraft {
     }
 }
 
+/// What is to be on disk.
+struct Wish {
+    /// The work as it stands; `None` when all of it is saved.
+    draft: Option<Draft>,
+    /// What it was taken over from, which need not be offered once the work is written anew.
+    taken_over: Option<LeftDraft>,
+}
+
 /// Writes unsaved work down as it changes, on a thread of its own. A program that ends well takes its
 /// draft with it; a lock on a file beside the draft tells whether its program still lives.
 pub struct Autosave {
-    drafts: Option<Sender<Option<Draft>>>,
+    drafts: Option<Sender<Wish>>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
     pace_ms: Arc<AtomicU64>,
@@ -95,9 +103,25 @@ impl Autosave {
 
     /// Takes the work as it stands; `None` when all of it is saved. Never waits.
     pub fn keep(&self, draft: Option<Draft>) {
+        self.ask(Wish {
+            draft,
+            taken_over: None,
+        });
+    }
+
+    /// Takes over what was left behind. It goes only when this program has written it down itself: at any
+    /// moment one of the two is there.
+    pub fn take_over(&self, left: LeftDraft) {
+        self.ask(Wish {
+            draft: Some(left.draft.clone()),
+            taken_over: Some(left),
+        });
+    }
+
+    fn ask(&self, wish: Wish) {
         if let Some(drafts) = &self.drafts {
             // Fails only when the thread is gone; the next start misses a draft then.
-            let _ = drafts.send(draft);
+            let _ = drafts.send(wish);
         }
     }
 }
@@ -122,21 +146,26 @@ fn milliseconds(secs: f64) -> u64 {
 }
 
 /// Writes the newest draft at most once in `pace_ms`.
-fn write_all(queue: &Receiver<Option<Draft>>, path: &Path, pace_ms: &AtomicU64) {
+fn write_all(queue: &Receiver<Wish>, path: &Path, pace_ms: &AtomicU64) {
     let mut next = queue.recv().ok();
-    while let Some(draft) = next.take() {
-        match draft.map(|draft| serde_json::to_vec_pretty(&draft)) {
+    let mut taken_over = Vec::new();
+    while let Some(wish) = next.take() {
+        taken_over.extend(wish.taken_over);
+        let is_safe = match wish.draft.map(|draft| serde_json::to_vec_pretty(&draft)) {
             // A disk that takes no draft takes no project either, and that one is told.
-            Some(Ok(json)) => {
-                let _ = write_bytes_atomic(path, true, &json);
-            }
+            Some(Ok(json)) => write_bytes_atomic(path, true, &json).is_ok(),
             Some(Err(_)) | None => {
                 let _ = fs::remove_file(path);
+                true
             }
+        };
+        if is_safe {
+            taken_over.drain(..).for_each(|left| left.settle());
         }
         let rested = Instant::now() + Duration::from_millis(pace_ms.load(Ordering::Relaxed));
         while let Ok(newer) = queue.recv_deadline(rested) {
-            next = Some(newer);
+            let older = next.replace(newer);
+            taken_over.extend(older.and_then(|older| older.taken_over));
         }
         next = next.or_else(|| queue.recv().ok());
     }
@@ -240,6 +269,17 @@ mod tests {
         assert_eq!(left.draft, draft(40));
         let again = Autosave::start(folder.path()).unwrap().1;
         assert_eq!(again.as_ref(), Some(&left));
+        let (third, _) = Autosave::start(folder.path()).unwrap();
+        third.take_over(left.clone());
+        // What was taken over is the new program's own by now, and nobody else's.
+        until(|| !left.path.exists());
+        let own = third.path.clone();
+        let kept: Draft = serde_json::from_slice(&fs::read(&own).unwrap()).unwrap();
+        assert_eq!(kept, draft(40));
+        assert!(Autosave::start(folder.path()).unwrap().1.is_none());
+        kill(third);
+        let left = Autosave::start(folder.path()).unwrap().1.unwrap();
+        assert_eq!(left.draft, draft(40));
         left.settle();
         assert!(Autosave::start(folder.path()).unwrap().1.is_none());
     }

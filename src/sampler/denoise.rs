@@ -56,6 +56,8 @@ pub fn denoise(
 /// grid, models and texts, and that its plan did the same in all its steps; of another run,
 /// [`shared_steps`](crate::schedule::shared_steps) counts how many of those there are and
 /// [`Trajectory::first_steps`] takes them.
+///
+/// Where a pause was asked for, what comes back ends there.
 pub fn denoise_from(
     begun: Trajectory,
     grid: &SigmaGrid,
@@ -78,8 +80,8 @@ pub fn denoise_from(
 }
 
 /// As [`denoise_from`], but takes no more than the first `end` of the plan's `steps`, and takes them onto
-/// `trajectory`: it can be gone on from, with other models in memory, and after an error it holds
-/// the steps that were finished.
+/// `trajectory`: it can be gone on from, with other models in memory, and after an error or a pause it
+/// holds the steps that were finished.
 pub fn denoise_until(
     end: usize,
     trajectory: &mut Trajectory,
@@ -103,6 +105,9 @@ pub fn denoise_until(
     }
     for (i, plan) in steps.iter().enumerate().take(end).skip(trajectory.steps()) {
         cancel.check()?;
+        if cancel.rests_after(i) {
+            break;
+        }
         let before = trajectory.last().clone();
         let sigma = grid.sigma(i);
         let velocity =
@@ -332,6 +337,31 @@ mod tests {
         );
         assert!(matches!(result, Err(SampleError::Cancelled)));
         assert_eq!(seen, 3);
+    }
+
+    #[test]
+    fn a_paused_run_has_a_step_and_goes_on_to_the_same_bits() {
+        let pair = Pair::new(2.0, -3.0);
+        let steps = Plan::parse("LSL", &[0.3, 0.7]).unwrap().steps(10, 4.0);
+        let grid = SigmaGrid::flow_uniform(10, 3.0);
+        let noise = initial_noise(1, SHAPE, &Device::Cpu).unwrap();
+        let whole = run(&pair, "LSL", 4.0).unwrap();
+        // At once is after the first step; later ones count from the start.
+        for (asked, taken) in [(0, 1), (1, 1), (4, 4), (10, 10), (99, 10)] {
+            let cancel = Cancel::new();
+            cancel.pause_after(asked);
+            let begun = Trajectory::starting_at(noise.clone());
+            let paused =
+                denoise_from(begun, &grid, &steps, &pair, &cancel, &mut |_| Ok(())).unwrap();
+            assert_eq!(paused.steps(), taken);
+            assert_eq!(cancel.rests_after(paused.steps()), asked <= 10);
+            let go_on = Cancel::new();
+            let end = denoise_from(paused, &grid, &steps, &pair, &go_on, &mut |_| Ok(())).unwrap();
+            for i in 0..10 {
+                assert_eq!(bits(end.velocity(i)), bits(whole.velocity(i)));
+                assert_eq!(bits(end.state(i + 1)), bits(whole.state(i + 1)));
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::compare_view;
 use super::theme::{RADIUS_PX, bold, palette, regular};
 use super::view::{View, ZoomWish};
 use super::widgets::{paint_text, text_width};
-use crate::app::{Request, Scene};
+use crate::app::{Estimate, Request, Scene, Source};
 use crate::preview::{Filter, Picture, ZoomPan, paint};
 
 /// Space around the picture.
@@ -48,7 +48,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
 
 fn picture(scene: &Scene<'_>) -> Picture {
     let frame_index = scene.player.frame_index();
-    if let Some(((_, latents), rgb)) = scene.estimate().zip(scene.rgb) {
+    if let Some((Estimate { latents, .. }, rgb)) = scene.estimate().zip(scene.rgb) {
         return Picture::Latent {
             frames: latents.clone(),
             rgb: Arc::clone(rgb),
@@ -67,7 +67,7 @@ fn picture(scene: &Scene<'_>) -> Picture {
 /// The size of the clip that is shown, or that the estimate will become.
 fn clip_size(scene: &Scene<'_>) -> Option<Vec2> {
     let (width, height) = match scene.estimate() {
-        Some((active, _)) => (active.settings.width, active.settings.height),
+        Some(estimate) => (estimate.settings.width, estimate.settings.height),
         None => {
             let clip = scene.gallery.shown()?.clip()?;
             (clip.width, clip.height)
@@ -137,8 +137,12 @@ fn badges(ui: &Ui, scene: &Scene<'_>, rect: Rect) {
     if rect.width() < 160.0 {
         return;
     }
-    let (anchor, text) = if let Some((active, latents)) = scene.estimate() {
-        let text = format!("x0 · step {}/{}", latents.step + 1, active.settings.steps);
+    let (anchor, text) = if let Some(estimate) = scene.estimate() {
+        let (step, steps) = (estimate.latents.step + 1, estimate.settings.steps);
+        let mut text = format!("x0 · step {step}/{steps}");
+        if matches!(estimate.source, Source::Paused(_)) && scene.session.active().is_none() {
+            text.push_str(" · paused");
+        }
         (Align2::RIGHT_TOP, text)
     } else if let Some(run) = scene.gallery.shown() {
         (Align2::LEFT_TOP, run_words(run))

@@ -9,6 +9,7 @@ use egui::{
 
 use super::format;
 use super::icons::Icon;
+use super::paused_list;
 use super::queue_panel;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
 use super::view::{Side, View};
@@ -22,6 +23,7 @@ const COMPARE_WORDS: &str = "Compare with the shown clip";
 /// Finished runs or waiting ones, as the tabs say.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     tabs(ui, scene, view);
+    paused_list::show(ui, scene, out);
     match view.side {
         Side::Runs => runs(ui, scene, view, out),
         Side::Queue => queue_panel::show(ui, scene, out),

@@ -9,7 +9,8 @@ use super::models_panel;
 use super::theme::{palette, regular};
 use super::widgets::{icon_button, paint_text};
 use crate::app::{
-    ActiveRun, Command, ExportProgress, ExportRequest, LogRequest, Notice, Request, Scene,
+    ActiveRun, Command, ExportProgress, ExportRequest, LogRequest, Notice, Request, Resting, Scene,
+    rest_words,
 };
 use crate::engine::Phase;
 
@@ -39,10 +40,21 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
             out.push(Request::Command(Command::Log));
         }
         if let Some(active) = scene.session.active().filter(|a| !a.is_cancelling) {
-            let hint = format!("Stop run {} now; what it computed is dropped", active.id);
+            let hint = format!("Stop run {} now; the steps it took are kept", active.id);
             if quiet_button(ui, "Esc cancels", "Cancel the run", &hint) {
                 out.push(Request::Command(Command::CancelRun));
             }
+            let why = scene.pause_problem();
+            ui.add_enabled_ui(why.is_none(), |ui| {
+                command_button(ui, "Pause", Command::PauseRun, why, out);
+            });
+        }
+        if let Some(resting) = resting(scene) {
+            let why = scene.continue_problem(&resting.run.settings);
+            command_button(ui, "Drop", Command::DropPaused, None, out);
+            ui.add_enabled_ui(why.is_none(), |ui| {
+                command_button(ui, "Continue", Command::ContinueRun, why, out);
+            });
         }
         if scene.export.is_some_and(|export| !export.is_cancelling) {
             let hint = "Stop the export; nothing is left of the file";
@@ -70,6 +82,25 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     });
 }
 
+/// The paused run that the preview shows.
+fn resting<'a>(scene: &Scene<'a>) -> Option<&'a Resting> {
+    let is_idle = scene.session.active().is_none() && !scene.comparison.is_on();
+    scene.paused.shown().filter(|_| is_idle)
+}
+
+fn command_button(
+    ui: &mut Ui,
+    text: &str,
+    command: Command,
+    why_not: Option<&str>,
+    out: &mut Vec<Request>,
+) {
+    let hint = why_not.map_or_else(|| command.hover_text(ui.ctx()), str::to_owned);
+    if quiet_button(ui, text, command.text(), &hint) {
+        out.push(Request::Command(command));
+    }
+}
+
 fn quiet_button(ui: &mut Ui, text: &str, name: &str, hint: &str) -> bool {
     let text = RichText::new(text)
         .font(regular(12.0))
@@ -79,6 +110,7 @@ fn quiet_button(ui: &mut Ui, text: &str, name: &str, hint: &str) -> bool {
         ui.spacing_mut().button_padding = vec2(6.0, 1.0);
         ui.add(Button::new(text).frame_when_inactive(false))
             .on_hover_text(hint)
+            .on_disabled_hover_text(hint)
             .accessible_name(name)
             .clicked()
     })
@@ -109,6 +141,9 @@ fn progress_bar(ui: &mut Ui, share: f32) {
 }
 
 fn idle(scene: &Scene<'_>) -> String {
+    if let Some(resting) = resting(scene) {
+        return rest_words(&resting.run);
+    }
     match (scene.pair, scene.gallery.shown()) {
         (None, _) => scene.pair_words().to_owned(),
         (_, None) => "Ready".to_owned(),
@@ -181,7 +216,12 @@ fn describe(active: &ActiveRun) -> String {
     if let (Some(Phase::Decoding), Some((done, total))) = (active.phase, active.decoded) {
         parts.push(format!("{} %", 100 * done / total.max(1)));
     }
-    if let Some(secs) = active.eta_secs {
+    match active.pauses_after {
+        Some(_) if active.pauses_now() => parts.push("pauses after this step".to_owned()),
+        Some(steps) => parts.push(format!("pauses after step {steps}")),
+        None => {}
+    }
+    if let Some(secs) = active.eta_secs.filter(|_| active.pauses_after.is_none()) {
         parts.push(format!("{} left", format::about(secs)));
     }
     parts.join(" · ")

@@ -104,6 +104,19 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
             problem.unwrap_or_default(),
         );
         toggle(ui, out, Command::Live, view.is_live);
+        let to_step = scene.run_to_problem(scene.document.settings().steps);
+        let why = to_step.as_deref().unwrap_or_default();
+        item(ui, out, Command::RunToStep, to_step.is_none(), why);
+        ui.separator();
+        let pause = scene.pause_problem();
+        let why = pause.unwrap_or_default();
+        item(ui, out, Command::PauseRun, pause.is_none(), why);
+        let meant = scene.paused.meant();
+        let none = "No run is paused";
+        let go_on = meant.map_or(Some(none), |r| scene.continue_problem(&r.run.settings));
+        let why = go_on.unwrap_or_default();
+        item(ui, out, Command::ContinueRun, go_on.is_none(), why);
+        item(ui, out, Command::DropPaused, meant.is_some(), none);
         let active = scene.session.active().is_some();
         item(ui, out, Command::CancelRun, active, "No run is going on");
     });

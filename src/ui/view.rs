@@ -1,5 +1,6 @@
 //! How things are shown.
 
+use super::step_dialog::StepEntry;
 use super::timeline::{AxisUnit, TimelineView};
 use crate::preview::ZoomPan;
 
@@ -41,6 +42,8 @@ pub struct View {
     pub is_smooth: bool,
     /// The boundary that the keyboard moves.
     pub boundary: usize,
+    /// The step that is being typed, up to which the document is to be rendered.
+    pub step_entry: Option<StepEntry>,
     /// Draw a new seed before every run.
     pub rolls_seed: bool,
     /// Render by itself when a change of the plan rests.
@@ -65,6 +68,7 @@ impl Default for View {
             zoom_wish: None,
             is_smooth: true,
             boundary: 0,
+            step_entry: None,
             rolls_seed: false,
             is_live: false,
             side: Side::Runs,

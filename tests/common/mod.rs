@@ -14,8 +14,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowblend::analysis::{Divergence, DivergenceCurve};
 use flowblend::engine::{
     DeviceChoice, DivergenceMaps, EngineSetup, FinishedRun, KeptSteps, MemoryNeed, PairRules,
-    PairSummary, Phase, Pipeline, PipelineFactory, Probe, ProbeRequest, Progress, RunError,
-    RunReport, RunRequest, StepReport,
+    PairSummary, PausedRun, Phase, Pipeline, PipelineFactory, Probe, ProbeRequest, Progress,
+    RunError, RunReport, RunRequest, StepReport,
 };
 use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
@@ -56,6 +56,7 @@ fn paced(tells_plans: bool) -> (PipelineFactory, Pace) {
             tokens: tokens.clone(),
             tells_plans,
             device: None,
+            resting: Vec::new(),
         })
     });
     (factory, Pace(sender))
@@ -98,6 +99,7 @@ pub fn timed_fake(step: Duration) -> PipelineFactory {
             tokens: tokens.clone(),
             tells_plans: false,
             device: None,
+            resting: Vec::new(),
         })
     })
 }
@@ -185,6 +187,8 @@ impl PairRules for Rules {
 
 struct Fake {
     tokens: Receiver<()>,
+    /// Runs that rest, with the steps they took.
+    resting: Vec<(RunSettings, usize)>,
     /// Whether a clip shows how many steps the small model took.
     tells_plans: bool,
     /// The device that the window asked for.
@@ -280,7 +284,25 @@ impl Pipeline for Fake {
         progress(Progress::Phase(Phase::Denoising));
         let grid = settings.grid();
         let mut steps = Vec::new();
-        for (step, plan) in settings.step_plans().into_iter().enumerate() {
+        let mut begun = 0;
+        self.resting.retain(|(run, taken)| {
+            begun = if run == settings { *taken } else { begun };
+            run != settings
+        });
+        if begun > 0 {
+            progress(Progress::StepsReused(begun));
+        }
+        let plans = settings.step_plans().into_iter().enumerate();
+        for (step, plan) in plans.skip(begun) {
+            if cancel.rests_after(step) {
+                self.resting.push((settings.clone(), step));
+                return Err(RunError::Paused(Box::new(PausedRun {
+                    settings: settings.clone(),
+                    steps: step,
+                    estimate: latents(step - 1, step as f32 / settings.steps as f32),
+                    hold: Some("held by a test".into()),
+                })));
+            }
             self.wait(cancel)?;
             let share = (step + 1) as f32 / settings.steps as f32;
             if request.preview_every > 0 && (step + 1).is_multiple_of(request.preview_every) {
@@ -320,7 +342,7 @@ impl Pipeline for Fake {
             report: RunReport {
                 denoise_secs: steps.iter().map(|s| s.secs).sum(),
                 steps,
-                reused_steps: 0,
+                reused_steps: begun,
                 load_secs: 0.0,
                 encode_secs: 0.05,
                 decode_secs: 0.6,

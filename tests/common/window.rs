@@ -33,7 +33,7 @@ pub fn window_of<'a>(width: f32, height: f32) -> (Window<'a>, Pace) {
 
 /// Draws frames until `done`. The engine has a thread of its own, so this waits on real time.
 pub fn until(window: &mut Window<'_>, done: impl Fn(&App) -> bool) {
-    let patience = Instant::now() + Duration::from_secs(20);
+    let patience = Instant::now() + Duration::from_secs(60);
     while !done(window.state()) {
         assert!(
             Instant::now() < patience,
@@ -68,7 +68,7 @@ pub fn window_at<'a>(places: Places) -> (Window<'a>, Pace) {
 
 /// [`until`] for what only the drawn window tells.
 pub fn until_seen(window: &mut Window<'_>, done: impl Fn(&Window<'_>) -> bool) {
-    let patience = Instant::now() + Duration::from_secs(20);
+    let patience = Instant::now() + Duration::from_secs(60);
     while !done(window) {
         assert!(
             Instant::now() < patience,

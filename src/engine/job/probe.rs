@@ -22,6 +22,10 @@ impl Job<'_> {
         let outcome = self.denoise(&mut trajectory, &stretches, &mut clock, progress);
         self.keep_steps(&trajectory)?;
         outcome?;
+        if trajectory.steps() < self.plans.len() {
+            // Asked to rest: a measurement is no run that could be gone on with.
+            return Err(RunError::Cancelled);
+        }
 
         // After the whole run, so that two models that do not fit side by side change places once.
         self.load(&[OTHER], progress)?;

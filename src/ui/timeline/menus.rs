@@ -87,6 +87,17 @@ fn stage_entries(ui: &mut Ui, scene: &Scene<'_>, menu: StageMenu, out: &mut Vec<
     let keys = keys(ui, Command::SplitStage);
     let hint = "Two stages of the same model, with a boundary between them";
     entry(ui, out, &text, &keys, hint, split);
+    let text = format!("Run to step {}", menu.here);
+    let why = scene.run_to_problem(menu.here).map(|why| sentence(&why));
+    let response = ui
+        .add_enabled(why.is_none(), Button::new(text))
+        .on_hover_text(Command::RunToStep.tooltip())
+        .on_disabled_hover_text(why.unwrap_or_default());
+    if response.clicked() {
+        out.push(Request::RunTo(menu.here));
+        ui.close();
+    }
+    ui.separator();
     let other = match stage.model {
         ModelRole::Large => ModelRole::Small,
         ModelRole::Small | ModelRole::Distilled => ModelRole::Large,

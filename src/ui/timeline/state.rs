@@ -24,6 +24,8 @@ pub struct StageMenu {
     pub stage: usize,
     /// Where a split would be.
     pub step: usize,
+    /// The step up to which a run would go.
+    pub here: usize,
     /// Where it was asked for; at the stage itself when by keyboard.
     pub at: Option<Pos2>,
     /// It has not been drawn yet.
@@ -32,8 +34,9 @@ pub struct StageMenu {
 
 impl StageMenu {
     /// The menu at the pointer.
-    pub fn by_pointer(stage: usize, step: usize, at: Pos2) -> Self {
+    pub fn by_pointer(stage: usize, step: usize, here: usize, at: Pos2) -> Self {
         Self {
+            here,
             at: Some(at),
             ..Self::by_keyboard(stage, step)
         }
@@ -44,6 +47,7 @@ impl StageMenu {
         Self {
             stage,
             step,
+            here: step,
             at: None,
             is_new: true,
         }

@@ -100,7 +100,9 @@ fn respond(
     if response.secondary_clicked()
         && let Some(pos) = clicked_at
     {
-        view.timeline.menu = Some(StageMenu::by_pointer(index, split_at(pos), pos));
+        let here = axis.position(f64::from(pos.x)).round().max(1.0) as usize;
+        let here = here.min(axis.steps());
+        view.timeline.menu = Some(StageMenu::by_pointer(index, split_at(pos), here, pos));
     } else if response.double_clicked()
         && let Some(pos) = clicked_at
     {
