@@ -2,8 +2,6 @@
 
 mod probe;
 
-use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +16,7 @@ use super::step_cache::StepCache;
 use super::step_clock::StepClock;
 use super::tensor_cache::TensorCache;
 use super::tensors;
+use super::unwritten::Unwritten;
 use super::weight_hashes::WeightHashes;
 use crate::media::Clip;
 use crate::models::{Family, identity, read_ahead};
@@ -25,24 +24,6 @@ use crate::preview::LatentFrames;
 use crate::project::RunSettings;
 use crate::sampler::{Cancel, SampleError, StepView, Trajectory, denoise_until, initial_noise};
 use crate::schedule::{ModelRole, StepPlan};
-
-/// Latents of clips that are not on disk yet.
-#[derive(Default)]
-pub(super) struct Unwritten {
-    kept: TensorCache,
-    /// Those that this process decoded: whoever runs them again wants to see them denoised.
-    decoded: HashSet<String>,
-}
-
-impl Unwritten {
-    /// Keeps them in `folder`; `None` keeps nothing.
-    pub(super) fn in_folder(folder: Option<PathBuf>) -> Self {
-        Self {
-            kept: TensorCache::new(folder),
-            decoded: HashSet::new(),
-        }
-    }
-}
 
 /// What outlives a run.
 pub(super) struct Keepers<'a> {

@@ -24,6 +24,7 @@ mod tensor_cache;
 mod tensors;
 mod threads;
 mod timings;
+mod unwritten;
 mod weight_hashes;
 
 pub use crate::project::DeviceChoice;

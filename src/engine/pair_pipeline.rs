@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::device::OpenDevice;
 use super::event::{FinishedRun, PairRules, PairSummary};
-use super::job::{Done, Job, Keepers, Unwritten};
+use super::job::{Done, Job, Keepers};
 use super::loaded::{LoadedPair, source_of};
 use super::paused::PausedRun;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
@@ -14,6 +14,7 @@ use super::step_cache::{KeptSteps, StepCache};
 use super::tensor_cache::TensorCache;
 use super::tensors;
 use super::timings::Timings;
+use super::unwritten::Unwritten;
 use super::weight_hashes::WeightHashes;
 use super::{DeviceChoice, EngineSetup};
 use crate::analysis::DivergenceCurve;
