@@ -6,7 +6,7 @@ export HOME=$home XDG_CACHE_HOME=$home/cache XDG_DATA_HOME=$home/data XDG_CONFIG
 runs=$XDG_DATA_HOME/flowblend/runs
 drafts=$XDG_DATA_HOME/flowblend/drafts
 
-exec 3< <(exec Xvfb -displayfd 1 -screen 0 1440x900x24 2>/dev/null)
+exec 3< <(exec Xvfb -noreset -displayfd 1 -screen 0 1440x900x24 2>/dev/null)
 screen=$!
 read -r number <&3
 export DISPLAY=:$number
