@@ -36,7 +36,6 @@ fn copied(window: &mut Window<'_>, label: &str) -> String {
 
 /// Asks for a run that the fake refuses.
 fn fail(window: &mut Window<'_>) {
-    let prompt = "Prompt";
     let prompt = |window: &Window<'_>, act: fn(egui_kittest::Node<'_>)| {
         act(window.get_by_role_and_label(Role::MultilineTextInput, "Prompt"));
     };
