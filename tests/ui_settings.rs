@@ -93,7 +93,11 @@ fn a_broken_file_is_told_once_and_stays_until_something_is_set() {
     );
     assert_eq!(fs::read_to_string(&file).expect("the file"), "not json");
     open(&mut window);
-    click(&mut window, "Smooth pixels");
+    // The preview has a button of this name.
+    window
+        .get_by_role_and_label(Role::CheckBox, "Smooth pixels")
+        .click();
+    window.run_steps(3);
     drop(window);
     let (kept, why) = Preferences::read(&file);
     assert_eq!((kept.is_smooth, why), (false, None));

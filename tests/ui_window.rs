@@ -95,7 +95,9 @@ fn a_run_shows_its_steps_and_its_clip_plays_when_it_is_done() {
     until(&mut window, |app| {
         app.session().active().is_some_and(|a| a.steps.len() == 17)
     });
-    window.get_by_label("Denoising · step 18 of 30 · small model · 42 ms a step · about 2 s left");
+    window.get_by_label(
+        "Denoising · step 18 of 30 · small model · 23.8 it/s · about 2 s left · 0.9 GB of memory",
+    );
     until(&mut window, |app| {
         app.session().preview().is_some_and(|p| p.step == 16)
     });

@@ -81,6 +81,15 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// How fast steps go, as the field puts it: `9.1 it/s`, or `4.2 s/it` where one takes longer than a second.
+pub fn step_rate(secs: f64) -> String {
+    if secs > 1.0 {
+        format!("{secs:.1} s/it")
+    } else {
+        format!("{:.1} it/s", 1.0 / secs.max(1e-4))
+    }
+}
+
 /// A change such as `-36 %` or `0 %`, with a real minus sign.
 pub fn change(share: f64) -> String {
     let percent = (share * 100.0).round();
@@ -145,6 +154,13 @@ pub fn denoise_time(report: &RunReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_is_per_second_until_steps_are_slow() {
+        for (secs, text) in [(0.042, "23.8 it/s"), (1.0, "1.0 it/s"), (4.25, "4.2 s/it")] {
+            assert_eq!(step_rate(secs), text);
+        }
+    }
 
     #[test]
     fn seeds_are_grouped_and_read_back() {

@@ -33,9 +33,12 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
         let height = (ctx.content_rect().height() - 200.0).clamp(200.0, 640.0);
         let page = ScrollArea::vertical()
             .max_height(height)
-            .min_scrolled_height(height);
+            .min_scrolled_height(height)
+            .auto_shrink([false, true]);
         page.show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 6.0;
+            // Room for the bar beside what is read.
+            ui.set_max_width(WIDTH_PX - 16.0);
             computing(ui, scene, &mut set);
             folders(ui, scene, &mut set, &mut wishes);
             preview(ui, &mut set);
@@ -243,10 +246,12 @@ fn path_field(ui: &mut Ui, id: Id, name: &str, folder: &mut Option<PathBuf>, usu
 /// The folder that a text names; none for an empty one.
 fn folder_of(text: &str) -> Result<Option<PathBuf>, ()> {
     let path = PathBuf::from(text.trim());
-    match () {
-        () if path.as_os_str().is_empty() => Ok(None),
-        () if path.is_absolute() => Ok(Some(path)),
-        () => Err(()),
+    if path.as_os_str().is_empty() {
+        Ok(None)
+    } else if path.is_absolute() {
+        Ok(Some(path))
+    } else {
+        Err(())
     }
 }
 

@@ -21,10 +21,10 @@ pub const HEIGHT_PX: f32 = 28.0;
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let (text, progress) = match (scene.session.active(), scene.export) {
         (Some(active), Some(export)) => (
-            format!("{} · {}", describe(active), exporting(export)),
+            format!("{} · {}", describe(active, scene), exporting(export)),
             Some(active.progress()),
         ),
-        (Some(active), None) => (describe(active), Some(active.progress())),
+        (Some(active), None) => (describe(active, scene), Some(active.progress())),
         (None, Some(export)) => (
             exporting(export),
             Some(export.done as f32 / export.total.max(1) as f32),
@@ -171,8 +171,9 @@ fn idle(scene: &Scene<'_>) -> String {
     }
 }
 
-/// The state of a run, such as `Denoising · step 17 of 30 · small model · 0.11 s a step · about 3 s left`.
-fn describe(active: &ActiveRun) -> String {
+/// The state of a run, such as `Denoising · step 17 of 30 · small model · 9.1 it/s · about 3 s left
+/// · 140 MB of memory`.
+fn describe(active: &ActiveRun, scene: &Scene<'_>) -> String {
     if active.is_cancelling {
         return "Cancelling".to_owned();
     }
@@ -196,7 +197,7 @@ fn describe(active: &ActiveRun) -> String {
             parts.push(format!("{} model", plan.model));
             let last = active.steps.iter().rev().find(|s| s.model == plan.model);
             if let Some(step) = last {
-                parts.push(format!("{} a step", format::seconds(step.secs)));
+                parts.push(format::step_rate(step.secs));
             }
         }
     }
@@ -223,6 +224,10 @@ fn describe(active: &ActiveRun) -> String {
     }
     if let Some(secs) = active.eta_secs.filter(|_| active.pauses_after.is_none()) {
         parts.push(format!("{} left", format::about(secs)));
+    }
+    if let Some(pair) = scene.pair {
+        let peak = pair.memory_plan(&active.settings).peak;
+        parts.push(format!("{} of memory", format::bytes(peak)));
     }
     parts.join(" · ")
 }
