@@ -11,6 +11,8 @@ screen=$!
 read -r number <&3
 export DISPLAY=:$number
 window=
+# The middle of the timeline's stages on that screen.
+track_y=712
 finish() {
     [ -z "$window" ] || kill "$window" 2>/dev/null || true
     kill "$screen" 2>/dev/null || true
