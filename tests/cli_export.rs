@@ -2,31 +2,21 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on should panic.
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::Arc;
 
 use flowblend::media::{
     Beside, Clip, EncodeOptions, Format, FrameSource as _, Label, encode, read_clip,
 };
 use flowblend::project::write_bytes_atomic;
+use program::flowblend;
 use tempfile::TempDir;
 
 const RECIPE: &str = "{\"flowblend\":{\"a\":\"recipe\"}}";
-
-fn flowblend(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_flowblend"))
-        .current_dir(folder)
-        .args(arguments)
-        .env(
-            "FLOWBLEND_MODELS",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("models"),
-        )
-        .env("XDG_CACHE_HOME", folder.join("cache"))
-        .output()
-        .unwrap()
-}
 
 fn done(folder: &Path, arguments: &[&str]) -> String {
     let output = flowblend(folder, arguments);

@@ -2,29 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
 use candle_core::{Device, safetensors};
+use program::flowblend;
 use serde_json::Value;
 
 const PROMPT: &str = "a red circle bouncing over a blue background";
 const RUN: [&str; 8] = [
     "--size", "64x64", "--frames", "5", "--steps", "6", "--seed", "3",
 ];
-
-fn flowblend(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_flowblend"))
-        .current_dir(folder)
-        .args(arguments)
-        .env(
-            "FLOWBLEND_MODELS",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("models"),
-        )
-        .env("XDG_CACHE_HOME", folder.join("cache"))
-        .output()
-        .unwrap()
-}
 
 fn probe(folder: &Path, more: &[&str]) -> (Value, String) {
     let arguments = [&["probe", PROMPT, "--json"][..], &RUN, more].concat();

@@ -158,15 +158,7 @@ fn timed_run(session: &mut Session, settings: &RunSettings) -> Result<TimedRun, 
         .map_err(CliError::Failed)?;
     let mut first_preview_secs = None;
     let finished = loop {
-        let Some(event) = session.engine.wait() else {
-            return Err(CliError::Failed(
-                "the engine stopped without a word; please report this".to_owned(),
-            ));
-        };
-        if event.run != run {
-            continue;
-        }
-        match event.kind {
+        match session.event_of(run)? {
             EventKind::Step(_) if session.engine.take_preview().is_some() => {
                 first_preview_secs.get_or_insert(asked.elapsed().as_secs_f64());
             }

@@ -59,15 +59,7 @@ fn wait_for_probe(
     let run = session.engine.probe(request).map_err(CliError::Failed)?;
     let mut measured = 0_usize;
     let result = loop {
-        let Some(event) = session.engine.wait() else {
-            break Err(CliError::Failed(
-                "the engine stopped without a word; please report this".to_owned(),
-            ));
-        };
-        if event.run != run {
-            continue;
-        }
-        match event.kind {
+        match session.event_of(run)? {
             EventKind::Phase(phase) => progress.phase(phase),
             EventKind::Loaded { done, total } => progress.loaded(done, total),
             EventKind::Step(step) => progress.step(&step),

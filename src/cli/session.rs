@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CliError;
 use super::options::GlobalOptions;
-use crate::engine::{EngineHandle, EventKind, PairSummary};
+use crate::engine::{EngineHandle, EventKind, PairSummary, RunId};
 use crate::project::PairRef;
 
 /// The engine, driven from a terminal.
@@ -42,11 +42,21 @@ impl Session {
     pub(super) fn describe(&self, pair: PairRef) -> Result<Arc<PairSummary>, CliError> {
         self.engine.describe(pair);
         loop {
-            match self.engine.wait().map(|event| event.kind) {
-                Some(EventKind::Pair(summary)) => return Ok(summary),
-                Some(EventKind::PairFailed(_, why) | EventKind::Failed(why)) => {
+            match self.event_of(RunId(0))? {
+                EventKind::Pair(summary) => return Ok(summary),
+                EventKind::PairFailed(_, why) | EventKind::Failed(why) => {
                     return Err(CliError::Failed(why));
                 }
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits for the next that happens to a run.
+    pub(super) fn event_of(&self, run: RunId) -> Result<EventKind, CliError> {
+        loop {
+            match self.engine.wait() {
+                Some(event) if event.run == run => return Ok(event.kind),
                 Some(_) => {}
                 None => {
                     return Err(CliError::Failed(

@@ -108,7 +108,10 @@ fn matching(typed: &str) -> Vec<Command> {
                 .all(|word| name(command).contains(word))
         })
         .collect();
-    commands.sort_by_key(|command| !name(command).starts_with(&typed));
+    commands.sort_by_key(|command| {
+        let name = name(command);
+        (name != typed, !name.starts_with(&typed))
+    });
     commands
 }
 
@@ -122,7 +125,9 @@ mod tests {
         assert_eq!(matching("SAVE")[0], Command::Save);
         assert_eq!(matching("").len(), Command::ALL.len() - 1);
         assert!(matching("xyzzy").is_empty());
-        // "Pause" begins so; "Play or pause" only has the word.
-        assert_eq!(matching("pause")[0], Command::Pause);
+        // That is one's very name; another begins so, and "Play or pause" only has the word.
+        let found = matching("pause");
+        assert_eq!(found[..2], [Command::Pause, Command::PauseRun]);
+        assert!(found[2..].contains(&Command::PlayPause));
     }
 }

@@ -11,7 +11,9 @@ screen=$!
 read -r number <&3
 export DISPLAY=:$number
 window=
-# The middle of the timeline's stages on that screen.
+# The timeline's stages on that screen: their left end, their width, and their middle.
+track_left=328
+track_width=832
 track_y=712
 finish() {
     [ -z "$window" ] || kill "$window" 2>/dev/null || true

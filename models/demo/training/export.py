@@ -106,7 +106,7 @@ def main():
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--shift", type=float, default=1.0)
     parser.add_argument("--cfg", type=float, default=3.0)
-    parser.add_argument("--boundaries", type=float, nargs=2, default=[0.4333, 0.9667])
+    parser.add_argument("--boundaries", type=float, nargs=2, default=[0.4, 0.9333])
     parser.add_argument("--first-seed", type=int, default=13, help="of the noise a fresh window starts with")
     parser.add_argument("--prompt", default="a red circle bouncing over a blue background")
     args = parser.parse_args()

@@ -16,10 +16,11 @@ use crate::ui::widgets::paint_text;
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect, out: &mut Vec<Request>) {
     match curve(scene, axis.steps()) {
         Some(curve) if curve.steps() > 0 => draw(ui, &curve, axis, lane),
-        Some(_) => note(
+        Some(_) => words(
             ui,
             lane,
             "The curve grows once the large model's steps are there",
+            palette(ui).text_weak,
         ),
         None => offer(ui, scene, lane, out),
     }
@@ -57,16 +58,7 @@ fn offer(ui: &mut Ui, scene: &Scene<'_>, lane: Rect, out: &mut Vec<Request>) {
     } else {
         colours.text_weak
     };
-    let text = "Measure where the models differ";
-    paint_text(
-        ui,
-        lane.center(),
-        Align2::CENTER_CENTER,
-        text,
-        regular(11.5),
-        colour,
-        lane.width(),
-    );
+    words(ui, lane, "Measure where the models differ", colour);
     let response = match blocked {
         Some(why) => response.on_hover_text(why),
         None => response
@@ -78,16 +70,16 @@ fn offer(ui: &mut Ui, scene: &Scene<'_>, lane: Rect, out: &mut Vec<Request>) {
     }
 }
 
-fn note(ui: &Ui, lane: Rect, text: &str) {
-    let colour = palette(ui).text_weak;
+fn words(ui: &Ui, lane: Rect, text: &str, colour: Color32) {
+    let (middle, width) = (lane.center(), lane.width());
     paint_text(
         ui,
-        lane.center(),
+        middle,
         Align2::CENTER_CENTER,
         text,
         regular(11.5),
         colour,
-        lane.width(),
+        width,
     );
 }
 
