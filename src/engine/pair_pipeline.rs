@@ -265,17 +265,16 @@ impl PairPipeline {
         cancel: &Cancel,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<ProbedRun, RunError> {
-        let keepers = self.keepers()?;
-        let job = Job::new(request, summary, fit, keepers, cancel);
+        let probes = self.probes.clone();
+        let job = Job::new(request, summary, fit, self.keepers()?, cancel);
         let key = job.name()?;
-        if let Some(kept) = ProbedRun::kept(&self.probes, &key) {
+        if let Some(kept) = ProbedRun::kept(&probes, &key) {
             return Ok(kept);
         }
-        let job = Job::new(request, summary, fit, self.keepers()?, cancel);
         let probed = job.probe(progress);
         progress(Progress::StepsKept(self.steps.told()));
         let probed = probed?;
-        probed.keep(&self.probes, &key);
+        probed.keep(&probes, &key);
         Ok(probed)
     }
 
