@@ -157,7 +157,10 @@ impl StepStore {
         }
         let key = errand.stored.key();
         self.known.retain(|known| known.key() != key);
-        self.known.push(errand.stored.clone());
+        // With no room on disk it will not be written, and nobody may be promised it.
+        if self.most_bytes.load(Ordering::Relaxed) > 0 || errand.hold.is_some() {
+            self.known.push(errand.stored.clone());
+        }
         if let Some((sender, _)) = &self.writer {
             // Fails only after a panic of the thread; then nothing is written any more.
             let _ = sender.send(errand);

@@ -27,7 +27,7 @@ from common import Average, Budget, Optimiser, Team, log, save_atomic
 from encode_latents import scene_of
 from train_text import MAX_TOKENS
 
-SIZES = {  # heads of 32, layers, feed-forward width; about 5 to 1 in work per step
+SIZES = {  # heads of 32, layers, feed-forward width; 3.6 to 1 in work per step
     "large": dict(num_attention_heads=6, num_layers=7, ffn_dim=768),
     "small": dict(num_attention_heads=4, num_layers=4, ffn_dim=512),
 }
