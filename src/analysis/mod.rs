@@ -1,7 +1,8 @@
 //! What clips and runs are like: similarity, sharpness, flicker, how far two models' velocities differ,
-//! a network that reads what a clip shows, and how sure an average is.
+//! a network that reads what a clip shows, how sure an average is, and which plan follows from it all.
 
 mod bootstrap;
+mod criteria;
 mod divergence;
 mod error;
 mod look;
@@ -10,6 +11,7 @@ mod reader;
 mod similarity;
 
 pub use bootstrap::{Interval, bootstrap, mean, median};
+pub use criteria::{Trade, Wish, best, early_boundary, knee, late_boundary, pareto_front};
 pub use divergence::{Divergence, DivergenceCurve, Measure, VALLEY, divergence, divergence_map};
 pub use error::AnalysisError;
 pub use look::{flicker, sharpness};

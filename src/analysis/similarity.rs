@@ -58,6 +58,14 @@ pub struct Similarity {
 }
 
 impl Similarity {
+    /// Of a PSNR in dB, which is infinite where nothing differs.
+    pub fn of_psnr(psnr_db: f64, ssim: Option<f64>) -> Self {
+        Self {
+            mean_square: PEAK * PEAK / 10f64.powf(psnr_db / 10.0),
+            ssim,
+        }
+    }
+
     /// Peak signal-to-noise ratio in dB; infinite where nothing differs.
     pub fn psnr_db(&self) -> f64 {
         10.0 * (PEAK * PEAK / self.mean_square).log10()

@@ -207,6 +207,11 @@ impl RunSession {
                 self.ended();
                 Outcome::Probed(probe)
             }
+            EventKind::SweepRow(_) => Outcome::Progress,
+            EventKind::Swept => {
+                self.ended();
+                Outcome::Progress
+            }
             EventKind::Finished(run) => {
                 let id = active.id;
                 self.ended();

@@ -123,6 +123,8 @@ fn wait_for_clip(session: &mut Session, request: RunRequest) -> Result<FinishedR
             EventKind::Decoded { .. }
             | EventKind::Divergence(_)
             | EventKind::Probed(_)
+            | EventKind::SweepRow(_)
+            | EventKind::Swept
             | EventKind::Pair(_)
             | EventKind::PairFailed(..)
             | EventKind::StepsReused(_)

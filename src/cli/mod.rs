@@ -10,6 +10,7 @@ mod plan;
 mod probe;
 mod progress;
 mod session;
+mod sweep;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -45,6 +46,9 @@ enum Command {
     Plan(DenoiseOptions),
     /// How far the small model is from the large one, step by step, and the boundaries that follow.
     Probe(probe::ProbeOptions),
+    /// Many plans, one table: how like the large model alone each is, and what it costs. The same command
+    /// goes on where it was stopped.
+    Sweep(Box<sweep::SweepOptions>),
     /// Pairs known here: what each needs and whether it is whole; add one, or download one.
     Models(models::ModelsOptions),
     /// Speed of the parts, one line each.
@@ -60,8 +64,8 @@ enum CliError {
     Failed(String),
     /// Stopped by Ctrl+C: exit code 130, as shells expect.
     Interrupted,
-    /// Stopped by Ctrl+C where the next try goes on: exit code 130 as well.
-    Paused,
+    /// Stopped by Ctrl+C where the next try goes on, with the word for what is kept: exit code 130 as well.
+    Paused(&'static str),
 }
 
 impl fmt::Display for CliError {
@@ -69,8 +73,9 @@ impl fmt::Display for CliError {
         match self {
             Self::Usage(why) | Self::Failed(why) => f.write_str(why),
             Self::Interrupted => f.write_str("stopped; nothing was written"),
-            Self::Paused => f.write_str(
-                "stopped; what was downloaded is kept, and the same command goes on from there",
+            Self::Paused(done) => write!(
+                f,
+                "stopped; what was {done} is kept, and the same command goes on from there"
             ),
         }
     }
@@ -100,6 +105,7 @@ pub fn main(started: Instant, window: &Door) -> ExitCode {
         Some(Command::Export(options)) => export::export(options, &global),
         Some(Command::Plan(options)) => plan::plan(options, &global),
         Some(Command::Probe(options)) => probe::probe(options, &global),
+        Some(Command::Sweep(options)) => sweep::sweep(options, &global),
         Some(Command::Models(options)) => models::models(options, &global),
         Some(Command::Bench(options)) => bench::bench(options, &global, started, window),
     };
@@ -110,7 +116,7 @@ pub fn main(started: Instant, window: &Door) -> ExitCode {
             ExitCode::from(match why {
                 CliError::Usage(_) => 2,
                 CliError::Failed(_) => 1,
-                CliError::Interrupted | CliError::Paused => 130,
+                CliError::Interrupted | CliError::Paused(_) => 130,
             })
         }
     }

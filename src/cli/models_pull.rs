@@ -61,7 +61,7 @@ pub(super) fn pull(args: &PullArgs, as_json: bool) -> Result<(), CliError> {
             // is as good as after a power cut.
             Ok(true) => {
                 line.clear();
-                return Err(CliError::Paused);
+                return Err(CliError::Paused("downloaded"));
             }
             Ok(false) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
@@ -72,7 +72,7 @@ pub(super) fn pull(args: &PullArgs, as_json: bool) -> Result<(), CliError> {
                 tell(&pulled, as_json);
                 return Ok(());
             }
-            PullStatus::Cancelled => return Err(CliError::Paused),
+            PullStatus::Cancelled => return Err(CliError::Paused("downloaded")),
             PullStatus::Failed(why) => {
                 line.clear();
                 return Err(CliError::Failed(why));

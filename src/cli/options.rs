@@ -223,22 +223,9 @@ impl DenoiseOptions {
     ) -> Result<RunSettings, CliError> {
         let defaults = &pair.defaults;
         let cfgs = self.cfg.clone().unwrap_or_else(|| vec![defaults.cfg]);
-        let steps = self.steps.unwrap_or(defaults.steps);
-        let shift = self.shift.unwrap_or(defaults.shift);
-        let boundaries = match &self.boundaries {
-            Some(given) => {
-                // An absurd number of steps is refused below; until then it must not be believed.
-                let solver = self.solver.unwrap_or(defaults.solver);
-                let grid = solver.grid(steps.min(MOST_STEPS), shift);
-                given.iter().map(|at| at.fraction(&grid)).collect()
-            }
-            None => default_boundaries(
-                Plan::count_stages(&self.plan).map_err(usage)?,
-                &defaults.plan,
-            ),
-        };
-        let plan = Plan::parse(&self.plan, &boundaries)
-            .and_then(|plan| plan.with_stage_cfgs(&cfgs))
+        let plan = self
+            .plan_of(pair, &self.plan, self.boundaries.as_deref())?
+            .with_stage_cfgs(&cfgs)
             .map_err(usage)?;
         let (width, height) = self.size.unwrap_or((defaults.width, defaults.height));
         let settings = RunSettings {
@@ -250,8 +237,8 @@ impl DenoiseOptions {
                 .unwrap_or_else(|| defaults.negative.clone()),
             seed: self.seed.unwrap_or_else(random_seed),
             plan,
-            steps,
-            shift,
+            steps: self.steps.unwrap_or(defaults.steps),
+            shift: self.shift.unwrap_or(defaults.shift),
             solver: self.solver.unwrap_or(defaults.solver),
             cfg: cfgs.first().copied().unwrap_or(defaults.cfg),
             width,
@@ -264,6 +251,36 @@ impl DenoiseOptions {
             .check_size(settings.size())
             .map_err(CliError::Usage)?;
         Ok(settings)
+    }
+
+    /// Stages by their letters, with boundaries for the run that these options describe; those left out
+    /// are the pair's own.
+    pub(super) fn plan_of(
+        &self,
+        pair: &PairSummary,
+        letters: &str,
+        boundaries: Option<&[BoundaryAt]>,
+    ) -> Result<Plan, CliError> {
+        let defaults = &pair.defaults;
+        let boundaries = match boundaries {
+            Some(given) => {
+                // An absurd number of steps is refused elsewhere; until then it must not be believed.
+                let steps = self.steps.unwrap_or(defaults.steps).min(MOST_STEPS);
+                let solver = self.solver.unwrap_or(defaults.solver);
+                let grid = solver.grid(steps, self.shift.unwrap_or(defaults.shift));
+                given.iter().map(|at| at.fraction(&grid)).collect()
+            }
+            None => {
+                let stages = Plan::count_stages(letters).map_err(usage)?;
+                default_boundaries(stages, &defaults.plan)
+            }
+        };
+        Plan::parse(letters, &boundaries).map_err(usage)
+    }
+
+    /// Guidance scales that were given.
+    pub(super) fn cfgs(&self) -> usize {
+        self.cfg.as_ref().map_or(0, Vec::len)
     }
 
     /// Whether the seed was left to chance.

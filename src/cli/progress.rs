@@ -2,7 +2,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal as _;
 
 use crate::analysis::Divergence;
-use crate::engine::{Phase, StepReport};
+use crate::engine::{Phase, StepReport, SweepRow};
 
 /// Tells a run's progress on stderr: a bar on a terminal, one line a step otherwise.
 pub(super) struct ProgressLine {
@@ -23,16 +23,38 @@ impl ProgressLine {
     }
 
     pub(super) fn phase(&self, phase: Phase) {
-        let word = match phase {
-            Phase::Loading => "loading",
-            Phase::Encoding => "reading",
-            Phase::Denoising => "denoising",
-            Phase::Decoding => "decoding",
-            Phase::Probing => "probing",
-        };
+        self.phase_on_bar(phase);
+        if self.bar.is_none() {
+            eprintln!("{}", word(phase));
+        }
+    }
+
+    /// Told on a terminal only.
+    pub(super) fn phase_on_bar(&self, phase: Phase) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(word(phase));
+        }
+    }
+
+    /// A step of many runs, told on a terminal only.
+    pub(super) fn one_more(&self) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    /// The newest row of a sweep, the `done`th of `of`.
+    pub(super) fn swept(&self, row: &SweepRow, done: usize, of: usize) {
         match &self.bar {
-            Some(bar) => bar.set_message(word),
-            None => eprintln!("{word}"),
+            Some(bar) => bar.set_prefix(format!("clip {done} of {of}")),
+            None => eprintln!(
+                "clip {done}/{of} {} seed {} PSNR {:.2} dB, {} of {} steps computed",
+                row.settings.plan.spec(),
+                row.settings.seed,
+                row.similarity.psnr_db(),
+                row.work.steps(),
+                row.settings.steps
+            ),
         }
     }
 
@@ -84,5 +106,15 @@ impl ProgressLine {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Loading => "loading",
+        Phase::Encoding => "reading",
+        Phase::Denoising => "denoising",
+        Phase::Decoding => "decoding",
+        Phase::Probing => "probing",
     }
 }

@@ -48,9 +48,14 @@ impl Eta {
 
     /// Takes in a step that took `secs`.
     pub fn record(&mut self, step: &StepPlan, secs: f64) {
-        let speed = &mut self.speeds[slot(step.model)];
+        self.record_passes(step.model, step.passes(), secs);
+    }
+
+    /// Takes in passes of a model that took `secs` together.
+    pub fn record_passes(&mut self, role: ModelRole, passes: usize, secs: f64) {
+        let speed = &mut self.speeds[slot(role)];
         speed.measured_secs += secs;
-        speed.measured_passes += step.passes() as f64;
+        speed.measured_passes += passes as f64;
     }
 
     /// Seconds of one pass of a model, as well as it is known.

@@ -8,6 +8,7 @@ use super::paused::PausedRun;
 use super::probe::Probe;
 use super::residency::MemoryNeed;
 use super::step_cache::KeptSteps;
+use super::sweep::SweepRow;
 use crate::analysis::Divergence;
 use crate::media::Clip;
 use crate::preview::RgbFactors;
@@ -231,10 +232,14 @@ pub enum EventKind {
     },
     /// How far the small model is from the large one at the next step of a probe.
     Divergence(Divergence),
+    /// The next row of a sweep.
+    SweepRow(Box<SweepRow>),
     /// The run is complete.
     Finished(Box<FinishedRun>),
     /// The probe is complete.
     Probed(Box<Probe>),
+    /// The sweep is complete; its rows were told.
+    Swept,
     /// The run stopped because somebody asked.
     Cancelled,
     /// The run rests after a step because somebody asked. What it took is on disk by now.

@@ -10,6 +10,7 @@ use super::EngineSetup;
 use super::event::{EngineEvent, EventKind, RunId};
 use super::pipeline::{PipelineFactory, Progress, RunError, RunRequest};
 use super::probe::ProbeRequest;
+use super::sweep::SweepRequest;
 use crate::preview::LatentFrames;
 use crate::project::PairRef;
 use crate::sampler::Cancel;
@@ -27,6 +28,7 @@ enum Command {
     Describe(PairRef),
     Run(RunId, Box<RunRequest>),
     Probe(RunId, Box<ProbeRequest>),
+    Sweep(RunId, Box<SweepRequest>),
 }
 
 /// What overtakes the queue: the run being worked on, and the newest preview.
@@ -105,6 +107,12 @@ impl EngineHandle {
     /// cancelled as runs are. `Err` is a sentence for the user.
     pub fn probe(&mut self, request: ProbeRequest) -> Result<RunId, String> {
         self.queue(|run| Command::Probe(run, Box::new(request)))
+    }
+
+    /// Queues a sweep over plans; it tells [`EventKind::SweepRow`]s, ends with [`EventKind::Swept`] and is
+    /// cancelled as runs are. `Err` is a sentence for the user.
+    pub fn sweep(&mut self, request: SweepRequest) -> Result<RunId, String> {
+        self.queue(|run| Command::Sweep(run, Box::new(request)))
     }
 
     fn queue(&mut self, command: impl FnOnce(RunId) -> Command) -> Result<RunId, String> {
@@ -206,7 +214,7 @@ impl Worker {
             }
             let run = match &command {
                 Command::Describe(_) => RunId(0),
-                Command::Run(run, _) | Command::Probe(run, _) => *run,
+                Command::Run(run, _) | Command::Probe(run, _) | Command::Sweep(run, _) => *run,
             };
             let outcome = catch_unwind(AssertUnwindSafe(|| self.obey(&mut *pipeline, command)));
             *lock(&self.shared.running) = None;
@@ -248,6 +256,10 @@ impl Worker {
             Command::Probe(run, request) => self.work_on(run, |cancel, progress| {
                 let probe = pipeline.probe(&request, cancel, progress)?;
                 Ok(EventKind::Probed(Box::new(probe)))
+            }),
+            Command::Sweep(run, request) => self.work_on(run, |cancel, progress| {
+                pipeline.sweep(&request, cancel, progress)?;
+                Ok(EventKind::Swept)
             }),
         }
     }
@@ -291,6 +303,7 @@ impl Worker {
             Progress::Loaded { done, total } => self.send(run, EventKind::Loaded { done, total }),
             Progress::Decoded { done, total } => self.send(run, EventKind::Decoded { done, total }),
             Progress::Divergence(found) => self.send(run, EventKind::Divergence(found)),
+            Progress::SweepRow(row) => self.send(run, EventKind::SweepRow(row)),
             Progress::StepsReused(steps) => self.send(run, EventKind::StepsReused(steps)),
             Progress::StepsKept(kept) => self.send(RunId(0), EventKind::StepsKept(kept)),
             Progress::Pair(summary) => self.send(RunId(0), EventKind::Pair(summary)),

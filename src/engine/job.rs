@@ -1,6 +1,7 @@
 //! One run, phase by phase: text, weights, denoising, decoding.
 
 mod probe;
+mod sweep;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +25,8 @@ use crate::preview::LatentFrames;
 use crate::project::RunSettings;
 use crate::sampler::{Cancel, SampleError, StepView, Trajectory, denoise_until, initial_noise};
 use crate::schedule::{ModelRole, StepPlan};
+
+pub(super) use sweep::Rendered;
 
 /// What outlives a run.
 pub(super) struct Keepers<'a> {
@@ -148,16 +151,13 @@ impl<'a> Job<'a> {
             .as_ref()
             .and_then(|key| self.unwritten.kept.put(key, &latents));
 
-        let (started, loaded) = (Instant::now(), self.loads.secs);
-        let clip = self.decode(&latents, progress).map_err(|why| match why {
+        let (clip, decode_secs) = self.decode(&latents, progress).map_err(|why| match why {
             RunError::Failed(why) if unwritten.is_some() => RunError::Failed(format!(
                 "{why}; the latents were kept, so that the same run, with seed {}, only decodes",
                 self.settings().seed
             )),
             why => why,
         })?;
-        // The VAE may have been loaded just now, which is no part of the decode.
-        let decode_secs = started.elapsed().as_secs_f64() - (self.loads.secs - loaded);
         self.unwritten.decoded.extend(key);
         let mut model_hashes = Vec::new();
         for role in &self.roles {
@@ -231,7 +231,9 @@ impl<'a> Job<'a> {
             // Whoever wants to see the clip after a step sees that step, also where more are known.
             let begun = begun.first_steps(self.cancel.pauses_after());
             progress(Progress::StepsReused(begun.steps()));
-            progress(Progress::Preview(self.estimate(&begun)?));
+            if self.request.preview_every > 0 {
+                progress(Progress::Preview(self.estimate(&begun)?));
+            }
             return Ok(begun);
         }
         let shape = self.latent_shape().into();
@@ -432,11 +434,12 @@ impl<'a> Job<'a> {
             .spawn(work);
     }
 
+    /// Turns latents into frames. Gives the seconds it took, without those of loading the VAE.
     fn decode(
         &mut self,
         latents: &Tensor,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Clip, RunError> {
+    ) -> Result<(Clip, f64), RunError> {
         if self.fit.residency == Residency::Swapped {
             self.loaded.keep_transformers(&[]);
         }
@@ -445,13 +448,15 @@ impl<'a> Job<'a> {
             .time(progress, |tell| loaded.load_vae(cancel, tell))?;
         loaded.set_clip(self.request.settings.fps, self.request.settings.seed)?;
         progress(Progress::Phase(Phase::Decoding));
-        loaded.decode(
+        let started = Instant::now();
+        let clip = loaded.decode(
             latents,
             self.request.settings.fps,
             self.fit.in_tiles,
             cancel,
             &mut |done, total| progress(Progress::Decoded { done, total }),
-        )
+        )?;
+        Ok((clip, started.elapsed().as_secs_f64()))
     }
 }
 

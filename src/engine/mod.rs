@@ -20,6 +20,7 @@ mod step_cache;
 mod step_clock;
 mod step_store;
 mod survey;
+mod sweep;
 mod tensor_cache;
 mod tensors;
 mod threads;
@@ -45,4 +46,8 @@ pub use residency::{Fit, MemoryNeed, Residency, stretches};
 pub use setup::EngineSetup;
 pub use step_cache::KeptSteps;
 pub use survey::{PairMemory, PairReport, PairState, add_pair, survey};
+pub use sweep::{
+    Criterion, PlanResult, Quality, SweepRequest, SweepRow, SweepSummary, SweepTimes, SweptRun,
+    Work,
+};
 pub use threads::set_threads;

@@ -1,3 +1,5 @@
+mod sweep;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use super::probe::{Probe, ProbeRequest, ProbedRun};
 use super::residency::Fit;
 use super::rules::Rules;
 use super::step_cache::{KeptSteps, StepCache};
+use super::sweep::SweepRequest;
 use super::tensor_cache::TensorCache;
 use super::tensors;
 use super::timings::Timings;
@@ -209,6 +212,15 @@ impl Pipeline for PairPipeline {
             sum.curve.add(probed.steps);
         }
         probe.ok_or_else(|| RunError::Failed("there was no run to probe".to_owned()))
+    }
+
+    fn sweep(
+        &mut self,
+        request: &SweepRequest,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
+        self.render_sweep(request, cancel, progress)
     }
 }
 

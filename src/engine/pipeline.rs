@@ -6,6 +6,7 @@ use super::event::{FinishedRun, PairSummary, Phase, StepReport};
 use super::paused::PausedRun;
 use super::probe::{Probe, ProbeRequest};
 use super::step_cache::KeptSteps;
+use super::sweep::{SweepRequest, SweepRow};
 use crate::analysis::Divergence;
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
@@ -80,6 +81,8 @@ pub enum Progress {
     },
     /// How far the small model is from the large one at the next step of a probe.
     Divergence(Divergence),
+    /// A plan of a sweep was rendered and measured.
+    SweepRow(Box<SweepRow>),
     /// A pair's summary changed, for instance its measured times.
     Pair(Arc<PairSummary>),
 }
@@ -135,6 +138,18 @@ pub trait Pipeline {
     ) -> Result<Probe, RunError> {
         Err(RunError::Failed(
             "there are no two models here to hold against one another".to_owned(),
+        ))
+    }
+
+    /// Renders many plans and holds each against the large model alone, telling `progress` every row.
+    fn sweep(
+        &mut self,
+        _: &SweepRequest,
+        _: &Cancel,
+        _: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
+        Err(RunError::Failed(
+            "there are no two models here to try plans with".to_owned(),
         ))
     }
 }

@@ -153,18 +153,27 @@ impl StepCache {
 
     /// Keeps what a run computed, also one that was cancelled.
     pub(super) fn keep(&mut self, source: String, settings: &RunSettings, trajectory: &Trajectory) {
+        if let Some((stored, trajectory)) = self.keep_in_memory(source, settings, trajectory) {
+            self.store.write(stored, trajectory);
+        }
+    }
+
+    /// Keeps steps until the program ends or others need the room. Gives them back where they are new.
+    pub(super) fn keep_in_memory(
+        &mut self,
+        source: String,
+        settings: &RunSettings,
+        trajectory: &Trajectory,
+    ) -> Option<(Stored, Trajectory)> {
         // On the device it would stand in the way of the next run.
-        let Ok(trajectory) = trajectory.to_device(&Device::Cpu) else {
-            return;
-        };
+        let trajectory = trajectory.to_device(&Device::Cpu).ok()?;
         let stored = Stored {
             source,
             settings: settings.clone(),
             steps: trajectory.steps(),
         };
-        if self.remember(&stored, &trajectory) {
-            self.store.write(stored, trajectory);
-        }
+        self.remember(&stored, &trajectory)
+            .then_some((stored, trajectory))
     }
 
     /// Keeps what a paused run took until somebody lets it go. Gives the file that keeps it on disk, once

@@ -5,6 +5,7 @@ mod edit;
 mod flow;
 mod grid;
 mod plan;
+mod sharing;
 mod solver;
 
 pub use cost::{Flops, ModelCost, PlanCost, plan_cost};
@@ -12,4 +13,5 @@ pub use edit::{PlanEditError, Survivor};
 pub use flow::{FlowSchedule, TimeShift};
 pub use grid::{SigmaGrid, TRAIN_TIMESTEPS, shift_sigma};
 pub use plan::{ModelRole, Plan, PlanError, Stage, StepPlan, shared_steps};
+pub use sharing::{sharing_order, steps_to_compute};
 pub use solver::Solver;

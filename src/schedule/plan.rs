@@ -242,19 +242,29 @@ impl Plan {
         self.stages.iter().map(|s| s.model.letter()).collect()
     }
 
+    /// Whether one model does all; then a boundary says nothing.
+    fn is_of_one_model(&self) -> bool {
+        let first = self.stages.first().map(|stage| stage.model);
+        self.stages.iter().all(|stage| Some(stage.model) == first)
+    }
+
     /// The letters with the boundaries as fractions of the steps, such as `LSL 0.43/0.97`; where one model
     /// does all, a boundary says nothing and is left out.
     pub fn words(&self) -> String {
-        let first = self.stages.first().map(|stage| stage.model);
-        if self.stages.iter().all(|stage| Some(stage.model) == first) {
+        self.with_boundaries(' ', |at| format!("{at:.2}"))
+    }
+
+    /// The same in one word and to the last digit, such as `LSL@0.4/0.8`. Guidance is no part of it.
+    pub fn spec(&self) -> String {
+        self.with_boundaries('@', |at| at.to_string())
+    }
+
+    fn with_boundaries(&self, after_letters: char, figure: impl Fn(&f64) -> String) -> String {
+        if self.is_of_one_model() {
             return self.letters();
         }
-        let boundaries: Vec<_> = self
-            .boundaries
-            .iter()
-            .map(|at| format!("{at:.2}"))
-            .collect();
-        format!("{} {}", self.letters(), boundaries.join("/"))
+        let boundaries: Vec<_> = self.boundaries.iter().map(figure).collect();
+        format!("{}{after_letters}{}", self.letters(), boundaries.join("/"))
     }
 
     /// The plan with boundary `index` at `fraction`, kept between its neighbours.

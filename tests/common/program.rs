@@ -3,16 +3,19 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs it in `folder`, where it also keeps what it caches.
-pub fn flowblend(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_flowblend"))
+/// Calls it in `folder`, where it also keeps what it caches.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowblend"));
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    command
         .current_dir(folder)
         .args(arguments)
-        .env(
-            "FLOWBLEND_MODELS",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("models"),
-        )
-        .env("XDG_CACHE_HOME", folder.join("cache"))
-        .output()
-        .unwrap()
+        .env("FLOWBLEND_MODELS", models)
+        .env("XDG_CACHE_HOME", folder.join("cache"));
+    command
+}
+
+/// Runs it to its end.
+pub fn flowblend(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
 }

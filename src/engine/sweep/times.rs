@@ -1,0 +1,68 @@
+use super::SweepRow;
+use crate::analysis::mean;
+use crate::engine::eta::Eta;
+use crate::engine::event::PairSummary;
+use crate::project::RunSettings;
+use crate::schedule::ModelRole;
+
+/// The times that the seconds of every plan of a sweep are predicted from, the same for all. What a single
+/// plan took says little: most of its steps may have been taken for another.
+#[derive(Clone, Debug)]
+pub struct SweepTimes {
+    eta: Eta,
+    passes: usize,
+    measured_steps: [usize; 2],
+    decode_secs: f64,
+}
+
+impl SweepTimes {
+    /// What the rows measured, and what is known of the pair where they measured nothing. `None` of no rows.
+    pub fn of(rows: &[SweepRow], pair: &PairSummary) -> Option<Self> {
+        let settings = &rows.first()?.settings;
+        let decode_secs = mean(rows.iter().map(|row| row.work.decode_secs));
+        let cost = |role| pair.model_cost(role, settings.size());
+        let (large, small) = (cost(ModelRole::Large), cost(ModelRole::Small));
+        let mut eta = Eta::new(
+            [large.pass_secs, small.pass_secs],
+            [large.flops.full(), small.flops.full()],
+            Some(decode_secs),
+        );
+        let passes = settings.step_plans().first()?.passes();
+        let mut measured_steps = [0; 2];
+        for work in rows.iter().map(|row| row.work) {
+            eta.record_passes(ModelRole::Large, work.large_steps * passes, work.large_secs);
+            eta.record_passes(ModelRole::Small, work.small_steps * passes, work.small_secs);
+            measured_steps[0] += work.large_steps;
+            measured_steps[1] += work.small_steps;
+        }
+        Some(Self {
+            eta,
+            passes,
+            measured_steps,
+            decode_secs,
+        })
+    }
+
+    /// Seconds of one step of a model; `None` where nothing is known of either.
+    pub fn step_secs(&self, role: ModelRole) -> Option<f64> {
+        self.eta
+            .pass_secs(role)
+            .map(|secs| secs * self.passes as f64)
+    }
+
+    /// Steps of the sweep that this stands on; of 0 it was remembered, or told by the other model's and the
+    /// FLOPs.
+    pub fn measured_steps(&self, role: ModelRole) -> usize {
+        self.measured_steps[usize::from(role != ModelRole::Large)]
+    }
+
+    /// Seconds of one decode, the mean of the sweep's.
+    pub fn decode_secs(&self) -> f64 {
+        self.decode_secs
+    }
+
+    /// Predicted seconds of a whole run of the sweep: every step, and the decode.
+    pub fn predict(&self, settings: &RunSettings) -> Option<f64> {
+        self.eta.remaining_secs(&settings.step_plans())
+    }
+}
