@@ -72,6 +72,7 @@ impl App {
             Request::ShiftQueued(id, by) => self.queue.shift(id, by),
             Request::OpenRecent(path) => self.go_on(ctx, frame, Next::OpenPath(path)),
             Request::Recover => self.recover(now_secs),
+            Request::Analysis(request) => self.obey_analysis(request, now_secs),
             Request::Settings(request) => self.obey_settings(frame, request),
             Request::Log(request) => self.obey_log(ctx, request),
             Request::DismissNotice => self.notice = None,
@@ -139,6 +140,7 @@ impl App {
             | Command::TimelineZoomOut
             | Command::TimelineFit => self.timeline_command(ctx, command, now_secs),
             Command::Probe => self.probe(),
+            Command::Analysis => self.analysis.is_open = true,
             Command::Compare => self.toggle_compare(),
             Command::ZoomFit => self.view.zoom_wish = Some(ZoomWish::Fit),
             Command::ZoomActual => self.view.zoom_wish = Some(ZoomWish::Actual),

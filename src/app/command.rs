@@ -102,6 +102,7 @@ commands! {
     NudgeRight: Timeline, "Boundary one step right", "Move the chosen boundary one step right", [plain(CloseBracket)];
     Live: Timeline, "Live", "Render by itself when a change of the plan rests", [];
     Probe: Timeline, "Measure divergence", "See at which steps the two models differ; takes the steps that no run has taken yet", [plain(D)];
+    Analysis: Timeline, "Analysis…", "Try many plans and see what each is worth against its seconds", [plain(A)];
     TypePlace: Timeline, "Type boundary's place…", "Type where the chosen boundary goes: a step, a percentage, a sigma or a timestep", [plain(Enter)];
     SplitStage: Timeline, "Split stage", "Split the stage under the pointer there, else the chosen one in its middle", [plain(S)];
     RemoveBoundary: Timeline, "Remove boundary or stage", "Remove the chosen boundary or stage; the stage before takes the steps", [plain(Delete), plain(Backspace)];

@@ -50,6 +50,8 @@ impl App {
                     self.kept = kept;
                     self.refresh_forecast();
                 }
+                Some(Outcome::SweepRow(row)) => self.analysis.add(*row),
+                Some(Outcome::Swept) => {}
                 Some(Outcome::Probed(probe)) => self.probes.add(*probe),
                 Some(Outcome::Cancelled(settings)) => self.paused.ended(&settings),
                 Some(Outcome::Paused(id, run)) => self.run_paused(id, *run),

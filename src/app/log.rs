@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use egui::Context;
 use jiff::ZonedDateTime;
 
-use super::{App, Notice};
+use super::{App, Notice, Sweeping};
 use crate::engine::{EngineEvent, EventKind, FinishedRun, Phase, RunId};
 use crate::project::RunSettings;
 use crate::ui::format;
@@ -157,13 +157,17 @@ impl App {
                 format!("Run {run} measured how far the models differ"),
                 false,
             ),
+            EventKind::Swept => (
+                format!("Run {run} tried {} plans", active.sweep.map_or(0, |s| s.of)),
+                false,
+            ),
             EventKind::Finished(finished) => (finished_words(run, finished), false),
             EventKind::Cancelled => {
-                let (done, all) = (active.steps_done(), active.settings.steps);
-                (
-                    format!("Run {run} was cancelled after {done} of {all} steps"),
-                    false,
-                )
+                let after = match active.sweep {
+                    Some(Sweeping { done, of }) => format!("{done} of {of} clips"),
+                    None => format!("{} of {} steps", active.steps_done(), active.settings.steps),
+                };
+                (format!("Run {run} was cancelled after {after}"), false)
             }
             EventKind::Failed(why) => {
                 self.log.failed = Some(active.settings.clone());

@@ -1,6 +1,7 @@
 //! The window: events in, panels drawn, commands carried out. Nothing here waits.
 
 mod actions;
+mod analysis;
 mod bench;
 mod command;
 mod compare_actions;
@@ -37,6 +38,7 @@ mod window;
 use eframe::egui;
 use std::time::Duration;
 
+pub use analysis::{Analysis, AnalysisRequest, Limit, PlanSet, SweepView};
 pub use bench::{Frames, WindowFigures, bench};
 pub use command::{Command, Section};
 pub use comparison::{CompareMode, CompareRequest, Comparison, GAINS, Sides};
@@ -59,7 +61,7 @@ pub use probes::{Probes, curve_so_far};
 pub use queue::{Queue, Waiting};
 pub use request::Request;
 pub use scene::{Estimate, Readiness, ReferenceState, Scene, Source};
-pub use session::{ActiveRun, Outcome, RunSession};
+pub use session::{ActiveRun, Outcome, RunSession, Sweeping};
 pub use settings::{SetFolder, Settings, SettingsRequest};
 pub use window::App;
 

@@ -90,7 +90,7 @@ pub(super) fn pause_problem(active: Option<&ActiveRun>) -> Option<&'static str> 
     match active {
         None => Some("No run is going on"),
         Some(active) if active.is_cancelling => Some("The run is being cancelled"),
-        Some(active) if active.is_probe() => Some("A measurement cannot be paused"),
+        Some(active) if active.is_measurement() => Some("A measurement cannot be paused"),
         Some(active) if active.phase == Some(Phase::Decoding) => {
             Some("All steps are taken; a decode cannot be paused")
         }

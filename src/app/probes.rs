@@ -39,7 +39,7 @@ pub fn curve_so_far(found: &[Divergence]) -> DivergenceCurve {
 impl App {
     /// Measures how far the models differ along the document's run.
     pub(super) fn probe(&mut self) {
-        if let Some(why) = self.scene().probe_blocked() {
+        if let Some(why) = self.scene().measure_blocked() {
             self.notice = Some(Notice::error(&why));
             return;
         }

@@ -1,6 +1,9 @@
 use std::path::PathBuf;
 
-use super::{Command, CompareRequest, DocCommand, ExportRequest, LogRequest, SettingsRequest};
+use super::{
+    AnalysisRequest, Command, CompareRequest, DocCommand, ExportRequest, LogRequest,
+    SettingsRequest,
+};
 use crate::engine::RunId;
 use crate::library::RunName;
 
@@ -61,6 +64,8 @@ pub enum Request {
     Recover,
     /// Something on the pages of an export.
     Export(ExportRequest),
+    /// Something on the page of sweeps.
+    Analysis(AnalysisRequest),
     /// Something in the settings.
     Settings(SettingsRequest),
     /// Something about what happened.

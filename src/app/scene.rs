@@ -3,8 +3,8 @@ use std::sync::Arc;
 use super::comparison::{is_reference, reference};
 use super::paused::pause_problem;
 use super::{
-    ActiveRun, Comparison, Document, ExportProgress, Files, Forecast, Gallery, Likenesses, Log,
-    Models, Notice, Paused, Probes, Queue, RunSession, Settings, Sides,
+    ActiveRun, Analysis, Comparison, Document, ExportProgress, Files, Forecast, Gallery,
+    Likenesses, Log, Models, Notice, Paused, Probes, Queue, RunSession, Settings, Sides,
 };
 use crate::engine::{PairSummary, Phase, RunId};
 use crate::preview::{LatentFrames, Player, RgbFactors};
@@ -38,6 +38,8 @@ pub struct Scene<'a> {
     pub models: &'a Models,
     /// How far the models differ, where it was measured.
     pub probes: &'a Probes,
+    /// What sweeps found, and what the next one shall try.
+    pub analysis: &'a Analysis,
     /// Runs that rest between two steps.
     pub paused: &'a Paused,
     /// Runs that wait for their turn.
@@ -195,14 +197,14 @@ impl Scene<'_> {
         }
     }
 
-    /// Why the models cannot be held against one another now, as a sentence.
-    pub fn probe_blocked(&self) -> Option<String> {
+    /// Why the models cannot be held against one another, or plans be tried, as a sentence.
+    pub fn measure_blocked(&self) -> Option<String> {
         if let Some(problem) = &self.forecast.problem {
             return Some(problem.clone());
         }
         self.session.active().map(|active| {
-            match active.is_probe() {
-                true => "The models are being measured",
+            match active.is_measurement() {
+                true => "Something is being measured; wait for it to finish, or cancel it",
                 false => "A run is going on; wait for it to finish, or cancel it",
             }
             .to_owned()
@@ -230,7 +232,7 @@ impl Scene<'_> {
         }
         match self.session.active() {
             Some(active) if active.is_cancelling => Readiness::Ready,
-            Some(active) if active.is_probe() => Readiness::Restart,
+            Some(active) if active.is_measurement() => Readiness::Restart,
             Some(active) if active.settings == *self.document.settings() => Readiness::Running,
             Some(active) if self.queue.going() == Some(active.id) => Readiness::Queued,
             Some(_) => Readiness::Restart,

@@ -3,10 +3,19 @@ use std::sync::Arc;
 use crate::analysis::Divergence;
 use crate::engine::{
     EngineEvent, EventKind, FinishedRun, KeptSteps, PairSummary, PausedRun, Phase, Probe, RunId,
-    StepReport,
+    StepReport, SweepRow,
 };
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
+
+/// How far a sweep is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sweeping {
+    /// Clips that were measured.
+    pub done: usize,
+    /// Clips in all.
+    pub of: usize,
+}
 
 /// The run that is going, as far as the engine told.
 #[derive(Clone, Debug)]
@@ -27,6 +36,8 @@ pub struct ActiveRun {
     pub decoded: Option<(usize, usize)>,
     /// For a measurement of the divergence: what was found at each step so far.
     pub divergences: Option<Vec<Divergence>>,
+    /// For a sweep: how far it is. Its steps are those of many plans.
+    pub sweep: Option<Sweeping>,
     /// Seconds until the clip is there, when the engine knows.
     pub eta_secs: Option<f64>,
     /// The run is to rest once so many steps are taken; 0 is as soon as it can.
@@ -39,6 +50,11 @@ impl ActiveRun {
     /// Whether it measures how far the models differ, and makes no clip.
     pub fn is_probe(&self) -> bool {
         self.divergences.is_some()
+    }
+
+    /// Whether it measures, and makes no clip.
+    pub fn is_measurement(&self) -> bool {
+        self.is_probe() || self.sweep.is_some()
     }
 
     /// Steps that are there, reused and finished ones.
@@ -57,6 +73,9 @@ impl ActiveRun {
         if let Some(found) = &self.divergences {
             let (done, total) = (self.steps_done() + found.len(), 2 * self.settings.steps);
             return (done as f32 / total.max(1) as f32).min(1.0);
+        }
+        if let Some(Sweeping { done, of }) = self.sweep {
+            return done as f32 / of.max(1) as f32;
         }
         let decoded = match self.decoded {
             Some((done, total)) => done as f32 / total.max(1) as f32,
@@ -79,6 +98,10 @@ pub enum Outcome {
     StepsKept(Arc<KeptSteps>),
     /// A clip is there.
     Finished(RunId, Box<FinishedRun>),
+    /// A plan of a sweep was measured.
+    SweepRow(Box<SweepRow>),
+    /// The sweep is complete.
+    Swept,
     /// How far the models differ was measured.
     Probed(Box<Probe>),
     /// The run with these settings stopped because somebody asked.
@@ -123,6 +146,7 @@ impl RunSession {
             loaded: None,
             decoded: None,
             divergences: None,
+            sweep: None,
             eta_secs: None,
             pauses_after: None,
             is_cancelling: false,
@@ -134,6 +158,14 @@ impl RunSession {
         self.started(id, settings);
         if let Some(active) = &mut self.active {
             active.divergences = Some(Vec::new());
+        }
+    }
+
+    /// A sweep of so many clips was handed to the engine.
+    pub fn sweep_started(&mut self, id: RunId, settings: RunSettings, clips: usize) {
+        self.started(id, settings);
+        if let Some(active) = &mut self.active {
+            active.sweep = Some(Sweeping { done: 0, of: clips });
         }
     }
 
@@ -207,10 +239,15 @@ impl RunSession {
                 self.ended();
                 Outcome::Probed(probe)
             }
-            EventKind::SweepRow(_) => Outcome::Progress,
+            EventKind::SweepRow(row) => {
+                if let Some(sweep) = &mut active.sweep {
+                    sweep.done += 1;
+                }
+                Outcome::SweepRow(row)
+            }
             EventKind::Swept => {
                 self.ended();
-                Outcome::Progress
+                Outcome::Swept
             }
             EventKind::Finished(run) => {
                 let id = active.id;
@@ -218,9 +255,9 @@ impl RunSession {
                 Outcome::Finished(id, run)
             }
             EventKind::Cancelled => {
-                let settings = active.settings.clone();
+                let run = (!active.is_measurement()).then(|| active.settings.clone());
                 self.ended();
-                Outcome::Cancelled(Box::new(settings))
+                run.map_or(Outcome::Progress, |run| Outcome::Cancelled(Box::new(run)))
             }
             EventKind::Paused(paused) => {
                 let id = active.id;

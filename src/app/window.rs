@@ -9,9 +9,9 @@ use super::history::PromptHistory;
 use super::keys::Keyboard;
 use super::live::Live;
 use super::{
-    Comparison, Document, Doing, ExportHost, ExportPage, Exporter, Files, Forecast, FrameStats,
-    Gallery, Likenesses, Log, Models, ModelsSource, Notice, Paused, Probes, Queue, Readiness,
-    Request, RunSession, Scene, Settings, Source, layout, wants_frame_stats,
+    Analysis, Comparison, Document, Doing, ExportHost, ExportPage, Exporter, Files, Forecast,
+    FrameStats, Gallery, Likenesses, Log, Models, ModelsSource, Notice, Paused, Probes, Queue,
+    Readiness, Request, RunSession, Scene, Settings, Source, layout, wants_frame_stats,
 };
 use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, Wake};
 use crate::library::Keeper;
@@ -21,7 +21,7 @@ use crate::schedule::{Plan, Solver};
 use crate::ui::dialogs::{Answer, Dialog};
 use crate::ui::palette::{self, PaletteState, Picked};
 use crate::ui::view::View;
-use crate::ui::{export_dialog, log_panel, models_panel, settings_dialog, theme};
+use crate::ui::{analysis, export_dialog, log_panel, models_panel, settings_dialog, theme};
 
 /// The whole window. [`run`](super::run) shows it; tests drive it without one.
 pub struct App {
@@ -43,6 +43,7 @@ pub struct App {
     pub(super) files: Files,
     pub(super) queue: Queue,
     pub(super) probes: Probes,
+    pub(super) analysis: Analysis,
     pub(super) paused: Paused,
     pub(super) live: Live,
     pub(super) history: PromptHistory,
@@ -105,6 +106,7 @@ impl App {
             files: Files::default(),
             queue: Queue::default(),
             probes: Probes::default(),
+            analysis: Analysis::default(),
             paused: Paused::default(),
             live: Live::default(),
             history: PromptHistory::default(),
@@ -170,6 +172,11 @@ impl App {
         &self.likenesses
     }
 
+    /// What sweeps found.
+    pub fn analysis(&self) -> &Analysis {
+        &self.analysis
+    }
+
     /// Where playback is.
     pub fn player(&self) -> &Player {
         &self.player
@@ -232,6 +239,7 @@ impl App {
             paused: &self.paused,
             queue: &self.queue,
             probes: &self.probes,
+            analysis: &self.analysis,
             settings: &self.settings,
             log: &self.log,
         }
@@ -258,6 +266,10 @@ impl App {
             None if self.palette.is_some() => self.palette = None,
             None if self.files.is_typing() => self.put_typed_path_away(),
             None if self.models.is_open => self.models.is_open = false,
+            None if self.analysis.is_open => {
+                // A field that is being typed in is left first.
+                self.analysis.is_open = self.keyboard.is_typing;
+            }
             None if self.settings.is_open => {
                 // A field that is being typed in is left first.
                 self.settings.is_open = self.keyboard.is_typing || self.keyboard.in_popup;
@@ -322,6 +334,7 @@ impl App {
             || self.palette.is_some()
             || self.view.step_entry.is_some()
             || self.models.is_open
+            || self.analysis.is_open
             || self.settings.is_open
             || self.log.is_open;
         if !is_covered {
@@ -340,6 +353,9 @@ impl App {
         layout::show(ui, &self.scene(), &mut view, &mut out);
         if self.models.is_open {
             models_panel::show(&ctx, &self.scene(), &mut out);
+        }
+        if self.analysis.is_open {
+            analysis::show(&ctx, &self.scene(), &mut out);
         }
         if self.settings.is_open {
             settings_dialog::show(&ctx, &self.scene(), &mut out);

@@ -194,6 +194,18 @@ impl Plan {
         }
     }
 
+    /// The same plan without guidance of its own: the run's counts in every stage.
+    pub fn with_run_cfg(&self) -> Self {
+        let stages = self.stages.iter().map(|stage| Stage {
+            cfg: None,
+            ..*stage
+        });
+        Self {
+            stages: stages.collect(),
+            boundaries: self.boundaries.clone(),
+        }
+    }
+
     /// The same stages, all of one model and with the run's guidance.
     pub fn all(&self, model: ModelRole) -> Self {
         Self {

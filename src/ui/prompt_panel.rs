@@ -390,9 +390,12 @@ fn generate(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         Some(secs) => format!("{work} · {}", format::about(secs)),
         None => work,
     };
-    let is_probe = scene.session.active().is_some_and(|run| run.is_probe());
+    let measures = scene
+        .session
+        .active()
+        .is_some_and(|run| run.is_measurement());
     let (title, subtitle, is_enabled) = match &readiness {
-        Readiness::Restart if is_probe => {
+        Readiness::Restart if measures => {
             ("Generate", format!("stops the measuring · {cost}"), true)
         }
         Readiness::Ready => ("Generate", cost, true),

@@ -10,7 +10,7 @@ use super::theme::{palette, regular};
 use super::widgets::{icon_button, paint_text};
 use crate::app::{
     ActiveRun, Command, ExportProgress, ExportRequest, LogRequest, Notice, Request, Resting, Scene,
-    rest_words,
+    Sweeping, rest_words,
 };
 use crate::engine::Phase;
 
@@ -176,6 +176,9 @@ fn idle(scene: &Scene<'_>) -> String {
 fn describe(active: &ActiveRun, scene: &Scene<'_>) -> String {
     if active.is_cancelling {
         return "Cancelling".to_owned();
+    }
+    if let Some(Sweeping { done, of }) = active.sweep {
+        return format!("Trying plans · clip {} of {of}", (done + 1).min(of));
     }
     let mut parts = vec![
         match active.phase {

@@ -127,6 +127,11 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
         item(ui, out, Command::RemoveBoundary, !is_whole, none);
         item(ui, out, Command::TypePlace, !is_whole, none);
         ui.separator();
+        let blocked = scene.measure_blocked();
+        let why = blocked.as_deref().unwrap_or_default();
+        item(ui, out, Command::Probe, blocked.is_none(), why);
+        item(ui, out, Command::Analysis, true, "");
+        ui.separator();
         item(ui, out, Command::TimelineZoomIn, true, "");
         let zoomed = !view.timeline.span.is_whole();
         let why = "The whole schedule is shown";

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use flowblend::analysis::{Divergence, DivergenceCurve};
+use flowblend::analysis::{Divergence, DivergenceCurve, Similarity};
 use flowblend::engine::{
     DeviceChoice, DivergenceMaps, EngineSetup, FinishedRun, KeptSteps, MemoryNeed, PairRules,
     PairSummary, PausedRun, Phase, Pipeline, PipelineFactory, Probe, ProbeRequest, Progress,
-    RunError, RunReport, RunRequest, StepReport,
+    RunError, RunReport, RunRequest, StepReport, SweepRequest, SweepRow, Work,
 };
 use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
@@ -357,6 +357,21 @@ impl Pipeline for Fake {
         })
     }
 
+    /// One token a clip.
+    fn sweep(
+        &mut self,
+        request: &SweepRequest,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
+        progress(Progress::Phase(Phase::Denoising));
+        for settings in request.runs.iter().flat_map(|run| request.renders(run)) {
+            self.wait(cancel)?;
+            progress(Progress::SweepRow(Box::new(sweep_row(settings))));
+        }
+        Ok(())
+    }
+
     fn probe(
         &mut self,
         request: &ProbeRequest,
@@ -383,6 +398,36 @@ impl Pipeline for Fake {
                 data,
             }),
         })
+    }
+}
+
+/// The nearer to the reference the more steps are large, early ones above all.
+fn sweep_row(settings: RunSettings) -> SweepRow {
+    let plans = settings.step_plans();
+    let weight = |step: usize| if step < plans.len() / 3 { 3.0 } else { 1.0 };
+    let of = |role: Option<ModelRole>| {
+        let steps = plans.iter().enumerate();
+        let counted = steps.filter(|(_, plan)| role.is_none_or(|role| plan.model == role));
+        counted.map(|(i, _)| weight(i)).sum::<f64>()
+    };
+    let ssim = 0.5 + 0.5 * of(Some(ModelRole::Large)) / of(None);
+    let count = |role| plans.iter().filter(|plan| plan.model == role).count();
+    let (large_steps, small_steps) = (count(ModelRole::Large), count(ModelRole::Small));
+    SweepRow {
+        similarity: Similarity {
+            mean_square: 400.0 * (1.0 - ssim),
+            ssim: Some(ssim),
+        },
+        sharpness: Some(5.0 * ssim),
+        flicker: Some(1.0),
+        work: Work {
+            large_steps,
+            large_secs: 0.2 * large_steps as f64,
+            small_steps,
+            small_secs: 0.04 * small_steps as f64,
+            decode_secs: 0.5,
+        },
+        settings,
     }
 }
 

@@ -42,7 +42,7 @@ fn curve<'a>(scene: &Scene<'a>, steps: usize) -> Option<Cow<'a, DivergenceCurve>
 /// A quiet button as wide as the lane.
 fn offer(ui: &mut Ui, scene: &Scene<'_>, lane: Rect, out: &mut Vec<Request>) {
     let command = Command::Probe;
-    let blocked = scene.probe_blocked();
+    let blocked = scene.measure_blocked();
     let id = ui.scope_id().with("measure divergence");
     let response = ui.interact(lane, id, Sense::click());
     let is_enabled = blocked.is_none();

@@ -23,6 +23,7 @@ use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 pub use axis::{Axis, AxisUnit, Tick};
 pub use handles::boundary_id;
 pub use place::{place_boundary, read_place, write_place};
+pub use plans::{NAMED_PLANS, NamedPlan};
 pub use snap::{Snap, allowed_steps, at_step, nudge, snap};
 pub use span::AxisSpan;
 pub use state::{PlaceEntry, StageMenu, TimelineView, split_step};

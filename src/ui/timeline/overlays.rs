@@ -3,7 +3,7 @@ use egui::epaint::PathShape;
 use egui::{Align2, Rect, Stroke, Ui, pos2, vec2};
 
 use super::Axis;
-use crate::app::Scene;
+use crate::app::{ActiveRun, Scene};
 use crate::ui::theme::{mono, palette, regular};
 use crate::ui::widgets::{paint_text, text_width};
 
@@ -49,8 +49,8 @@ pub fn ruler(ui: &Ui, axis: &Axis<'_>, lane: Rect, taken: &[Rect]) {
 /// earlier ones.
 fn computed(scene: &Scene<'_>) -> Option<usize> {
     let settings = scene.document.settings();
-    // A probe takes the large model's steps, which the plan on show need not have.
-    if let Some(active) = scene.session.active().filter(|run| !run.is_probe()) {
+    // A measurement takes the steps of other plans than the one on show.
+    if let Some(active) = scene.session.active().filter(|run| !run.is_measurement()) {
         return (active.settings.steps == settings.steps).then_some(active.steps_done());
     }
     match scene.forecast.kept_steps {
@@ -82,7 +82,7 @@ pub fn cells(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect) {
 
 /// What the cells mean, at their right end.
 pub fn caption(ui: &Ui, scene: &Scene<'_>, lane: Rect) {
-    let active = scene.session.active().filter(|run| !run.is_probe());
+    let active = scene.session.active().filter(|run| !run.is_measurement());
     let text = match (active, computed(scene)) {
         (Some(_), Some(_)) => "blue: computed",
         (Some(_), None) => "the run that is going has another number of steps",
@@ -105,7 +105,8 @@ pub fn caption(ui: &Ui, scene: &Scene<'_>, lane: Rect) {
 
 /// A line through the track where the run is.
 pub fn playhead(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, top: f32, bottom: f32) {
-    let Some(active) = scene.session.active() else {
+    let is_elsewhere = |run: &&ActiveRun| run.sweep.is_some();
+    let Some(active) = scene.session.active().filter(|run| !is_elsewhere(run)) else {
         return;
     };
     // A probe goes along the steps a second time.
