@@ -146,11 +146,10 @@ fn run_button(
         true => Some("Every one of these plans was tried"),
         false => blocked,
     };
-    let text = RichText::new(words).color(palette(ui).on_next);
-    let mut button = Button::new(text);
-    if why_not.is_none() {
-        button = button.fill(palette(ui).next);
-    }
+    let button = match why_not {
+        Some(_) => Button::new(words),
+        None => Button::new(RichText::new(words).color(palette(ui).on_next)).fill(palette(ui).next),
+    };
     let button = ui
         .add_enabled(why_not.is_none(), button)
         .on_hover_text("Render the plans, each from the steps that it has in common with another")

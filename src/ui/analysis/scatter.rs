@@ -12,9 +12,10 @@ use crate::ui::format;
 use crate::ui::theme::{mono, palette, regular};
 use crate::ui::widgets::paint_text;
 
-/// Room for the figures at the left and below.
+/// Room for the figures at the left and below, and for what they are above.
 const LEFT_PX: f32 = 52.0;
 const BELOW_PX: f32 = 36.0;
+const ABOVE_PX: f32 = 30.0;
 const MARGIN_PX: f32 = 14.0;
 const POINT_PX: f32 = 4.0;
 /// What can be clicked around a point.
@@ -83,7 +84,7 @@ impl Places {
         let trades = summary.trades(quality);
         let secs = span(trades.iter().map(|trade| trade.secs))?;
         let span = span(trades.iter().map(|trade| trade.quality))?;
-        let min = rect.min + vec2(LEFT_PX, MARGIN_PX);
+        let min = rect.min + vec2(LEFT_PX, ABOVE_PX);
         let plot = Rect::from_min_max(min, rect.max - vec2(MARGIN_PX, BELOW_PX));
         let place = |trade: &crate::analysis::Trade| {
             // What is endless, as PSNR of the reference is, lies on the upper edge.
@@ -172,8 +173,8 @@ fn axes(ui: &Ui, places: &Places, quality: Quality) {
         weak,
         width,
     );
-    let above = plot.left_top() + vec2(4.0, -2.0);
-    paint_text(ui, above, Align2::LEFT_TOP, name, font, weak, width);
+    let above = plot.left_top() - vec2(0.0, 8.0);
+    paint_text(ui, above, Align2::LEFT_BOTTOM, name, font, weak, width);
 }
 
 /// A plan's point, and what it is.
