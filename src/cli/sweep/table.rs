@@ -243,6 +243,6 @@ fn among(found: &Criterion) -> String {
     } = found;
     match other {
         None => format!("among {plans} LS plans: {boundary}"),
-        Some(other) => format!("among {plans} LSL plans with the other one at {other}: {boundary}"),
+        Some(other) => format!("among {plans} plans with the other one at {other}: {boundary}"),
     }
 }

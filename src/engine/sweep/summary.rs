@@ -124,7 +124,7 @@ impl SweepSummary {
     }
 
     /// The late boundary by the paper's trade-off of detail, with sharpness for detail: where it comes near
-    /// that of LLL, among LSL plans of one early boundary.
+    /// that of LLL, among LSL and LS plans of one early boundary.
     pub fn late_boundary(&self) -> Option<Criterion> {
         let wanted = self.reference()?.sharpness?;
         let measure = |plan: &PlanResult| plan.sharpness;
@@ -144,6 +144,8 @@ impl SweepSummary {
             let letters = result.plan.letters();
             let (boundary, other) = match (letters.as_str(), result.plan.boundaries(), index) {
                 ("LS", [early], 0) => (*early, None),
+                // Without a late stage its boundary lies at the end.
+                ("LS", [early], _) => (1.0, Some(*early)),
                 ("LSL", [early, late], 0) => (*early, Some(*late)),
                 ("LSL", [early, late], _) => (*late, Some(*early)),
                 _ => continue,
