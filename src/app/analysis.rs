@@ -1,10 +1,12 @@
 //! What sweeps over plans found, and what the next one shall try.
 
+use std::sync::Arc;
+
 use super::{App, DocCommand, Notice};
 use crate::analysis::Wish;
 use crate::engine::{PairSummary, Quality, SweepRequest, SweepRow, SweepSummary, SweptRun};
 use crate::project::RunSettings;
-use crate::schedule::{ModelRole, Plan, PlanCost, plan_cost};
+use crate::schedule::{ModelRole, Plan, plan_cost};
 use crate::ui::timeline::NAMED_PLANS;
 
 /// Rows that are remembered; the oldest go first. Each is a few hundred bytes.
@@ -91,6 +93,18 @@ pub struct Analysis {
     at_least_ssim: f64,
     at_most_secs: f64,
     rows: Vec<SweepRow>,
+    /// Counts what changes the view: the choices and the rows.
+    changes: u64,
+    view: Option<Seen>,
+}
+
+/// A view of the chosen sweep, and what it was made from.
+#[derive(Debug)]
+struct Seen {
+    settings: RunSettings,
+    pair: Arc<PairSummary>,
+    changes: u64,
+    view: SweepView,
 }
 
 impl Default for Analysis {
@@ -104,6 +118,8 @@ impl Default for Analysis {
             at_least_ssim: 0.95,
             at_most_secs: 10.0,
             rows: Vec::new(),
+            changes: 0,
+            view: None,
         }
     }
 }
@@ -148,8 +164,34 @@ impl Analysis {
         }
     }
 
+    /// What the page shows of the chosen sweep; `None` before the pair is known.
+    pub fn view(&self) -> Option<&SweepView> {
+        self.view.as_ref().map(|seen| &seen.view)
+    }
+
+    /// Looks at the document and its pair, once for each change of them, of the choices or of the rows.
+    fn look(&mut self, settings: &RunSettings, pair: Option<&Arc<PairSummary>>) {
+        let Some(pair) = pair else {
+            self.view = None;
+            return;
+        };
+        let is_same = |seen: &Seen| {
+            seen.changes == self.changes
+                && seen.settings == *settings
+                && Arc::ptr_eq(&seen.pair, pair)
+        };
+        if !self.view.as_ref().is_some_and(is_same) {
+            self.view = Some(Seen {
+                view: SweepView::new(self, settings, pair),
+                settings: settings.clone(),
+                pair: Arc::clone(pair),
+                changes: self.changes,
+            });
+        }
+    }
+
     /// The chosen plans and seeds for a document.
-    pub fn request(&self, settings: &RunSettings, own: &[f64]) -> SweepRequest {
+    fn request(&self, settings: &RunSettings, own: &[f64]) -> SweepRequest {
         let plans = self.set.plans(&settings.plan, own);
         let run = |i: u16| SweptRun {
             prompt: settings.prompt.clone(),
@@ -163,7 +205,7 @@ impl Analysis {
     }
 
     /// What is known of a sweep.
-    pub fn found(&self, request: &SweepRequest) -> Vec<SweepRow> {
+    fn found(&self, request: &SweepRequest) -> Vec<SweepRow> {
         let renders = request.runs.iter().flat_map(|run| request.renders(run));
         let known = |settings: RunSettings| {
             let mut rows = self.rows.iter();
@@ -175,19 +217,24 @@ impl Analysis {
     pub(super) fn add(&mut self, row: SweepRow) {
         self.rows.retain(|known| known.settings != row.settings);
         self.rows.push(row);
+        self.changes += 1;
         if self.rows.len() > MOST_ROWS {
             self.rows.remove(0);
         }
     }
 }
 
-/// What the page shows of the chosen sweep, made anew for every frame that it is open.
+/// What the page shows of the chosen sweep.
 #[derive(Debug)]
 pub struct SweepView {
     /// What is not known yet.
-    pub left: SweepRequest,
+    left: SweepRequest,
     /// Clips in all.
     pub clips: usize,
+    /// Clips that are left to render.
+    pub clips_left: usize,
+    /// Steps that are left to compute for them.
+    pub steps_left: usize,
     /// What is known.
     pub summary: Option<SweepSummary>,
     /// Predicted seconds of what is left, denoising and decoding.
@@ -196,19 +243,19 @@ pub struct SweepView {
 
 impl SweepView {
     /// Of the chosen sweep over a document's plans.
-    pub fn new(analysis: &Analysis, settings: &RunSettings, pair: &PairSummary) -> Self {
+    fn new(analysis: &Analysis, settings: &RunSettings, pair: &PairSummary) -> Self {
         let request = analysis.request(settings, pair.defaults.plan.boundaries());
         let found = analysis.found(&request);
         let left = request.without(&found);
-        let cost: PlanCost = plan_cost(&left.steps_to_compute(), |role| {
-            pair.model_cost(role, settings.size())
-        });
-        let decodes = pair.decode_secs_at(settings);
-        let secs_left = cost.denoise_secs.zip(decodes);
+        let (steps, clips_left) = (left.steps_to_compute(), left.clips());
+        let cost = plan_cost(&steps, |role| pair.model_cost(role, settings.size()));
+        let secs = cost.denoise_secs.zip(pair.decode_secs_at(settings));
         Self {
             clips: request.clips(),
+            clips_left,
+            steps_left: steps.len(),
             summary: SweepSummary::of(&found, pair),
-            secs_left: secs_left.map(|(denoise, decode)| denoise + decode * left.clips() as f64),
+            secs_left: secs.map(|(denoise, decode)| denoise + decode * clips_left as f64),
             left,
         }
     }
@@ -219,8 +266,14 @@ impl App {
         let page = &mut self.analysis;
         match request {
             AnalysisRequest::Close => page.is_open = false,
-            AnalysisRequest::Plans(set) => page.set = set,
-            AnalysisRequest::Seeds(seeds) => page.seeds = seeds.max(1),
+            AnalysisRequest::Plans(set) => {
+                page.set = set;
+                page.changes += 1;
+            }
+            AnalysisRequest::Seeds(seeds) => {
+                page.seeds = seeds.max(1);
+                page.changes += 1;
+            }
             AnalysisRequest::Quality(quality) => page.quality = quality,
             AnalysisRequest::Limit(limit) => page.limit = limit,
             AnalysisRequest::AtLeastSsim(ssim) => page.at_least_ssim = ssim,
@@ -234,19 +287,30 @@ impl App {
         }
     }
 
+    /// Has the page show what is known now, where it is open.
+    pub(super) fn refresh_analysis(&mut self) {
+        if self.analysis.is_open {
+            // Settings that cannot be run have no costs.
+            let pair = self
+                .pair
+                .as_ref()
+                .filter(|_| self.forecast.problem.is_none());
+            self.analysis.look(self.document.settings(), pair);
+        }
+    }
+
     /// Renders what is not known yet of the chosen sweep.
     fn sweep(&mut self) {
-        let blocked = self.scene().measure_blocked();
-        let (None, Some(pair)) = (&blocked, &self.pair) else {
-            self.notice = blocked.map(|why| Notice::error(&why));
-            return;
-        };
-        let settings = self.document.settings();
-        let left = SweepView::new(&self.analysis, settings, pair).left;
-        if left.runs.is_empty() {
+        if let Some(why) = self.scene().measure_blocked() {
+            self.notice = Some(Notice::error(&why));
             return;
         }
-        let (clips, settings) = (left.clips(), settings.clone());
+        self.refresh_analysis();
+        let left = self.analysis.view().map(|view| view.left.clone());
+        let Some(left) = left.filter(|left| !left.runs.is_empty()) else {
+            return;
+        };
+        let (clips, settings) = (left.clips(), self.document.settings().clone());
         self.document.end_burst();
         match self.engine.sweep(left) {
             Ok(id) => {

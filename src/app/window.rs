@@ -348,6 +348,7 @@ impl App {
         self.follow_live(&ctx, now_secs);
         self.advance_player(&ctx, now_secs);
         self.refresh_forecast();
+        self.refresh_analysis();
 
         let mut view = std::mem::take(&mut self.view);
         layout::show(ui, &self.scene(), &mut view, &mut out);

@@ -22,13 +22,8 @@ const MOST_SEEDS: u16 = 16;
 
 /// The page over the window.
 pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
-    let settings = scene.document.settings();
     let blocked = scene.measure_blocked();
-    let can_show = scene.forecast.problem.is_none();
-    let sweep = scene
-        .pair
-        .filter(|_| can_show)
-        .map(|pair| SweepView::new(scene.analysis, settings, pair));
+    let sweep = scene.analysis.view();
     let modal = modal(ctx, "analysis").show(ctx, |ui| {
         let room = ctx.content_rect().size();
         ui.set_width(WIDTH_PX.min(room.x - 80.0));
@@ -37,17 +32,17 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
             ui,
             "Tries plans with the prompt and the settings of the moment and holds each clip against the large model's own (LLL).",
         );
-        choices(ui, scene, sweep.as_ref(), blocked.as_deref(), out);
+        choices(ui, scene, sweep, blocked.as_deref(), out);
         let height = (room.y - 300.0).clamp(220.0, 400.0);
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = GRID_PX * 3.0;
             let width = ui.available_width() - SIDE_PX - GRID_PX * 3.0;
             ui.allocate_ui(vec2(width, height), |ui| {
-                scatter::show(ui, scene, sweep.as_ref(), vec2(width, height), out);
+                scatter::show(ui, scene, sweep, vec2(width, height), out);
             });
             ui.vertical(|ui| {
                 ui.set_width(SIDE_PX);
-                automatic::show(ui, scene, sweep.as_ref(), out);
+                automatic::show(ui, scene, sweep, out);
             });
         });
         // The window's own line of messages lies behind this page.
@@ -55,7 +50,7 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
             let text = RichText::new(&notice.text).font(regular(12.0));
             ui.add(Label::new(text.color(palette(ui).error)).wrap());
         }
-        footer(ui, scene, sweep.as_ref(), out);
+        footer(ui, scene, sweep, out);
     });
     if modal.backdrop_response.clicked() {
         out.push(Request::Analysis(AnalysisRequest::Close));
@@ -138,8 +133,8 @@ fn run_button(
         return;
     }
     let (words, is_done) = match sweep {
-        Some(sweep) if sweep.left.runs.is_empty() => ("Run the sweep", true),
-        Some(sweep) if sweep.left.clips() < sweep.clips => ("Go on", false),
+        Some(sweep) if sweep.clips_left == 0 => ("Run the sweep", true),
+        Some(sweep) if sweep.clips_left < sweep.clips => ("Go on", false),
         _ => ("Run the sweep", false),
     };
     let why_not = match is_done {
@@ -172,14 +167,11 @@ fn state_words(scene: &Scene<'_>, sweep: Option<&SweepView>) -> String {
     let Some(sweep) = sweep else {
         return scene.forecast.problem.clone().unwrap_or_default();
     };
-    let left = sweep.left.clips();
+    let left = sweep.clips_left;
     if left == 0 {
         return format!("All {} clips were measured.", sweep.clips);
     }
-    let (steps, all) = (
-        sweep.left.steps_to_compute().len(),
-        left * scene.document.settings().steps,
-    );
+    let (steps, all) = (sweep.steps_left, left * scene.document.settings().steps);
     let secs = sweep.secs_left.map(format::about);
     let secs = secs.map_or_else(String::new, |secs| format!(", {secs}"));
     format!("{left} clips to render: {steps} of their {all} steps, the others are shared{secs}.")
