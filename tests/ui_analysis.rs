@@ -137,10 +137,9 @@ fn a_sweep_that_is_stopped_goes_on_from_there() {
 fn boundaries_come_from_the_curve_as_well() {
     let (mut window, pace) = window();
     open(&mut window);
-    pace.allow(30);
-    click(&mut window, "Measure the curve");
+    pace.allow(8);
+    click(&mut window, "Find boundaries");
     until(&mut window, |app| app.session().active().is_none());
-    click(&mut window, "Use the plan from the curve");
     let (plan, boundaries) = (plan(&window), [12, 24]);
     let steps = |index| {
         let settings = window.state().document().settings();

@@ -474,12 +474,12 @@ fn a_probe_draws_the_curve_and_suggests_the_ends_of_its_valley() {
     );
     pace.allow(30);
     until(&mut window, |app| app.session().active().is_none());
-    // The fake's valley: within 1.3 of the least between steps 8 and 25 of 30.
+    // The fake's valley: 1.1 times the least at step 12 of 30, 1.8 times that at 27.
     window.get_by_label("Divergence of the models, 30 steps, least at step 17: 40.0 %");
     let before = boundary_step(&window, 1);
-    window.get_by_label("Suggested boundary at step 25").click();
+    window.get_by_label("Suggested boundary at step 27").click();
     window.run_steps(3);
-    assert_eq!((before, boundary_step(&window, 1)), (24, 25));
+    assert_eq!((before, boundary_step(&window, 1)), (24, 27));
     // It is the run's, whatever the plan; of another seed nothing is known.
     window.get_by_label("Plan SSS").click();
     window.run_steps(3);
@@ -488,4 +488,33 @@ fn a_probe_draws_the_curve_and_suggests_the_ends_of_its_valley() {
             .query_by_label_contains("Divergence of the models")
             .is_some()
     );
+}
+
+#[test]
+fn boundaries_are_found_by_a_key_and_a_run_that_decides_gives_its_plan() {
+    let (mut window, pace) = window();
+    let before = plan(&window).clone();
+    press(&mut window, Modifiers::NONE, Key::B);
+    let active = window.state().session().active();
+    assert!(active.is_some_and(|run| run.is_probe()));
+    // No more than eight steps.
+    pace.allow(8);
+    until(&mut window, |app| app.session().active().is_none());
+    is(&window, "LSL", &[12, 28]);
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!(*plan(&window), before);
+
+    press(&mut window, Modifiers::NONE, Key::A);
+    choose(&mut window, "Generate so");
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    pace.allow(40);
+    until(&mut window, |app| app.session().active().is_none());
+    is(&window, "LSL", &[9, 27]);
+    assert!(
+        window
+            .query_by_label_contains("The run decided on LSL 0.30/0.90")
+            .is_some()
+    );
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!(*plan(&window), before);
 }

@@ -1,6 +1,6 @@
 use candle_core::{DType, Tensor};
 
-use super::AnalysisError;
+use super::{AnalysisError, Valley};
 
 /// How far one velocity is from another at the same state and step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -31,9 +31,11 @@ impl Divergence {
     }
 }
 
-/// A curve that rises to this many times its lowest point on both sides has a valley, and in the valley the
-/// small model serves about as well as anywhere.
-pub const VALLEY: f64 = 1.3;
+/// The large model is asked until the divergence has fallen to this many times the least of its valley.
+/// The lower of the two rims, for what goes wrong early is carried through all steps that follow.
+pub const EARLY_RIM: f64 = 1.1;
+/// And again from where it has risen to this many times that.
+pub const LATE_RIM: f64 = 1.8;
 
 /// The divergence at every step of one or more runs.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -81,18 +83,17 @@ impl DivergenceCurve {
             .collect()
     }
 
-    /// The fractions of the steps between which the models differ by no more than [`VALLEY`] times what
-    /// they differ by at the least: the stage that the small model may take. `None` where that is no
-    /// valley, because it reaches an end of the run.
-    pub fn valley(&self, measure: Measure) -> Option<[f64; 2]> {
-        let means = self.mean_and_spread(measure);
-        let height = |step: usize| means[step].0;
-        let lowest = (0..means.len()).min_by(|a, b| height(*a).total_cmp(&height(*b)))?;
-        let is_low = |step: &usize| height(*step) <= VALLEY * height(lowest);
-        let first = (0..=lowest).rev().take_while(is_low).last()?;
-        let last = (lowest..means.len()).take_while(is_low).last()?;
-        let is_inside = first > 0 && last + 1 < means.len();
-        is_inside.then(|| [first, last + 1].map(|step| step as f64 / means.len() as f64))
+    /// The fractions of the steps between which the small model may serve: in the [`Valley`], from where
+    /// the curve has fallen to [`EARLY_RIM`] times its lowest point until it rises to [`LATE_RIM`] times
+    /// that. `None` where it does not.
+    pub fn boundaries(&self, measure: Measure) -> Option<[f64; 2]> {
+        let means: Vec<f64> = self
+            .mean_and_spread(measure)
+            .into_iter()
+            .map(|(mean, _)| mean)
+            .collect();
+        let edges = Valley::of(&means).edges(&means, EARLY_RIM, LATE_RIM)?;
+        Some(edges.map(|step| step / means.len() as f64))
     }
 }
 
@@ -148,15 +149,17 @@ mod tests {
     }
 
     #[test]
-    fn the_valley_is_what_lies_around_the_lowest_point_and_inside_the_run() {
-        let valley = |heights: &[f64]| curve(&[heights]).valley(Measure::RelativeL2);
-        assert_eq!(valley(&[0.8, 0.5, 0.4, 0.45, 0.7]), Some([0.2, 0.8]));
-        assert_eq!(valley(&[0.8, 0.4, 0.7, 0.45, 0.7]), Some([0.2, 0.4]));
-        // Falls to the end, rises from the start, is flat, has no steps.
-        assert_eq!(valley(&[0.8, 0.6, 0.4]), None);
-        assert_eq!(valley(&[0.4, 0.6, 0.8]), None);
-        assert_eq!(valley(&[0.4, 0.4, 0.4]), None);
-        assert_eq!(valley(&[]), None);
+    fn boundaries_are_the_edges_of_the_mean_curves_valley() {
+        let two = curve(&[&[0.7, 0.6, 0.3, 0.5, 0.9], &[0.9, 1.0, 0.5, 0.5, 0.9]]);
+        let [early, late] = two.boundaries(Measure::RelativeL2).unwrap();
+        // Means 0.8, 0.8, 0.4, 0.5, 0.9: 0.44 is fallen to between steps 1 and 2, 0.72 risen to between 3 and 4.
+        assert!((early - 1.9 / 5.0).abs() < 1e-9, "{early}");
+        assert!((late - 3.55 / 5.0).abs() < 1e-9, "{late}");
+        assert_eq!(
+            curve(&[&[0.8, 0.6, 0.4]]).boundaries(Measure::RelativeL2),
+            None
+        );
+        assert_eq!(curve(&[]).boundaries(Measure::RelativeL2), None);
     }
 
     #[test]

@@ -3,17 +3,23 @@
 
 mod bootstrap;
 mod criteria;
+mod detail;
 mod divergence;
 mod error;
 mod look;
 mod luma;
 mod reader;
 mod similarity;
+mod valley;
 
 pub use bootstrap::{Interval, bootstrap, mean, median};
 pub use criteria::{Trade, Wish, best, early_boundary, knee, late_boundary, pareto_front};
-pub use divergence::{Divergence, DivergenceCurve, Measure, VALLEY, divergence, divergence_map};
+pub use detail::detail_error;
+pub use divergence::{
+    Divergence, DivergenceCurve, EARLY_RIM, LATE_RIM, Measure, divergence, divergence_map,
+};
 pub use error::AnalysisError;
 pub use look::{flicker, sharpness};
 pub use reader::{ColourReading, Reader, ReaderSpec, Reading, Validation, likeliest};
 pub use similarity::{Similarity, frame_similarity, psnr, ssim};
+pub use valley::Valley;

@@ -111,7 +111,7 @@ fn squared_error(a: &[u8], b: &[u8]) -> u64 {
         .sum()
 }
 
-fn comparable(one: &Clip, other: &Clip) -> Result<(), AnalysisError> {
+pub(super) fn comparable(one: &Clip, other: &Clip) -> Result<(), AnalysisError> {
     let (a, b) = (size(one), size(other));
     if a != b {
         return Err(AnalysisError::Differ { one: a, other: b });

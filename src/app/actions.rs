@@ -8,7 +8,7 @@ use egui::{Context, ViewportCommand};
 
 use super::files::Next;
 use super::{App, Command, DocCommand, ExportSource, Notice, Readiness, Request, Showing};
-use crate::engine::{RunId, RunRequest};
+use crate::engine::{OnlineRule, RunId, RunRequest};
 use crate::project::{Look, PairRef, RunSettings};
 use crate::ui::dialogs::Dialog;
 use crate::ui::palette::PaletteState;
@@ -141,6 +141,9 @@ impl App {
             | Command::TimelineFit => self.timeline_command(ctx, command, now_secs),
             Command::Probe => self.probe(),
             Command::Analysis => self.analysis.is_open = true,
+            Command::FindBoundaries => self.find_boundaries(now_secs),
+            Command::GenerateOnline => self.render_online(OnlineRule::Bend, now_secs),
+            Command::GenerateSrDiffusion => self.render_online(OnlineRule::SrDiffusion, now_secs),
             Command::Compare => self.toggle_compare(),
             Command::ZoomFit => self.view.zoom_wish = Some(ZoomWish::Fit),
             Command::ZoomActual => self.view.zoom_wish = Some(ZoomWish::Actual),
@@ -183,7 +186,7 @@ impl App {
     }
 
     /// What the document asks for now, with a new seed where it wants one.
-    fn settings_to_run(&mut self, now_secs: f64) -> RunSettings {
+    pub(super) fn settings_to_run(&mut self, now_secs: f64) -> RunSettings {
         if self.view.rolls_seed {
             self.roll_seed(now_secs);
         }
@@ -203,23 +206,40 @@ impl App {
 
     /// Hands a run to the engine; with `pause_after` it rests once so many steps are taken.
     fn start_until(&mut self, settings: RunSettings, pause_after: Option<usize>) -> Option<RunId> {
-        if let (Some((file, json)), Some(keeper)) =
-            (self.history.add(&settings.prompt), &self.keeper)
-        {
-            keeper.write(file, json);
+        let id = self.start_request(RunRequest {
+            pause_after,
+            ..self.request_for(settings)
+        })?;
+        if let Some(steps) = pause_after {
+            self.session.pausing(steps);
         }
-        match self.engine.start(RunRequest {
+        Some(id)
+    }
+
+    /// A run as the window wants it.
+    pub(super) fn request_for(&self, settings: RunSettings) -> RunRequest {
+        RunRequest {
             keep_latents: true,
             reuse_steps: true,
             preview_every: self.settings.preferences().preview_every,
-            pause_after,
-            ..settings.clone().into()
-        }) {
+            ..settings.into()
+        }
+    }
+
+    /// Hands a run to the engine.
+    pub(super) fn start_request(&mut self, request: RunRequest) -> Option<RunId> {
+        if let (Some((file, json)), Some(keeper)) =
+            (self.history.add(&request.settings.prompt), &self.keeper)
+        {
+            keeper.write(file, json);
+        }
+        let (settings, is_online) = (request.whole_settings(), request.online.is_some());
+        match self.engine.start(request) {
             Ok(id) => {
                 self.note_start(id, &settings);
                 self.session.started(id, settings);
-                if let Some(steps) = pause_after {
-                    self.session.pausing(steps);
+                if is_online {
+                    self.session.deciding();
                 }
                 Some(id)
             }

@@ -249,7 +249,7 @@ impl SweepView {
         let left = request.without(&found);
         let (steps, clips_left) = (left.steps_to_compute(), left.clips());
         let cost = plan_cost(&steps, |role| pair.model_cost(role, settings.size()));
-        let secs = cost.denoise_secs.zip(pair.decode_secs_at(settings));
+        let secs = cost.denoise_secs.zip(pair.decode_secs(settings));
         Self {
             clips: request.clips(),
             clips_left,

@@ -103,6 +103,9 @@ commands! {
     Live: Timeline, "Live", "Render by itself when a change of the plan rests", [];
     Probe: Timeline, "Measure divergence", "See at which steps the two models differ; takes the steps that no run has taken yet", [plain(D)];
     Analysis: Timeline, "Analysis…", "Try many plans and see what each is worth against its seconds", [plain(A)];
+    FindBoundaries: Timeline, "Find boundaries", "Put the boundaries at the edges of the valley where the models differ least; remembered, or measured along 8 steps of both", [plain(B)];
+    GenerateOnline: Timeline, "Generate, plan decided in the run", "The small model takes over once the way to the clip is nearly straight, and the large one comes back where it bends; costs no evaluation more", [];
+    GenerateSrDiffusion: Timeline, "Generate by SRDiffusion's rule", "The small model takes the rest once the large one's velocity changes evenly; costs no evaluation more", [];
     TypePlace: Timeline, "Type boundary's place…", "Type where the chosen boundary goes: a step, a percentage, a sigma or a timestep", [plain(Enter)];
     SplitStage: Timeline, "Split stage", "Split the stage under the pointer there, else the chosen one in its middle", [plain(S)];
     RemoveBoundary: Timeline, "Remove boundary or stage", "Remove the chosen boundary or stage; the stage before takes the steps", [plain(Delete), plain(Backspace)];

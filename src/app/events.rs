@@ -41,6 +41,9 @@ impl App {
                     let is_reference = self.comparison.takes(id);
                     self.paused.ended(&run.settings);
                     self.paused.hide();
+                    if self.auto.takes(id) {
+                        self.take_online_plan(&run.settings, ctx.input(|i| i.time));
+                    }
                     self.gallery.add(ctx, id, *run, !is_reference);
                     if !is_reference {
                         self.player.play();
@@ -52,7 +55,9 @@ impl App {
                 }
                 Some(Outcome::SweepRow(row)) => self.analysis.add(*row),
                 Some(Outcome::Swept) => {}
-                Some(Outcome::Probed(probe)) => self.probes.add(*probe),
+                Some(Outcome::Probed(id, probe)) => {
+                    self.probed(id, *probe, ctx.input(|i| i.time));
+                }
                 Some(Outcome::Cancelled(settings)) => self.paused.ended(&settings),
                 Some(Outcome::Paused(id, run)) => self.run_paused(id, *run),
                 Some(Outcome::LeftPaused(run)) => self.found_paused(*run),

@@ -42,7 +42,7 @@ impl Forecast {
         Self {
             cost: add_up(&steps),
             reference: add_up(&large.steps(settings.steps, settings.cfg)),
-            decode_secs: pair.and_then(|pair| pair.decode_secs_at(settings)),
+            decode_secs: pair.and_then(|pair| pair.decode_secs(settings)),
             memory: pair
                 .filter(|_| costs.is_some())
                 .map(|pair| pair.memory_plan(settings)),

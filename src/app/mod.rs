@@ -2,6 +2,7 @@
 
 mod actions;
 mod analysis;
+mod auto;
 mod bench;
 mod command;
 mod compare_actions;

@@ -91,6 +91,7 @@ pub(super) fn pause_problem(active: Option<&ActiveRun>) -> Option<&'static str> 
         None => Some("No run is going on"),
         Some(active) if active.is_cancelling => Some("The run is being cancelled"),
         Some(active) if active.is_measurement() => Some("A measurement cannot be paused"),
+        Some(active) if active.is_online => Some("A run that decides on its plan cannot be paused"),
         Some(active) if active.phase == Some(Phase::Decoding) => {
             Some("All steps are taken; a decode cannot be paused")
         }

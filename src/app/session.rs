@@ -42,6 +42,8 @@ pub struct ActiveRun {
     pub eta_secs: Option<f64>,
     /// The run is to rest once so many steps are taken; 0 is as soon as it can.
     pub pauses_after: Option<usize>,
+    /// The run decides on its plan as it goes; the one in `settings` is where it begins.
+    pub is_online: bool,
     /// Somebody asked to stop and the engine has not answered yet.
     pub is_cancelling: bool,
 }
@@ -103,7 +105,7 @@ pub enum Outcome {
     /// The sweep is complete.
     Swept,
     /// How far the models differ was measured.
-    Probed(Box<Probe>),
+    Probed(RunId, Box<Probe>),
     /// The run with these settings stopped because somebody asked.
     Cancelled(Box<RunSettings>),
     /// The run rests because somebody asked.
@@ -149,6 +151,7 @@ impl RunSession {
             sweep: None,
             eta_secs: None,
             pauses_after: None,
+            is_online: false,
             is_cancelling: false,
         });
     }
@@ -166,6 +169,13 @@ impl RunSession {
         self.started(id, settings);
         if let Some(active) = &mut self.active {
             active.sweep = Some(Sweeping { done: 0, of: clips });
+        }
+    }
+
+    /// The run decides on its plan as it goes.
+    pub fn deciding(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.is_online = true;
         }
     }
 
@@ -236,8 +246,9 @@ impl RunSession {
                 Outcome::Progress
             }
             EventKind::Probed(probe) => {
+                let id = active.id;
                 self.ended();
-                Outcome::Probed(probe)
+                Outcome::Probed(id, probe)
             }
             EventKind::SweepRow(row) => {
                 if let Some(sweep) = &mut active.sweep {

@@ -148,7 +148,7 @@ impl App {
     }
 
     /// Makes the plan the document's, an undo of its own, or says why there is none.
-    fn take_plan(&mut self, plan: Result<Plan, PlanEditError>, now_secs: f64) -> bool {
+    pub(super) fn take_plan(&mut self, plan: Result<Plan, PlanEditError>, now_secs: f64) -> bool {
         match plan {
             Ok(plan) => {
                 self.document.end_burst();

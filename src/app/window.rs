@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use egui::{Context, Ui, ViewportCommand};
 
+use super::auto::Auto;
 use super::files::Next;
 use super::history::PromptHistory;
 use super::keys::Keyboard;
@@ -44,6 +45,7 @@ pub struct App {
     pub(super) queue: Queue,
     pub(super) probes: Probes,
     pub(super) analysis: Analysis,
+    pub(super) auto: Auto,
     pub(super) paused: Paused,
     pub(super) live: Live,
     pub(super) history: PromptHistory,
@@ -107,6 +109,7 @@ impl App {
             queue: Queue::default(),
             probes: Probes::default(),
             analysis: Analysis::default(),
+            auto: Auto::default(),
             paused: Paused::default(),
             live: Live::default(),
             history: PromptHistory::default(),

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::session::Session;
-use super::{CliError, Door};
+use super::{CliError, Door, bench_plans};
 use crate::engine::{EventKind, FinishedRun, peak_rss_bytes};
 use crate::media::{self, EncodeOptions};
 use crate::project::RunSettings;
@@ -21,8 +21,14 @@ pub(super) struct BenchOptions {
     runs: u16,
     /// Measure the window instead: opens it on the bundled pair, renders and drags with 50 runs in the
     /// gallery, closes it.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "plans")]
     window: bool,
+    /// Predict the seconds of so many random plans, measure each, and say how near the predictions were.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    plans: Option<u16>,
+    /// Seed of the random plans.
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "plans")]
+    plans_seed: u64,
 }
 
 /// A figure that was measured at least once.
@@ -77,6 +83,7 @@ pub(super) fn bench(
     door: &Door,
 ) -> Result<(), CliError> {
     options.denoise.check()?;
+    options.denoise.check_boundaries_given()?;
     if options.window {
         let figures = (door.bench)(global.pipeline(), started, usize::from(options.runs))
             .map_err(|why| CliError::Failed(format!("{why:#}")))?;
@@ -90,8 +97,18 @@ pub(super) fn bench(
     let mut session = Session::start(global)?;
     let pair = session.describe(options.denoise.pair())?;
     let settings = options.denoise.settings(&pair, &pair.defaults.prompt)?;
-    let figures = headless(&mut session, &settings, started, options.runs)?;
     let (width, height, frames) = settings.size();
+    if let Some(count) = options.plans {
+        let plans = bench_plans::random_plans(usize::from(count), options.plans_seed);
+        let forecasts = bench_plans::measure(&mut session, &settings, plans, !global.json)?;
+        let heading = format!(
+            "{} on {}: {} steps, {width}x{height}, {frames} frames; clips with the models in memory",
+            pair.name, pair.device, settings.steps
+        );
+        bench_plans::print(&forecasts, &heading, global.json);
+        return Ok(());
+    }
+    let figures = headless(&mut session, &settings, started, options.runs)?;
     let heading = format!(
         "{} on {}: {} of {} steps, {width}x{height}, {frames} frames",
         pair.name,
@@ -142,15 +159,21 @@ fn headless(
     Ok(figures.into_iter().flatten().collect())
 }
 
-struct TimedRun {
+/// A run and what a person waits for in it.
+pub(super) struct TimedRun {
     asked: Instant,
     first_preview_secs: f64,
-    clip_secs: f64,
+    /// Until the clip was there.
+    pub(super) clip_secs: f64,
     write_secs: f64,
     finished: FinishedRun,
 }
 
-fn timed_run(session: &mut Session, settings: &RunSettings) -> Result<TimedRun, CliError> {
+/// Renders a clip and writes it to a folder that goes again.
+pub(super) fn timed_run(
+    session: &mut Session,
+    settings: &RunSettings,
+) -> Result<TimedRun, CliError> {
     let asked = Instant::now();
     let run = session
         .engine

@@ -3,11 +3,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::CliError;
 use super::export::FileOptions;
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::progress::ProgressLine;
 use super::session::Session;
+use super::{CliError, auto};
 use crate::engine::{EventKind, FinishedRun, RunRequest, peak_rss_bytes};
 use crate::media::{self, ClipShape, EncodeOptions, Format};
 use crate::project::{Recipe, RunSettings};
@@ -38,6 +38,7 @@ pub(super) struct GenerateOptions {
 
 pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Result<(), CliError> {
     options.denoise.check()?;
+    let online = options.denoise.online();
     // Everything that can be refused is refused before the first second of computing.
     let file = &options.file;
     let check = |out: &Path| {
@@ -51,7 +52,8 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
     }
     let mut session = Session::start(global)?;
     let pair = session.describe(options.denoise.pair())?;
-    let settings = options.denoise.settings(&pair, &options.prompt)?;
+    let mut settings = options.denoise.settings(&pair, &options.prompt)?;
+    let mut choice = None;
     let out = match &options.out {
         Some(out) => out.clone(),
         None => dated_path(&settings, file.chosen().unwrap_or(Format::H264)),
@@ -68,8 +70,15 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
     if options.denoise.seed_is_random() && !global.json {
         eprintln!("seed {}", settings.seed);
     }
+    if options.denoise.finds_boundaries() {
+        let found = auto::find(&mut session, &pair, &settings)?;
+        eprintln!("{}", found.told());
+        settings = found.of(settings);
+        choice = Some(found);
+    }
     let request = RunRequest {
         settings,
+        online,
         init_latents: options.init_latents.clone(),
         save_latents: options.save_latents.clone(),
         save_trajectory: options.save_trajectory.clone(),
@@ -80,6 +89,9 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         pause_after: None,
     };
     let finished = wait_for_clip(&mut session, request)?;
+    if let Some(rule) = online {
+        eprintln!("{}", auto::told_online(rule, &pair, &finished));
+    }
     let encode_start = std::time::Instant::now();
     write_clip(&session, &finished, &out, file, encode_options)?;
     let encode_secs = encode_start.elapsed().as_secs_f64();
@@ -88,7 +100,11 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         eprintln!("only decoded: an earlier run of the same had left its latents");
     }
     if global.json {
-        println!("{}", summary(&finished, &out, encode_secs));
+        let mut summary = summary(&finished, &out, encode_secs);
+        if let Some(choice) = choice {
+            summary["auto"] = json!(choice);
+        }
+        println!("{summary}");
     } else {
         println!("{}", out.display());
     }

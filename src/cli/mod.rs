@@ -1,6 +1,8 @@
 //! The headless program: subcommands over the same engine the window uses.
 
+mod auto;
 mod bench;
+mod bench_plans;
 mod export;
 mod generate;
 mod models;

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use super::CliError;
 use crate::engine::{DeviceChoice, EngineOptions, PairPipeline, PairSummary, PipelineFactory};
 use crate::project::{PairRef, Preferences, RunSettings};
+use crate::sampler::OnlineRule;
 use crate::schedule::{Plan, SigmaGrid, Solver};
 
 /// Number formats that can be asked for.
@@ -73,6 +74,9 @@ impl GlobalOptions {
     }
 }
 
+/// The plan where none is given: FlowBlending's.
+const DEFAULT_PLAN: &str = "LSL";
+
 /// More steps than any run may have.
 const MOST_STEPS: usize = 10_000;
 
@@ -89,17 +93,14 @@ pub(super) struct DenoiseOptions {
     #[arg(long, value_name = "DIR", requires = "large")]
     small: Option<PathBuf>,
     /// Stage letters, any number: L (large), S (small), D (distilled), or names split by commas.
-    #[arg(long, default_value = "LSL")]
+    #[arg(long, default_value = DEFAULT_PLAN)]
     plan: String,
     /// Where each next stage starts, as fractions of the steps; `sigma:0.875` is the first step below
-    /// that noise level.
-    #[arg(
-        long,
-        value_name = "F,F",
-        value_delimiter = ',',
-        allow_hyphen_values = true
-    )]
-    boundaries: Option<Vec<BoundaryAt>>,
+    /// that noise level. `auto` takes what is remembered, or else measures it in a few steps; `auto:online`
+    /// decides in the run itself which model takes the next step, `auto:srdiffusion` so by SRDiffusion's
+    /// rule.
+    #[arg(long, value_name = "F,F|auto", allow_hyphen_values = true)]
+    boundaries: Option<Boundaries>,
     /// Denoising steps.
     #[arg(long)]
     steps: Option<usize>,
@@ -127,6 +128,33 @@ pub(super) struct DenoiseOptions {
     /// Frames a second.
     #[arg(long, allow_negative_numbers = true)]
     fps: Option<f64>,
+}
+
+/// Where the stages start.
+#[derive(Clone, Debug, PartialEq)]
+enum Boundaries {
+    At(Vec<BoundaryAt>),
+    /// Wherever they are found to do well.
+    Auto,
+    /// Where a rule says so in the course of the run.
+    Online(OnlineRule),
+}
+
+impl FromStr for Boundaries {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            "auto:online" => Ok(Self::Online(OnlineRule::Bend)),
+            "auto:srdiffusion" => Ok(Self::Online(OnlineRule::SrDiffusion)),
+            text if text.starts_with("auto") => Err(
+                "there are auto, auto:online and auto:srdiffusion; or give fractions, for example 0.4,0.8"
+                    .to_owned(),
+            ),
+            text => text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self::At),
+        }
+    }
 }
 
 /// Where a stage starts.
@@ -192,7 +220,7 @@ impl DenoiseOptions {
     /// What can be refused before any file is opened.
     pub(super) fn check(&self) -> Result<(), CliError> {
         let stages = Plan::count_stages(&self.plan).map_err(usage)?;
-        if let Some(boundaries) = &self.boundaries {
+        if let Some(Boundaries::At(boundaries)) = &self.boundaries {
             // Where a noise level lies is known once the pair's steps and shift are.
             let fraction = |at: &BoundaryAt| match at {
                 BoundaryAt::Fraction(fraction) => Some(*fraction),
@@ -202,6 +230,17 @@ impl DenoiseOptions {
             if let Some(fractions) = fractions {
                 Plan::parse(&self.plan, &fractions).map_err(usage)?;
             }
+        }
+        let is_found = matches!(
+            self.boundaries,
+            Some(Boundaries::Auto | Boundaries::Online(_))
+        );
+        let has_stages =
+            self.plan != DEFAULT_PLAN || self.cfg.as_ref().is_some_and(|c| c.len() > 1);
+        if is_found && has_stages {
+            return Err(usage(
+                "--boundaries auto finds the stages too; leave --plan out and give one --cfg",
+            ));
         }
         if let Some(cfgs) = &self.cfg
             && cfgs.len() != 1
@@ -223,8 +262,13 @@ impl DenoiseOptions {
     ) -> Result<RunSettings, CliError> {
         let defaults = &pair.defaults;
         let cfgs = self.cfg.clone().unwrap_or_else(|| vec![defaults.cfg]);
+        let given = match &self.boundaries {
+            Some(Boundaries::At(given)) => Some(given.as_slice()),
+            // Those that are found come later, in the place of the pair's own.
+            Some(Boundaries::Auto | Boundaries::Online(_)) | None => None,
+        };
         let plan = self
-            .plan_of(pair, &self.plan, self.boundaries.as_deref())?
+            .plan_of(pair, &self.plan, given)?
             .with_stage_cfgs(&cfgs)
             .map_err(usage)?;
         let (width, height) = self.size.unwrap_or((defaults.width, defaults.height));
@@ -281,6 +325,30 @@ impl DenoiseOptions {
     /// Guidance scales that were given.
     pub(super) fn cfgs(&self) -> usize {
         self.cfg.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Whether the boundaries are to be found.
+    pub(super) fn finds_boundaries(&self) -> bool {
+        self.boundaries == Some(Boundaries::Auto)
+    }
+
+    /// The rule that decides on the plan in the course of the run, if it is to be decided there.
+    pub(super) fn online(&self) -> Option<OnlineRule> {
+        match self.boundaries {
+            Some(Boundaries::Online(rule)) => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// Refuses a plan that is only found by computing, for commands that want it as given.
+    pub(super) fn check_boundaries_given(&self) -> Result<(), CliError> {
+        match self.boundaries {
+            Some(Boundaries::Auto | Boundaries::Online(_)) => Err(usage(
+                "boundaries are found by `flowblend generate` only; give them as fractions here, for \
+                 example 0.4,0.8",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the seed was left to chance.

@@ -1,8 +1,8 @@
 use serde_json::json;
 
-use super::CliError;
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::session::Session;
+use super::{CliError, auto};
 use crate::engine::PairSummary;
 use crate::project::RunSettings;
 use crate::schedule::{ModelRole, Plan, PlanCost, Stage};
@@ -12,7 +12,20 @@ pub(super) fn plan(options: &DenoiseOptions, global: &GlobalOptions) -> Result<(
     options.check()?;
     let session = Session::start(global)?;
     let pair = session.describe(options.pair())?;
-    let settings = options.settings(&pair, &pair.defaults.prompt)?;
+    let mut settings = options.settings(&pair, &pair.defaults.prompt)?;
+    if options.finds_boundaries() {
+        let known = auto::remembered(&pair, &settings).ok_or_else(|| {
+            CliError::Failed(
+                "no boundaries of this pair were found yet, and a plan measures nothing; \
+                 `flowblend generate --boundaries auto` or `flowblend probe` finds them"
+                    .to_owned(),
+            )
+        })?;
+        eprintln!("{}", known.told());
+        settings = known.of(settings);
+    } else {
+        options.check_boundaries_given()?;
+    }
     let reference = all_large(&settings);
     let (cost, full) = (pair.cost(&settings), pair.cost(&reference));
     if global.json {
@@ -99,7 +112,11 @@ fn print(pair: &PairSummary, settings: &RunSettings, cost: &PlanCost, full: &Pla
         seconds(cost.denoise_secs),
         seconds(full.denoise_secs)
     );
-    println!("decode: {}", seconds(pair.decode_secs_at(settings)));
+    println!("decode: {}", seconds(pair.decode_secs(settings)));
+    println!(
+        "text, where a prompt is new: {}",
+        seconds(pair.timings.text.secs())
+    );
     println!("memory: {}", pair.memory_plan(settings).describe());
 }
 
@@ -140,7 +157,8 @@ fn to_json(
         "steps": steps,
         "cost": cost,
         "all_large": full,
-        "decode_secs": pair.decode_secs_at(settings),
+        "decode_secs": pair.decode_secs(settings),
+        "text_secs": pair.timings.text.secs(),
         "memory_bytes": memory.peak,
         "memory_available_bytes": memory.available,
         "memory_plan": {

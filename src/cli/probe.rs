@@ -5,7 +5,7 @@ use super::CliError;
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::progress::ProgressLine;
 use super::session::Session;
-use crate::analysis::{Measure, VALLEY};
+use crate::analysis::{EARLY_RIM, LATE_RIM, Measure};
 use crate::engine::{EventKind, Probe, ProbeRequest};
 use crate::schedule::SigmaGrid;
 
@@ -24,6 +24,7 @@ pub(super) struct ProbeOptions {
 /// model, and between which steps the two are most alike.
 pub(super) fn probe(options: &ProbeOptions, global: &GlobalOptions) -> Result<(), CliError> {
     options.denoise.check()?;
+    options.denoise.check_boundaries_given()?;
     let mut session = Session::start(global)?;
     let pair = session.describe(options.denoise.pair())?;
     let own = [pair.defaults.prompt.clone()];
@@ -36,6 +37,7 @@ pub(super) fn probe(options: &ProbeOptions, global: &GlobalOptions) -> Result<()
     let runs = seeds.flat_map(|seed| prompts.iter().map(move |prompt| (prompt.clone(), seed)));
     let request = ProbeRequest {
         more: runs.skip(1).collect(),
+        few_steps: None,
         settings,
     };
     let runs = request.more.len() + 1;
@@ -48,13 +50,13 @@ pub(super) fn probe(options: &ProbeOptions, global: &GlobalOptions) -> Result<()
     Ok(())
 }
 
-fn wait_for_probe(
+pub(super) fn wait_for_probe(
     session: &mut Session,
     request: ProbeRequest,
     runs: usize,
 ) -> Result<Probe, CliError> {
     // Every step is taken by both models.
-    let steps = request.settings.steps;
+    let steps = request.reference().steps;
     let progress = ProgressLine::new(steps);
     let run = session.engine.probe(request).map_err(CliError::Failed)?;
     let mut measured = 0_usize;
@@ -101,14 +103,14 @@ fn print(probe: &Probe, grid: &SigmaGrid) {
             turn.1
         );
     }
-    match probe.curve.valley(Measure::RelativeL2) {
+    match probe.curve.boundaries(Measure::RelativeL2) {
         Some([early, late]) => println!(
-            "suggested: --plan LSL --boundaries {early:.4},{late:.4} (the models differ by at most \
-             {VALLEY} times the least in between)"
+            "suggested: --plan LSL --boundaries {early:.4},{late:.4} (from where the models differ by \
+             {EARLY_RIM} times the least to where they differ by {LATE_RIM} times that)"
         ),
         None => println!(
-            "suggested: nothing; the curve does not rise to {VALLEY} times its lowest point on both \
-             sides, so it names no stage for the small model"
+            "suggested: nothing; the curve does not fall from {EARLY_RIM} times its valley and rise to \
+             {LATE_RIM} times that, so it names no stage for the small model"
         ),
     }
 }
@@ -135,6 +137,6 @@ fn to_json(probe: &Probe, grid: &SigmaGrid) -> serde_json::Value {
         "settings": probe.settings,
         "runs": probe.curve.runs(),
         "steps": steps,
-        "suggested_boundaries": probe.curve.valley(Measure::RelativeL2),
+        "suggested_boundaries": probe.curve.boundaries(Measure::RelativeL2),
     })
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::boundary_book::{KnownBoundaries, Remembered, remembered};
 use super::paused::PausedRun;
 use super::probe::Probe;
 use super::residency::MemoryNeed;
 use super::step_cache::KeptSteps;
 use super::sweep::SweepRow;
+use super::timings::PairTimings;
 use crate::analysis::Divergence;
 use crate::media::Clip;
 use crate::preview::RgbFactors;
@@ -128,12 +130,10 @@ pub struct PairSummary {
     pub rgb: RgbFactors,
     /// The family's limits and costs.
     pub rules: Arc<dyn PairRules>,
-    /// Seconds of one pass at the default size on this device, by role, once measured.
-    pub pass_secs: [Option<f64>; 2],
-    /// Seconds of the VAE's decode at the default size on this device, once measured.
-    pub decode_secs: Option<f64>,
-    /// Seconds that loading one byte of weights takes, once measured.
-    pub byte_secs: Option<f64>,
+    /// Seconds that its parts take on this device, as far as they were measured.
+    pub timings: PairTimings,
+    /// Boundaries that were found for its runs.
+    pub known_boundaries: Vec<KnownBoundaries>,
     /// Bytes of memory that runs may take; `None` where nobody knows.
     pub memory_bytes: Option<u64>,
     /// The device runs happen on, as people name it.
@@ -162,19 +162,23 @@ impl PairSummary {
         matches!(role, ModelRole::Large | ModelRole::Small)
     }
 
-    /// What one pass of a model costs at `(width, height, frames)`. The time is the measured one, scaled
-    /// by the FLOPs of this size against those of the default size.
+    /// What one pass of a model costs at `(width, height, frames)`. The time is the measured one; at a
+    /// size that never ran, the nearest one's in proportion to the FLOPs.
     pub fn model_cost(&self, role: ModelRole, size: (usize, usize, usize)) -> ModelCost {
-        let flops = self.rules.flops(role, size);
-        let default = self.rules.flops(role, self.defaults.size());
+        let flops = |size| self.rules.flops(role, size);
         let measured = match role {
-            ModelRole::Large => self.pass_secs[0],
-            ModelRole::Small | ModelRole::Distilled => self.pass_secs[1],
+            ModelRole::Large => &self.timings.large,
+            ModelRole::Small | ModelRole::Distilled => &self.timings.small,
         };
         ModelCost {
-            flops,
-            pass_secs: measured.map(|secs| secs * flops.full() / default.full()),
+            flops: flops(size),
+            pass_secs: measured.at(size, |size| flops(size).full()),
         }
+    }
+
+    /// The boundaries that are known for a run like this one, or re-scaled from another.
+    pub fn remembered_boundaries(&self, settings: &RunSettings) -> Option<Remembered> {
+        remembered(&self.known_boundaries, settings)
     }
 
     /// What a run with these settings costs.
@@ -183,11 +187,17 @@ impl PairSummary {
         plan_cost(&settings.step_plans(), |role| self.model_cost(role, size))
     }
 
-    /// Seconds of the decode at a run's size, once measured.
-    pub fn decode_secs_at(&self, settings: &RunSettings) -> Option<f64> {
-        let volume = |s: &RunSettings| (s.width * s.height * s.frames) as f64;
-        self.decode_secs
-            .map(|secs| secs * volume(settings) / volume(&self.defaults))
+    /// Seconds of the decode at a run's size, once measured; in proportion to the pixels at a size that
+    /// never ran.
+    pub fn decode_secs(&self, settings: &RunSettings) -> Option<f64> {
+        let pixels = |(width, height, frames)| (width * height * frames) as f64;
+        self.timings.decode.at(settings.size(), pixels)
+    }
+
+    /// Seconds from a run's first step to its clip, with the models in memory and the prompt known, once
+    /// all its parts were measured.
+    pub fn clip_secs(&self, settings: &RunSettings) -> Option<f64> {
+        Some(self.cost(settings).denoise_secs? + self.decode_secs(settings)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One run, phase by phase: text, weights, denoising, decoding.
 
+mod denoise;
 mod probe;
 mod sweep;
 
@@ -20,10 +21,10 @@ use super::tensors;
 use super::unwritten::Unwritten;
 use super::weight_hashes::WeightHashes;
 use crate::media::Clip;
-use crate::models::{Family, identity, read_ahead};
+use crate::models::identity;
 use crate::preview::LatentFrames;
 use crate::project::RunSettings;
-use crate::sampler::{Cancel, SampleError, StepView, Trajectory, denoise_until, initial_noise};
+use crate::sampler::{Cancel, SampleError, StepView, Trajectory, initial_noise};
 use crate::schedule::{ModelRole, StepPlan};
 
 pub(super) use sweep::Rendered;
@@ -39,6 +40,8 @@ pub(super) struct Keepers<'a> {
 /// A run that is under way.
 pub(super) struct Job<'a> {
     request: &'a RunRequest,
+    /// Those of the request, with the plan that came out where that was decided on the way.
+    settings: Arc<RunSettings>,
     summary: &'a PairSummary,
     fit: Fit,
     need: MemoryNeed,
@@ -60,10 +63,20 @@ struct Loads {
     bytes: u64,
 }
 
+/// What the prompts cost.
+#[derive(Default)]
+struct TextTime {
+    secs: f64,
+    /// Whether one had to be encoded.
+    is_new: bool,
+}
+
 /// A run that is over, and what is worth to remember of it.
 pub(super) struct Done {
     pub(super) finished: FinishedRun,
     pub(super) fit: Fit,
+    /// Seconds that texts took which had to be encoded.
+    pub(super) new_text_secs: Option<f64>,
     /// Seconds that loading one byte of weights took.
     pub(super) secs_per_byte: Option<f64>,
     clock: StepClock,
@@ -90,10 +103,15 @@ impl<'a> Job<'a> {
             unwritten,
             steps,
         } = keepers;
-        let plans = request.settings.step_plans();
-        let is_used = |role: &ModelRole| plans.iter().any(|step| step.model == *role);
+        let settings = Arc::new(request.whole_settings());
+        let plans = settings.step_plans();
+        let is_used = |role: &ModelRole| {
+            request.online.is_some() && *role != ModelRole::Distilled
+                || plans.iter().any(|step| step.model == *role)
+        };
         Self {
             request,
+            settings,
             summary,
             fit,
             need: summary.rules.memory(request.settings.size()),
@@ -108,18 +126,20 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn settings(&self) -> &'a RunSettings {
-        &self.request.settings
+    fn settings(&self) -> Arc<RunSettings> {
+        Arc::clone(&self.settings)
     }
 
     pub(super) fn run(mut self, progress: &mut dyn FnMut(Progress)) -> Result<Done, RunError> {
         for role in &self.roles {
             self.hashes.begin(self.loaded.model_path(*role)?)?;
         }
-        let mut clock = StepClock::new(self.summary, self.settings());
-        let key = self.key()?;
-        let left = key.as_ref().and_then(|key| self.left_over(key));
-        let (mut encode_secs, mut denoise_secs) = (0.0, 0.0);
+        let mut clock = StepClock::new(self.summary, &self.settings);
+        let left = match self.request.online {
+            Some(_) => None,
+            None => self.key()?.and_then(|key| self.left_over(&key)),
+        };
+        let (mut text, mut denoise_secs) = (TextTime::default(), 0.0);
         let (mut reused_steps, mut files) = (0, Vec::new());
         let latents = match left {
             Some(latents) => latents,
@@ -131,11 +151,14 @@ impl<'a> Job<'a> {
                     false => self.stretches_from(reused_steps),
                 };
                 if let Some((_, roles)) = stretches.first() {
-                    encode_secs = self.encode(progress)?;
+                    text = self.encode(progress)?;
                     self.load(roles, progress)?;
                 }
                 let started = Instant::now();
-                let outcome = self.denoise(&mut trajectory, &stretches, &mut clock, progress);
+                let outcome = match self.request.online {
+                    None => self.denoise(&mut trajectory, &stretches, &mut clock, progress),
+                    Some(rule) => self.denoise_online(rule, &mut trajectory, &mut clock, progress),
+                };
                 denoise_secs = started.elapsed().as_secs_f64();
                 if outcome.is_ok() && self.cancel.rests_after(trajectory.steps()) {
                     return Err(RunError::Paused(Box::new(self.pause(&trajectory)?)));
@@ -147,6 +170,7 @@ impl<'a> Job<'a> {
                 trajectory.last().clone()
             }
         };
+        let key = self.key()?;
         let unwritten = key
             .as_ref()
             .and_then(|key| self.unwritten.kept.put(key, &latents));
@@ -167,13 +191,13 @@ impl<'a> Job<'a> {
             model_hashes.push((*role, hash));
         }
 
-        let cost = self.summary.cost(self.settings());
+        let cost = self.summary.cost(&self.settings);
         let Loads { secs, bytes } = self.loads;
         let report = RunReport {
             steps: clock.steps.clone(),
             reused_steps,
             load_secs: secs,
-            encode_secs,
+            encode_secs: text.secs,
             denoise_secs,
             decode_secs,
             decoded_in_tiles: self.fit.in_tiles,
@@ -185,12 +209,13 @@ impl<'a> Job<'a> {
         };
         Ok(Done {
             finished: FinishedRun {
-                settings: self.settings().clone(),
+                settings: RunSettings::clone(&self.settings),
                 clip: Arc::new(clip),
                 report,
                 unwritten,
             },
             fit: self.fit,
+            new_text_secs: text.is_new.then_some(text.secs),
             secs_per_byte: (bytes > 0).then(|| secs / bytes as f64),
             clock,
         })
@@ -206,7 +231,7 @@ impl<'a> Job<'a> {
 
     /// A name made of all that decides on the run.
     pub(super) fn name(&self) -> Result<String, RunError> {
-        let settings = serde_json::to_string(self.settings())
+        let settings = serde_json::to_string(&*self.settings)
             .map_err(|why| RunError::Failed(why.to_string()))?;
         let source = self.source()?;
         Ok(TensorCache::key(&[&settings, &source]))
@@ -226,7 +251,8 @@ impl<'a> Job<'a> {
     fn begin(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Trajectory, RunError> {
         let (settings, device) = (self.settings(), self.loaded.device().clone());
         if self.request.reuse_steps
-            && let Some(begun) = self.steps.begin(&self.source()?, settings, &device)
+            && self.request.online.is_none()
+            && let Some(begun) = self.steps.begin(&self.source()?, &settings, &device)
         {
             // Whoever wants to see the clip after a step sees that step, also where more are known.
             let begun = begun.first_steps(self.cancel.pauses_after());
@@ -262,9 +288,9 @@ impl<'a> Job<'a> {
         let (source, estimate) = (self.source()?, self.estimate(trajectory)?);
         let hold = self
             .steps
-            .hold(source, self.settings(), trajectory, &estimate);
+            .hold(source, &self.settings, trajectory, &estimate);
         Ok(PausedRun {
-            settings: self.settings().clone(),
+            settings: RunSettings::clone(&self.settings),
             steps: trajectory.steps(),
             estimate,
             hold,
@@ -274,7 +300,7 @@ impl<'a> Job<'a> {
     fn keep_steps(&mut self, trajectory: &Trajectory) -> Result<(), RunError> {
         if self.request.reuse_steps {
             let source = self.source()?;
-            self.steps.keep(source, self.settings(), trajectory);
+            self.steps.keep(source, &self.settings, trajectory);
         }
         Ok(())
     }
@@ -310,13 +336,14 @@ impl<'a> Job<'a> {
             .latent_shape(settings.width, settings.height, settings.frames)
     }
 
-    /// Sees to it that the embeddings of both texts are known. Gives the seconds it took.
-    fn encode(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<f64, RunError> {
+    /// Sees to it that the embeddings of both texts are known.
+    fn encode(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<TextTime, RunError> {
         progress(Progress::Phase(Phase::Encoding));
         let started = Instant::now();
         let settings = self.settings();
         let texts = [settings.prompt.as_str(), settings.negative.as_str()];
-        if !self.loaded.unknown_texts(&texts)?.is_empty() {
+        let is_new = !self.loaded.unknown_texts(&texts)?.is_empty();
+        if is_new {
             // What an earlier run left in memory must not stand in the text encoder's way.
             let need = &self.need;
             let kept = need.of_transformers(&self.loaded.resident()) + need.vae;
@@ -330,7 +357,10 @@ impl<'a> Job<'a> {
                     progress(Progress::Loaded { done, total });
                 })?;
         }
-        Ok(started.elapsed().as_secs_f64())
+        Ok(TextTime {
+            secs: started.elapsed().as_secs_f64(),
+            is_new,
+        })
     }
 
     /// Has the transformers of `roles` in memory, and the VAE where there is room for it.
@@ -364,77 +394,6 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Takes the steps that are left.
-    fn denoise(
-        &mut self,
-        trajectory: &mut Trajectory,
-        stretches: &[(usize, Vec<ModelRole>)],
-        clock: &mut StepClock,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), RunError> {
-        let settings = self.settings();
-        for (i, (end, roles)) in stretches.iter().enumerate() {
-            if self.cancel.rests_after(trajectory.steps()) {
-                break;
-            }
-            self.load(roles, progress)?;
-            let next = stretches.get(i + 1).map(|(_, roles)| roles.as_slice());
-            if trajectory.steps() + 1 == *end {
-                self.read_ahead(next);
-            }
-            progress(Progress::Phase(Phase::Denoising));
-            clock.resume();
-            let (this, plans) = (&*self, &self.plans);
-            let every = self.request.preview_every;
-            denoise_until(
-                *end,
-                trajectory,
-                &settings.grid(),
-                plans,
-                &this
-                    .loaded
-                    .guide(roles, &settings.prompt, &settings.negative)?,
-                this.cancel,
-                &mut |view| {
-                    if view.step + 2 == *end {
-                        this.read_ahead(next);
-                    }
-                    // The picture first: whoever hears of the step finds it there.
-                    if every > 0 && (view.step + 1).is_multiple_of(every) {
-                        progress(Progress::Preview(preview(&view)?));
-                    }
-                    progress(Progress::Step(clock.step(&view, plans)));
-                    Ok(())
-                },
-            )?;
-        }
-        Ok(())
-    }
-
-    /// While the last step before a boundary runs, the disk can be at work for the next one.
-    fn read_ahead(&self, next: Option<&[ModelRole]>) {
-        let Some([role]) = next else { return };
-        let Ok(model) = self.loaded.model_path(*role) else {
-            return;
-        };
-        let holds =
-            self.need.base + self.need.of_transformers(&self.loaded.resident()) + self.need.denoise;
-        let (model, most) = (
-            model.to_owned(),
-            super::memory::available_bytes().map_or(u64::MAX, |bytes| bytes.saturating_sub(holds)),
-        );
-        let work = move || {
-            if let Ok(files) = Family::of(&model).transformer_files(&model) {
-                read_ahead(&files, most);
-            }
-        };
-        // Without the thread the load takes longer, no more.
-        let _ = std::thread::Builder::new()
-            .name("read-ahead".to_owned())
-            .spawn(work);
-    }
-
-    /// Turns latents into frames. Gives the seconds it took, without those of loading the VAE.
     fn decode(
         &mut self,
         latents: &Tensor,

@@ -36,11 +36,14 @@ pub(super) fn source_of(spec: &PairSpec, device: &OpenDevice) -> Result<String, 
     if let Ok(program) = std::env::current_exe() {
         parts.push(identity([&program])?);
     }
-    for model in [&spec.large, &spec.small] {
-        let files = Family::of(model).transformer_files(model)?;
-        parts.push(identity(&files)?);
-    }
+    parts.push(models_of(spec)?);
     Ok(parts.join("\n"))
+}
+
+/// What tells a pair's two transformers apart from all others.
+pub(super) fn models_of(spec: &PairSpec) -> Result<String, ModelError> {
+    let of = |model: &PathBuf| identity(&Family::of(model).transformer_files(model)?);
+    Ok([of(&spec.large)?, of(&spec.small)?].join("\n"))
 }
 
 impl LoadedPair {

@@ -116,7 +116,7 @@ impl PairSummary {
     /// How a run with these settings goes into memory.
     pub fn memory_plan(&self, settings: &RunSettings) -> MemoryPlan {
         let need = self.rules.memory(settings.size());
-        MemoryPlan::new(&need, settings, self.memory_bytes, self.byte_secs)
+        MemoryPlan::new(&need, settings, self.memory_bytes, self.timings.byte.secs())
     }
 }
 

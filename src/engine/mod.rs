@@ -1,6 +1,7 @@
 //! The one thread that owns the device: commands in, events out.
 
 mod book;
+mod boundary_book;
 mod device;
 mod eta;
 mod event;
@@ -29,6 +30,8 @@ mod unwritten;
 mod weight_hashes;
 
 pub use crate::project::DeviceChoice;
+pub use crate::sampler::OnlineRule;
+pub use boundary_book::{BoundaryMethod, KnownBoundaries, Remembered};
 pub use device::{OpenDevice, device_missing};
 pub use event::{
     EngineEvent, EventKind, FinishedRun, PairRules, PairSummary, Phase, RunId, RunReport,
@@ -41,7 +44,7 @@ pub use memory_plan::MemoryPlan;
 pub use pair_pipeline::{EngineOptions, PairPipeline};
 pub use paused::PausedRun;
 pub use pipeline::{Pipeline, PipelineFactory, Progress, RunError, RunRequest};
-pub use probe::{DivergenceMaps, Probe, ProbeRequest};
+pub use probe::{DivergenceMaps, FEW_STEPS, Probe, ProbeRequest};
 pub use residency::{Fit, MemoryNeed, Residency, stretches};
 pub use setup::EngineSetup;
 pub use step_cache::KeptSteps;
@@ -51,3 +54,4 @@ pub use sweep::{
     Work,
 };
 pub use threads::set_threads;
+pub use timings::{BySize, PairTimings, Recent};

@@ -3,10 +3,11 @@ mod sweep;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::boundary_book::{BoundaryBook, BoundaryMethod, KnownBoundaries};
 use super::device::OpenDevice;
 use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers};
-use super::loaded::{LoadedPair, source_of};
+use super::loaded::{LoadedPair, models_of, source_of};
 use super::paused::PausedRun;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
 use super::probe::{Probe, ProbeRequest, ProbedRun};
@@ -48,6 +49,7 @@ pub struct PairPipeline {
     unwritten: Unwritten,
     steps: StepCache,
     probes: TensorCache,
+    boundaries: BoundaryBook,
     /// Folder of text embeddings.
     embeddings: Option<PathBuf>,
 }
@@ -71,6 +73,7 @@ impl PairPipeline {
             unwritten: Unwritten::in_folder(cached("latents")),
             steps: StepCache::in_folder(cached("steps")),
             probes: TensorCache::new(cached("probes")),
+            boundaries: BoundaryBook::open(cached("boundaries.json")),
             embeddings: cached("embeddings"),
         }
     }
@@ -91,7 +94,6 @@ impl PairPipeline {
         let (parameters, channels) = (rules.parameters(), rules.channels());
         let rules: Arc<dyn PairRules> = Arc::new(rules);
         let defaults = default_settings(spec, pair)?;
-        let key = |part: &str| timing_key(spec, &device, part);
         Ok(PairSummary {
             pair: pair.clone(),
             name: spec.name.clone(),
@@ -103,12 +105,10 @@ impl PairPipeline {
                 .filter(|rgb| rgb.factors.len() == channels)
                 .unwrap_or_else(|| RgbFactors::first_channels(channels)),
             rules,
-            pass_secs: [
-                self.timings.get(&key(ModelRole::Large.name())),
-                self.timings.get(&key(ModelRole::Small.name())),
-            ],
-            decode_secs: self.timings.get(&key("decode")),
-            byte_secs: self.timings.get(&key("byte")),
+            timings: self.timings.of(&timing_key(spec, &device)),
+            known_boundaries: self
+                .boundaries
+                .of(&models_of(spec).map_err(|why| why.to_string())?),
             memory_bytes: self.options.memory_bytes.or(device.memory_bytes()),
             device: device.to_string(),
             vocabulary: spec
@@ -172,16 +172,17 @@ impl Pipeline for PairPipeline {
     ) -> Result<FinishedRun, RunError> {
         let settings = &request.settings;
         tensors::check_targets(request)?;
-        let Ready { spec, summary, fit } = self.prepare(settings)?;
+        let Ready { spec, summary, fit } = match request.online {
+            Some(_) => self.prepare(&with_both_models(settings)?)?,
+            None => self.prepare(settings)?,
+        };
         let done = Job::new(request, &summary, fit, self.keepers()?, cancel).run(progress);
         progress(Progress::StepsKept(self.steps.told()));
         let done = done?;
 
-        if settings.size() == summary.defaults.size() {
-            self.remember(&spec, &done)?;
-            if let Ok(summary) = self.summary(&spec, &settings.pair) {
-                progress(Progress::Pair(Arc::new(summary)));
-            }
+        self.remember(&spec, &done)?;
+        if let Ok(summary) = self.summary(&spec, &settings.pair) {
+            progress(Progress::Pair(Arc::new(summary)));
         }
         Ok(done.finished)
     }
@@ -192,11 +193,7 @@ impl Pipeline for PairPipeline {
         cancel: &Cancel,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Probe, RunError> {
-        let both = RunSettings {
-            plan: Plan::parse("LS", &[0.5]).map_err(|why| RunError::Failed(why.to_string()))?,
-            ..request.settings.clone()
-        };
-        let Ready { summary, fit, .. } = self.prepare(&both)?;
+        let Ready { spec, summary, fit } = self.prepare(&with_both_models(&request.settings)?)?;
         let mut probe: Option<Probe> = None;
         for settings in request.references() {
             let run = RunRequest {
@@ -211,7 +208,13 @@ impl Pipeline for PairPipeline {
             });
             sum.curve.add(probed.steps);
         }
-        probe.ok_or_else(|| RunError::Failed("there was no run to probe".to_owned()))
+        let probe =
+            probe.ok_or_else(|| RunError::Failed("there was no run to probe".to_owned()))?;
+        self.remember_boundaries(&spec, &request.settings, &probe)?;
+        if let Ok(summary) = self.summary(&spec, &request.settings.pair) {
+            progress(Progress::Pair(Arc::new(summary)));
+        }
+        Ok(probe)
     }
 
     fn sweep(
@@ -299,26 +302,61 @@ impl PairPipeline {
         }
     }
 
+    /// Keeps the boundaries that a probe named, if it named any, for runs like the one it was asked for.
+    fn remember_boundaries(
+        &mut self,
+        spec: &PairSpec,
+        settings: &RunSettings,
+        probe: &Probe,
+    ) -> Result<(), RunError> {
+        if let Some(boundaries) = probe.boundaries_for(settings) {
+            let found = KnownBoundaries {
+                boundaries,
+                steps: settings.steps,
+                shift: settings.shift,
+                solver: settings.solver,
+                found_by: BoundaryMethod::Divergence,
+            };
+            self.boundaries.note(models_of(spec)?, found);
+        }
+        Ok(())
+    }
+
     /// Keeps what the run measured for the next forecast.
     fn remember(&mut self, spec: &PairSpec, done: &Done) -> Result<(), RunError> {
         let device = self.device().map_err(RunError::Failed)?;
-        for role in [ModelRole::Large, ModelRole::Small] {
-            if let Some(secs) = done.pass_secs(role) {
-                self.timings
-                    .set(timing_key(spec, &device, role.name()), secs);
+        let size = done.finished.settings.size();
+        self.timings.correct(timing_key(spec, &device), |timings| {
+            let models = [
+                (ModelRole::Large, &mut timings.large),
+                (ModelRole::Small, &mut timings.small),
+            ];
+            for (role, pass) in models {
+                if let Some(secs) = done.pass_secs(role) {
+                    pass.add(size, secs);
+                }
             }
-        }
-        // In tiles it takes longer, and says nothing of the next one that is whole.
-        if !done.fit.in_tiles {
-            let secs = done.finished.report.decode_secs;
-            self.timings.set(timing_key(spec, &device, "decode"), secs);
-        }
-        if let Some(secs) = done.secs_per_byte {
-            self.timings.set(timing_key(spec, &device, "byte"), secs);
-        }
-        self.timings.save();
+            // In tiles it takes longer, and says nothing of the next one that is whole.
+            if !done.fit.in_tiles {
+                timings.decode.add(size, done.finished.report.decode_secs);
+            }
+            if let Some(secs) = done.new_text_secs {
+                timings.text.add(secs);
+            }
+            if let Some(secs) = done.secs_per_byte {
+                timings.byte.add(secs);
+            }
+        });
         Ok(())
     }
+}
+
+/// A run that needs both models, whatever its own plan.
+fn with_both_models(settings: &RunSettings) -> Result<RunSettings, RunError> {
+    Ok(RunSettings {
+        plan: Plan::parse("LS", &[0.5]).map_err(|why| RunError::Failed(why.to_string()))?,
+        ..settings.clone()
+    })
 }
 
 fn spec_of(pair: &PairRef) -> Result<PairSpec, ModelError> {
@@ -328,10 +366,12 @@ fn spec_of(pair: &PairRef) -> Result<PairSpec, ModelError> {
     }
 }
 
-fn timing_key(spec: &PairSpec, device: &OpenDevice, part: &str) -> String {
+/// The name of a pair's timings: where it lies, and on what it runs.
+fn timing_key(spec: &PairSpec, device: &OpenDevice) -> String {
     let folder = |path: &Path| path.display().to_string();
     format!(
-        "{device} {:?} {} {} {part}",
+        "{device} {:?} {:?} {} {}",
+        device.device.location(),
         device.dtype,
         folder(&spec.large),
         folder(&spec.small)

@@ -10,13 +10,17 @@ use super::sweep::{SweepRequest, SweepRow};
 use crate::analysis::Divergence;
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
-use crate::sampler::Cancel;
+use crate::sampler::{Cancel, OnlineRule};
+use crate::schedule::{ModelRole, Plan};
 
 /// One run and where its by-products go.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
     /// What to render.
     pub settings: RunSettings,
+    /// Decide as the run goes on which model takes each step, instead of by the plan. What comes back has
+    /// the plan that came out.
+    pub online: Option<OnlineRule>,
     /// Start from the tensor `latents` of this safetensors file instead of the seed's noise.
     pub init_latents: Option<PathBuf>,
     /// Write the final latents here.
@@ -36,10 +40,22 @@ pub struct RunRequest {
     pub pause_after: Option<usize>,
 }
 
+impl RunRequest {
+    /// The settings, with the large model for every step until it is decided which takes which.
+    pub fn whole_settings(&self) -> RunSettings {
+        let mut settings = self.settings.clone();
+        if self.online.is_some() {
+            settings.plan = Plan::only(ModelRole::Large);
+        }
+        settings
+    }
+}
+
 impl From<RunSettings> for RunRequest {
     fn from(settings: RunSettings) -> Self {
         Self {
             settings,
+            online: None,
             init_latents: None,
             save_latents: None,
             save_trajectory: None,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::pipeline::RunError;
 use super::tensor_cache::TensorCache;
-use crate::analysis::{AnalysisError, Divergence, DivergenceCurve};
+use crate::analysis::{AnalysisError, Divergence, DivergenceCurve, Measure};
 use crate::project::RunSettings;
 use crate::schedule::{ModelRole, Plan};
 use candle_core::{Device, Tensor};
@@ -15,7 +15,14 @@ pub struct ProbeRequest {
     pub settings: RunSettings,
     /// Prompts and seeds to measure beside its own, one run each.
     pub more: Vec<(String, u64)>,
+    /// Walks along in so few steps instead of the run's own: enough to find boundaries, and all that they
+    /// cost.
+    pub few_steps: Option<usize>,
 }
+
+/// Steps of the runs that boundaries are found along. On the bundled pair eight place them within a step or
+/// two of where all thirty do.
+pub const FEW_STEPS: usize = 8;
 
 impl ProbeRequest {
     /// Of one run.
@@ -23,6 +30,15 @@ impl ProbeRequest {
         Self {
             settings,
             more: Vec::new(),
+            few_steps: None,
+        }
+    }
+
+    /// The cheapest that names boundaries for a run.
+    pub fn for_boundaries(settings: RunSettings) -> Self {
+        Self {
+            few_steps: Some(FEW_STEPS.min(settings.steps)),
+            ..Self::of(settings)
         }
     }
 
@@ -30,6 +46,7 @@ impl ProbeRequest {
     pub fn reference(&self) -> RunSettings {
         RunSettings {
             plan: Plan::only(ModelRole::Large),
+            steps: self.few_steps.unwrap_or(self.settings.steps),
             ..self.settings.clone()
         }
     }
@@ -60,6 +77,13 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// The boundaries of LSL that its curve names, as fractions of the steps of a run with these settings.
+    pub fn boundaries_for(&self, settings: &RunSettings) -> Option<[f64; 2]> {
+        let found = self.curve.boundaries(Measure::RelativeL2)?;
+        let (walked, run) = (self.settings.grid(), settings.grid());
+        Some(found.map(|fraction| walked.carried(fraction, &run)))
+    }
+
     /// Whether it says something of a run: all but the plan is the same.
     pub fn is_of(&self, settings: &RunSettings) -> bool {
         self.settings.cfg == settings.cfg && self.settings.differs_only_in_plan(settings)

@@ -21,7 +21,7 @@ impl StepClock {
             eta: Eta::new(
                 [large.pass_secs, small.pass_secs],
                 [large.flops.full(), small.flops.full()],
-                summary.decode_secs_at(settings),
+                summary.decode_secs(settings),
             ),
             started: Instant::now(),
             steps: Vec::with_capacity(settings.steps),

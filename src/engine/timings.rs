@@ -4,9 +4,90 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::book;
+use crate::analysis::median;
 
-/// Seconds that parts took on this machine, kept between starts so that the first prediction of a
-/// session is already right. Losing the file costs nothing but that.
+/// Measurements of a part that count; older ones are forgotten.
+const NEWEST: usize = 5;
+
+/// Width, height and frames of a run.
+type Size = (usize, usize, usize);
+
+/// Seconds that a part of a run took, as its newest measurements say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Recent(Vec<f64>);
+
+impl Recent {
+    /// Takes in a measurement; what is no time is none.
+    pub fn add(&mut self, secs: f64) {
+        if secs.is_finite() && secs >= 0.0 {
+            self.0.push(secs);
+            let old = self.0.len().saturating_sub(NEWEST);
+            self.0.drain(..old);
+        }
+    }
+
+    /// The median of the newest measurements: one run that something else disturbed changes little.
+    /// `None` before the first.
+    pub fn secs(&self) -> Option<f64> {
+        (!self.0.is_empty()).then(|| median(self.0.iter().copied()))
+    }
+}
+
+/// Seconds of a part at each size it was measured at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BySize(Vec<(Size, Recent)>);
+
+impl BySize {
+    /// Takes in a measurement at `(width, height, frames)`.
+    pub fn add(&mut self, size: Size, secs: f64) {
+        match self.0.iter_mut().find(|(other, _)| *other == size) {
+            Some((_, recent)) => recent.add(secs),
+            None => {
+                let mut recent = Recent::default();
+                recent.add(secs);
+                self.0.push((size, recent));
+            }
+        }
+    }
+
+    /// Seconds at `size`. Where the part never ran at it, those of the size whose `work` comes nearest,
+    /// in proportion to the work.
+    pub fn at(&self, size: Size, work: impl Fn(Size) -> f64) -> Option<f64> {
+        let share = |other: Size| match other == size {
+            true => 1.0,
+            false => work(size) / work(other),
+        };
+        let measured = self.0.iter().filter_map(|(other, recent)| {
+            let secs = recent.secs()?;
+            Some((share(*other), secs)).filter(|(share, _)| share.is_finite())
+        });
+        measured
+            .min_by(|(a, _), (b, _)| a.ln().abs().total_cmp(&b.ln().abs()))
+            .map(|(share, secs)| share * secs)
+    }
+}
+
+/// Seconds that the parts of a pair's runs take on one device with one number of threads and one number
+/// format, corrected by every run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PairTimings {
+    /// One pass of the large model.
+    pub large: BySize,
+    /// One pass of the small model.
+    pub small: BySize,
+    /// The VAE's decode, whole.
+    pub decode: BySize,
+    /// Loading the text encoder and encoding texts that are new.
+    pub text: Recent,
+    /// Loading one byte of weights.
+    pub byte: Recent,
+}
+
+/// The timings of every pair that ran on this machine, kept between starts so that the first prediction
+/// of a session is already right. Losing the file costs nothing but that.
 #[derive(Debug, Default)]
 pub struct Timings {
     file: Option<PathBuf>,
@@ -16,7 +97,7 @@ pub struct Timings {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Table {
     #[serde(default)]
-    secs: BTreeMap<String, f64>,
+    pairs: BTreeMap<String, PairTimings>,
 }
 
 impl Timings {
@@ -26,18 +107,68 @@ impl Timings {
         Self { file, table }
     }
 
-    /// Seconds remembered under `key`.
-    pub fn get(&self, key: &str) -> Option<f64> {
-        self.table.secs.get(key).copied()
+    /// What is known under `key`: a pair, where and how it runs.
+    pub fn of(&self, key: &str) -> PairTimings {
+        self.table.pairs.get(key).cloned().unwrap_or_default()
     }
 
-    /// Remembers a new measurement.
-    pub fn set(&mut self, key: String, secs: f64) {
-        self.table.secs.insert(key, secs);
-    }
-
-    /// Writes the table down. A folder that cannot be written to is no reason to bother anyone.
-    pub fn save(&self) {
+    /// Takes in what a run measured and writes it down. A folder that cannot be written to is no reason
+    /// to bother anyone.
+    pub fn correct(&mut self, key: String, measured: impl FnOnce(&mut PairTimings)) {
+        measured(self.table.pairs.entry(key).or_default());
         book::write(self.file.as_deref(), &self.table);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume((width, height, frames): Size) -> f64 {
+        (width * height * frames) as f64
+    }
+
+    #[test]
+    fn a_disturbed_run_changes_little_and_a_lasting_change_is_learnt() {
+        let mut recent = Recent::default();
+        assert_eq!(recent.secs(), None);
+        recent.add(f64::NAN);
+        assert_eq!(recent.secs(), None);
+        for secs in [1.0, 1.1, 9.0] {
+            recent.add(secs);
+        }
+        assert_eq!(recent.secs(), Some(1.1));
+        for _ in 0..3 {
+            recent.add(2.0);
+        }
+        assert_eq!(recent.secs(), Some(2.0));
+        assert_eq!(recent.0.len(), NEWEST);
+    }
+
+    #[test]
+    fn a_new_size_is_foretold_from_the_nearest() {
+        let mut part = BySize::default();
+        assert_eq!(part.at((8, 8, 1), volume), None);
+        part.add((8, 8, 1), 1.0);
+        part.add((64, 64, 1), 100.0);
+        assert_eq!(part.at((8, 8, 1), volume), Some(1.0));
+        assert_eq!(part.at((8, 16, 1), volume), Some(2.0));
+        assert_eq!(part.at((64, 32, 1), volume), Some(50.0));
+    }
+
+    #[test]
+    fn times_outlive_the_program_and_an_older_file_is_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("timings.json");
+        std::fs::write(&file, br#"{"secs": {"CPU large": 0.1}}"#).unwrap();
+        let mut timings = Timings::open(Some(file.clone()));
+        assert_eq!(timings.of("CPU"), PairTimings::default());
+        timings.correct("CPU".to_owned(), |pair| {
+            pair.large.add((8, 8, 1), 0.25);
+            pair.text.add(0.5);
+        });
+        let again = Timings::open(Some(file)).of("CPU");
+        assert_eq!(again, timings.of("CPU"));
+        assert_eq!(again.large.at((8, 8, 1), volume), Some(0.25));
     }
 }

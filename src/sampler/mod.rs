@@ -6,6 +6,7 @@ mod error;
 mod guidance;
 mod model;
 mod noise;
+mod online;
 mod trajectory;
 
 pub use cancel::Cancel;
@@ -15,4 +16,5 @@ pub use error::SampleError;
 pub use guidance::Guided;
 pub use model::{Context, VelocityModel};
 pub use noise::initial_noise;
+pub use online::{Bend, OnDecided, OnlineRule, SrDiffusion, Switch, denoise_online};
 pub use trajectory::Trajectory;

@@ -88,6 +88,20 @@ impl SigmaGrid {
         (after - 1) as f64 + (high - sigma) / (high - low)
     }
 
+    /// Whether a step changes next to nothing, whatever model takes it: it goes less than a tenth of the way
+    /// of an even step. The last step of diffusers' grids, from a noise level of 0.001 to 0, is one.
+    pub fn hardly_moves(&self, step: usize) -> bool {
+        let moved = self.sigmas[step] - self.sigmas[step + 1];
+        moved * self.steps() as f64 <= 0.1 * self.sigmas[0]
+    }
+
+    /// Where the noise level at `fraction` of these steps lies in the steps of `other`, as a fraction of
+    /// those.
+    pub fn carried(&self, fraction: f64, other: &Self) -> f64 {
+        let sigma = self.sigma_at(fraction * self.steps() as f64);
+        other.position_of_sigma(sigma) / other.steps().max(1) as f64
+    }
+
     /// The first step that starts below the noise level `sigma`; the number of steps where none does.
     /// That is where a model trained for lower noise takes over, as WAN 2.2's second one does at 0.875.
     pub fn first_step_below(&self, sigma: f64) -> usize {

@@ -129,7 +129,14 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
         ui.separator();
         let blocked = scene.measure_blocked();
         let why = blocked.as_deref().unwrap_or_default();
-        item(ui, out, Command::Probe, blocked.is_none(), why);
+        for command in [
+            Command::Probe,
+            Command::FindBoundaries,
+            Command::GenerateOnline,
+            Command::GenerateSrDiffusion,
+        ] {
+            item(ui, out, command, blocked.is_none(), why);
+        }
         item(ui, out, Command::Analysis, true, "");
         ui.separator();
         item(ui, out, Command::TimelineZoomIn, true, "");

@@ -14,8 +14,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowblend::analysis::{Divergence, DivergenceCurve, Similarity};
 use flowblend::engine::{
     DeviceChoice, DivergenceMaps, EngineSetup, FinishedRun, KeptSteps, MemoryNeed, PairRules,
-    PairSummary, PausedRun, Phase, Pipeline, PipelineFactory, Probe, ProbeRequest, Progress,
-    RunError, RunReport, RunRequest, StepReport, SweepRequest, SweepRow, Work,
+    PairSummary, PairTimings, PausedRun, Phase, Pipeline, PipelineFactory, Probe, ProbeRequest,
+    Progress, RunError, RunReport, RunRequest, StepReport, SweepRequest, SweepRow, Work,
 };
 use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
@@ -230,6 +230,10 @@ impl Pipeline for Fake {
         };
         // Other pairs are best at other settings.
         let steps = if name == "toy" { 12 } else { defaults().steps };
+        let (size, mut timings) = (defaults().size(), PairTimings::default());
+        timings.large.add(size, 0.1);
+        timings.small.add(size, 0.02);
+        timings.decode.add(size, 0.5);
         Ok(PairSummary {
             pair: pair.clone(),
             name,
@@ -244,9 +248,8 @@ impl Pipeline for Fake {
                 bias: [0.0; 3],
             },
             rules: Arc::new(Rules),
-            pass_secs: [Some(0.1), Some(0.02)],
-            decode_secs: Some(0.5),
-            byte_secs: None,
+            timings,
+            known_boundaries: Vec::new(),
             memory_bytes: None,
             device: self.device(),
             vocabulary: vec![
@@ -273,7 +276,13 @@ impl Pipeline for Fake {
         cancel: &Cancel,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<FinishedRun, RunError> {
-        let settings = &request.settings;
+        let decided = request
+            .online
+            .map(|_| Plan::parse("LSL", &[0.3, 0.9]).expect("a plan"));
+        let settings = &RunSettings {
+            plan: decided.unwrap_or_else(|| request.settings.plan.clone()),
+            ..request.settings.clone()
+        };
         if settings.prompt.contains("fail") {
             return Err(RunError::Failed(
                 "the weights of the large model are missing; download them into models/demo"
@@ -434,7 +443,7 @@ fn sweep_row(settings: RunSettings) -> SweepRow {
 /// Far apart at both ends, near in the middle.
 fn divergence(step: usize, steps: usize) -> Divergence {
     let place = (step as f64 + 0.5) / steps as f64;
-    let relative_l2 = 0.4 + 1.6 * (place - 0.55).powi(2);
+    let relative_l2 = 0.4 + 2.4 * (place - 0.55).powi(2);
     Divergence {
         relative_l2,
         one_minus_cosine: relative_l2.powi(2) / 2.0,

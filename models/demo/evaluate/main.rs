@@ -1,5 +1,6 @@
 //! `evaluate-demo`: measures the bundled pair, or another one of its world, for the model card.
 
+mod auto;
 mod bars;
 mod options;
 mod prompts;
@@ -26,6 +27,7 @@ use flowblend::sampler::Cancel;
 use flowblend::schedule::ModelRole;
 use serde_json::json;
 
+use auto::Contest;
 use bars::{Bar, bars};
 use options::{Options, PLANS, Setup};
 use prompts::{Asked, Attribute, Prompt, read_prompts};
@@ -63,10 +65,12 @@ fn evaluate(options: &Options) -> Result<bool> {
         sheets.prepare()?;
     }
 
-    let mut pipeline = PairPipeline::new(EngineOptions {
+    let cpu = EngineOptions {
         device: DeviceChoice::Cpu,
         ..EngineOptions::default()
-    });
+    };
+    // Nothing that earlier runs left may save time, nor be left behind.
+    let mut pipeline = PairPipeline::with_cache_in(cpu, None);
     let pair = pipeline
         .describe(&setup.settings.pair)
         .map_err(|why| anyhow!(why))?;
@@ -77,6 +81,14 @@ fn evaluate(options: &Options) -> Result<bool> {
     let speed = Speed::measure(&mut pipeline, &setup, options.runs, |round| {
         eprintln!("timing: round {round} of {}", options.runs);
     })?;
+    if let Some(count) = options.auto {
+        let contest = Contest::new(&mut pipeline, &setup)?;
+        drop(pipeline);
+        let speed = speed
+            .ok_or_else(|| anyhow!("--auto needs the time of a step; give --runs 1 or more"))?;
+        let prompts = &prompts[..prompts.len().min(usize::from(count))];
+        return evaluate_auto(options, &setup, prompts, reader.as_ref(), &contest, &speed);
+    }
     drop(pipeline);
 
     let studio = Studio {
@@ -88,7 +100,7 @@ fn evaluate(options: &Options) -> Result<bool> {
         probe: options.probe,
         sheets,
     };
-    let studies = study_all(&studio)?;
+    let studies = on_each_prompt(&studio, |index| studio.study(index))?;
     let summary = Summary::new(&setup, &pair, &studies, speed.as_ref());
     let bars = bars(&summary, speed.as_ref());
     let spec = reader.as_ref().map(Reader::spec);
@@ -96,6 +108,38 @@ fn evaluate(options: &Options) -> Result<bool> {
     print!("{report}");
     if let Some(file) = &options.json {
         let json = everything(&setup, &prompts, &studies, &summary, speed.as_ref(), &bars)?;
+        write_json(file, options.overwrite, &json)?;
+    }
+    Ok(bars.iter().all(|bar| bar.holds != Some(false)))
+}
+
+/// Measures and prints what plans that are found by themselves are worth; whether its bars hold.
+fn evaluate_auto(
+    options: &Options,
+    setup: &Setup,
+    prompts: &[Prompt],
+    reader: Option<&Reader>,
+    contest: &Contest,
+    speed: &Speed,
+) -> Result<bool> {
+    let studio = Studio {
+        setup,
+        pair: &load(setup, prompts)?,
+        reader,
+        prompts,
+        grid: 0,
+        probe: 0,
+        sheets: None,
+    };
+    let trials = on_each_prompt(&studio, |index| contest.trial(&studio, speed, index))?;
+    let standings = auto::standings(contest, setup, speed, &trials);
+    let bars = auto::bars(&standings);
+    let cost = auto::cost(contest);
+    let report = tables::auto_report(setup, prompts.len(), &cost, &standings, speed, &bars);
+    print!("{report}");
+    if let Some(file) = &options.json {
+        let json =
+            json!({ "standings": standings, "bars": bars, "speed": speed, "trials": trials });
         write_json(file, options.overwrite, &json)?;
     }
     Ok(bars.iter().all(|bar| bar.holds != Some(false)))
@@ -134,19 +178,18 @@ fn load(setup: &Setup, prompts: &[Prompt]) -> Result<LoadedPair> {
     Ok(pair)
 }
 
-fn study_all(studio: &Studio<'_>) -> Result<Vec<Study>> {
+/// Does a job for each prompt and tells how far it is.
+fn on_each_prompt<T: Send>(
+    studio: &Studio<'_>,
+    job: impl Fn(usize) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let (count, start) = (studio.prompts.len(), Instant::now());
-    work::side_by_side(
-        count,
-        studio.setup.threads,
-        |index| studio.study(index),
-        |done| {
-            eprintln!(
-                "prompt {done} of {count}, {:.0} s",
-                start.elapsed().as_secs_f64()
-            )
-        },
-    )
+    work::side_by_side(count, studio.setup.threads, job, |done| {
+        eprintln!(
+            "prompt {done} of {count}, {:.0} s",
+            start.elapsed().as_secs_f64()
+        )
+    })
 }
 
 fn everything(

@@ -47,6 +47,10 @@ pub struct Options {
     /// Timed runs of each of LLL, LSL and SSS, after one to warm up; 0 leaves them out.
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub runs: usize,
+    /// Instead of all that, hold plans that are found by themselves against the best of an exhaustive search over
+    /// --early and --late, on the first N prompts.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub auto: Option<u16>,
     /// Threads that render prompts side by side, the cores shared out among them [default: one a core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -171,7 +175,7 @@ impl Options {
             spec,
             settings,
             plans,
-            cells: if self.grid > 0 {
+            cells: if self.grid > 0 || self.auto.is_some() {
                 self.cells()?
             } else {
                 Vec::new()

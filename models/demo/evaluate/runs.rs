@@ -6,7 +6,10 @@ use flowblend::engine::{GuidedPair, LoadedPair};
 use flowblend::media::Clip;
 use flowblend::models::wan::latent_shape;
 use flowblend::project::RunSettings;
-use flowblend::sampler::{Cancel, ModelSet as _, Trajectory, denoise, denoise_from, initial_noise};
+use flowblend::sampler::{
+    Cancel, ModelSet as _, OnlineRule, Trajectory, denoise, denoise_from, denoise_online,
+    initial_noise,
+};
 use flowblend::schedule::{ModelRole, Plan, SigmaGrid, StepPlan, shared_steps};
 
 /// All runs of one prompt from one noise. Each goes on from the earlier run that did the same the longest,
@@ -61,6 +64,32 @@ impl<'a> Runs<'a> {
         let latents = run.trajectory.last();
         let clip = pair.decode(latents, fps, false, &Cancel::new(), &mut |_, _| {})?;
         Ok(Arc::clone(run.clip.insert(Arc::new(clip))))
+    }
+
+    /// The plan that a rule decides on in the course of a run, which is taken.
+    pub fn online(&mut self, rule: OnlineRule) -> Result<Plan> {
+        let mut trajectory = Trajectory::starting_at(self.initial.clone());
+        let large = Plan::only(ModelRole::Large);
+        let mut steps = large.steps(self.settings.steps, self.settings.cfg);
+        let (mut switch, cancel) = (rule.start(), Cancel::new());
+        while trajectory.steps() < steps.len() {
+            denoise_online(
+                &mut trajectory,
+                &self.grid,
+                &mut steps,
+                &self.models,
+                switch.as_mut(),
+                &cancel,
+                &mut |_, _| Ok(()),
+            )?;
+        }
+        let models: Vec<ModelRole> = steps.iter().map(|step| step.model).collect();
+        self.done.push(Run {
+            steps,
+            trajectory,
+            clip: None,
+        });
+        Ok(Plan::of_models(&models))
     }
 
     /// The guided velocity of a model at a state of a run, before step `step`.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use flowblend::analysis::{
-    Divergence, Reader, Reading, divergence, flicker, psnr, sharpness, ssim,
+    Divergence, Reader, Reading, detail_error, divergence, flicker, psnr, sharpness, ssim,
 };
 use flowblend::engine::LoadedPair;
 use flowblend::media::Clip;
@@ -21,6 +21,8 @@ pub struct Figures {
     pub psnr: f64,
     /// SSIM to LLL.
     pub ssim: f64,
+    /// How wrong fine detail is against LLL: 1 where all of it is missing.
+    pub detail_error: f64,
     /// Distance from LLL in the reader's embedding, 0..=2.
     pub distance: Option<f64>,
     /// Mean gradient of luma.
@@ -61,12 +63,21 @@ pub struct Studio<'a> {
 }
 
 impl Studio<'_> {
+    /// The runs of one prompt, of which none is computed yet.
+    pub fn runs(&self, index: usize) -> Result<Runs<'_>> {
+        let prompt = &self.prompts[index];
+        Runs::new(self.pair, &self.setup.settings, &prompt.prompt, prompt.seed)
+    }
+
     /// Renders and measures all that is asked of one prompt.
     pub fn study(&self, index: usize) -> Result<Study> {
-        let prompt = &self.prompts[index];
         let setup = self.setup;
-        let mut runs = Runs::new(self.pair, &setup.settings, &prompt.prompt, prompt.seed)?;
-        let eye = Eye::new(self.reader, prompt, runs.clip(&setup.plans[LLL])?)?;
+        let mut runs = self.runs(index)?;
+        let eye = Eye::new(
+            self.reader,
+            &self.prompts[index],
+            runs.clip(&setup.plans[LLL])?,
+        )?;
         let plans = setup
             .plans
             .iter()
@@ -110,13 +121,14 @@ impl Studio<'_> {
 }
 
 /// Looks at the clips of one prompt, beside that of the large model alone.
-struct Eye<'a> {
+pub struct Eye<'a> {
     reader: Option<(&'a Reader, Asked, Reading)>,
     reference: Arc<Clip>,
 }
 
 impl<'a> Eye<'a> {
-    fn new(reader: Option<&'a Reader>, prompt: &Prompt, reference: Arc<Clip>) -> Result<Self> {
+    /// Reads the large model's clip once.
+    pub fn new(reader: Option<&'a Reader>, prompt: &Prompt, reference: Arc<Clip>) -> Result<Self> {
         let reader = reader
             .map(|reader| -> Result<_> {
                 let asked = Asked::new(prompt, reader.spec())?;
@@ -126,7 +138,8 @@ impl<'a> Eye<'a> {
         Ok(Self { reader, reference })
     }
 
-    fn look(&self, clip: &Clip) -> Result<Figures> {
+    /// Measures a clip.
+    pub fn look(&self, clip: &Clip) -> Result<Figures> {
         let read = self
             .reader
             .as_ref()
@@ -139,6 +152,7 @@ impl<'a> Eye<'a> {
         Ok(Figures {
             psnr: psnr(clip, &self.reference)?,
             ssim: ssim(clip, &self.reference)?,
+            detail_error: detail_error(clip, &self.reference)?,
             distance,
             sharpness: sharpness(clip)?,
             flicker: flicker(clip)?,

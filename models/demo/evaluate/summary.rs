@@ -1,4 +1,4 @@
-use flowblend::analysis::{Interval, bootstrap, mean, median};
+use flowblend::analysis::{Interval, Valley, bootstrap, mean, median};
 use flowblend::engine::PairSummary;
 use flowblend::project::RunSettings;
 use flowblend::schedule::{Plan, PlanCost};
@@ -263,55 +263,6 @@ impl Curve {
     }
 }
 
-/// The valley of a curve: the point that lies lowest under the lower of its two rims, which are the peak
-/// before it and the end of the curve. The smallest value of all would not do: at pure noise both models
-/// say nearly the same, whatever they do later, and a curve may start below its valley.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Valley {
-    at: usize,
-    first: f64,
-    before: f64,
-    after: f64,
-}
-
-impl Valley {
-    fn of(curve: &[f64]) -> Self {
-        let (Some(first), Some(end)) = (curve.first(), curve.last()) else {
-            let nan = f64::NAN;
-            return Self {
-                at: 0,
-                first: nan,
-                before: nan,
-                after: nan,
-            };
-        };
-        let mut peak = *first;
-        let mut deepest = Self {
-            at: 0,
-            first: 1.0,
-            before: 1.0,
-            after: end / first,
-        };
-        for (at, value) in curve.iter().enumerate().skip(1) {
-            let valley = Self {
-                at,
-                first: first / value,
-                before: peak / value,
-                after: end / value,
-            };
-            if valley.depth() > deepest.depth() {
-                deepest = valley;
-            }
-            peak = peak.max(*value);
-        }
-        deepest
-    }
-
-    fn depth(&self) -> f64 {
-        self.before.min(self.after)
-    }
-}
-
 /// 1 where all is right, 0 where something is not.
 fn all_right(figures: &Figures) -> Option<f64> {
     let verdict = figures.verdict.as_ref()?;
@@ -330,19 +281,4 @@ fn cost(setup: &Setup, pair: &PairSummary, plan: &Plan) -> PlanCost {
         plan: plan.clone(),
         ..setup.settings.clone()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_valley_lies_between_its_rims() {
-        let valley = Valley::of(&[0.8, 3.0, 2.0, 1.0, 1.2, 2.5]);
-        let found = (valley.at, valley.first, valley.before, valley.after);
-        assert_eq!(found, (3, 0.8, 3.0, 2.5));
-        // What only falls or only rises has none.
-        assert_eq!(Valley::of(&[3.0, 2.0, 1.0]).depth(), 1.0);
-        assert_eq!(Valley::of(&[1.0, 2.0, 3.0]).depth(), 1.0);
-    }
 }

@@ -2,6 +2,7 @@
 
 use flowblend::analysis::{Interval, ReaderSpec};
 
+use crate::auto::Standing;
 use crate::bars::Bar;
 use crate::options::{LLL, Setup};
 use crate::prompts::{Attribute, TRUSTED};
@@ -59,6 +60,26 @@ pub fn report(
     parts.join("\n\n") + "\n"
 }
 
+/// What is printed of plans that are found by themselves.
+pub fn auto_report(
+    setup: &Setup,
+    prompts: usize,
+    cost: &str,
+    standings: &[Standing],
+    speed: &Speed,
+    bars: &[Bar],
+) -> String {
+    let rows = standings.iter().map(Standing::row);
+    let parts = [
+        format!("The pair {}, {prompts} prompts.", setup.spec.name),
+        table(&Standing::HEADER, rows),
+        cost.to_owned(),
+        times(setup, speed),
+        demands(bars),
+    ];
+    parts.join("\n\n") + "\n"
+}
+
 /// A Markdown table; all columns but the first are aligned to the right.
 fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
@@ -69,7 +90,8 @@ fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String
     lines.join("\n")
 }
 
-fn number(value: f64, digits: usize) -> String {
+/// A number for a table.
+pub fn number(value: f64, digits: usize) -> String {
     if value.is_nan() {
         "-".to_owned()
     } else if value.is_infinite() {
@@ -79,7 +101,8 @@ fn number(value: f64, digits: usize) -> String {
     }
 }
 
-fn ranged(interval: Interval, scale: f64, digits: usize) -> String {
+/// A number with its interval.
+pub fn ranged(interval: Interval, scale: f64, digits: usize) -> String {
     let text = |value: f64| number(scale * value, digits);
     if interval.value.is_finite() {
         let Interval { value, low, high } = interval;

@@ -127,6 +127,7 @@ impl SweepOptions {
 /// `flowblend sweep`: many plans, each held against the large model alone.
 pub(super) fn sweep(options: &SweepOptions, global: &GlobalOptions) -> Result<(), CliError> {
     options.denoise.check()?;
+    options.denoise.check_boundaries_given()?;
     if options.denoise.cfgs() > 1 {
         return Err(CliError::Usage(
             "a sweep's plans have different stages, so it takes one --cfg for all".to_owned(),

@@ -15,7 +15,7 @@ impl Job<'_> {
         mut self,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<ProbedRun, RunError> {
-        let mut clock = StepClock::new(self.summary, self.settings());
+        let mut clock = StepClock::new(self.summary, &self.settings);
         let mut trajectory = self.begin(progress)?;
         let stretches = self.stretches_from(trajectory.steps());
         self.encode(progress)?;

@@ -24,7 +24,7 @@ impl Job<'_> {
         earlier: Option<&Rendered>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Rendered, RunError> {
-        let mut clock = StepClock::new(self.summary, self.settings());
+        let mut clock = StepClock::new(self.summary, &self.settings);
         let mut trajectory = self.begin(progress)?;
         if let Some(earlier) = earlier {
             let shared = shared_steps(&earlier.plans, &self.plans);
@@ -39,7 +39,7 @@ impl Job<'_> {
         let outcome = self.denoise(&mut trajectory, &stretches, &mut clock, progress);
         let source = self.source()?;
         self.steps
-            .keep_in_memory(source, self.settings(), &trajectory);
+            .keep_in_memory(source, &self.settings, &trajectory);
         outcome?;
         if trajectory.steps() < self.plans.len() {
             // Asked to rest: a measurement is no run that could be gone on with.

@@ -1,6 +1,6 @@
 //! A sweep: for every prompt and seed the reference, then each plan.
 
-use super::{PairPipeline, Ready};
+use super::{PairPipeline, Ready, with_both_models};
 use crate::analysis::{Similarity, flicker, frame_similarity, sharpness};
 use crate::engine::job::{Job, Rendered};
 use crate::engine::pipeline::{Progress, RunError, RunRequest};
@@ -19,11 +19,7 @@ impl PairPipeline {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), RunError> {
         // The memory has to do for both models, whichever plan comes first.
-        let both = RunSettings {
-            plan: Plan::parse("LS", &[0.5]).map_err(|why| RunError::Failed(why.to_string()))?,
-            ..request.settings.clone()
-        };
-        let ready = self.prepare(&both)?;
+        let ready = self.prepare(&with_both_models(&request.settings)?)?;
         let stages = request.runs.iter().flat_map(|run| &run.plans);
         for stage in stages.flat_map(Plan::stages) {
             // A model that is not there is better known now than after an hour.

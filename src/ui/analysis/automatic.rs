@@ -4,12 +4,12 @@ use eframe::egui;
 use egui::{Button, DragValue, RichText, Ui};
 
 use super::note;
-use crate::analysis::Measure;
 use crate::app::{AnalysisRequest, Command, Limit, Request, Scene, SweepView};
-use crate::engine::{PlanResult, Quality};
+use crate::engine::{FEW_STEPS, PlanResult, Quality};
 use crate::schedule::{ModelRole, Plan};
 use crate::ui::format;
 use crate::ui::theme::{GRID_PX, bold, palette};
+use crate::ui::timeline::Found;
 use crate::ui::widgets::{chip, number};
 
 const NUMBER_PX: f32 = 72.0;
@@ -19,6 +19,9 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, sweep: Option<&SweepView>, out: &mut
     ui.spacing_mut().item_spacing.y = 6.0;
     heading(ui, "Boundaries from the curve");
     from_the_curve(ui, scene, out);
+    ui.add_space(GRID_PX * 2.0);
+    heading(ui, "Boundaries in the run");
+    in_the_run(ui, scene, out);
     ui.add_space(GRID_PX * 2.0);
     heading(ui, "Boundaries from the sweep");
     from_the_sweep(ui, scene, sweep, out);
@@ -32,44 +35,62 @@ fn heading(ui: &mut Ui, text: &str) {
 /// From the valley of the divergence curve.
 fn from_the_curve(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let settings = scene.document.settings();
-    let secs =
-        probe_secs(scene).map_or_else(String::new, |secs| format!(", {}", format::about(secs)));
+    let steps = FEW_STEPS.min(settings.steps);
+    let secs = probe_secs(scene, steps)
+        .map_or_else(String::new, |secs| format!(", {}", format::about(secs)));
     note(
         ui,
         &format!(
-            "The small model takes the steps at which the two differ least; costs one probe, {} steps of each model{secs}.",
-            settings.steps
+            "The small model takes the steps at which the two differ least; costs {steps} steps of each model{secs}, once for \
+             all runs like this one."
         ),
     );
-    let probe = scene.probes.of(settings);
-    let valley = probe.and_then(|probe| probe.curve.valley(Measure::RelativeL2));
-    let plan = valley.and_then(|ends| Plan::parse("LSL", &ends).ok());
-    match (probe, plan) {
-        (None, _) => {
-            let why = scene.measure_blocked();
-            let button = ui
-                .add_enabled(why.is_none(), Button::new("Measure the curve"))
-                .on_hover_text(Command::Probe.tooltip())
-                .on_disabled_hover_text(why.unwrap_or_default());
-            if button.clicked() {
-                out.push(Request::Command(Command::Probe));
-            }
+    match Found::of(scene) {
+        None => command(ui, scene, Command::FindBoundaries, "Find boundaries", out),
+        Some(found) => {
+            note(ui, &format!("{}.", found.why));
+            let plan = Plan::blend(found.boundaries, &settings.grid());
+            use_button(ui, scene, plan, "the curve", out);
         }
-        (Some(_), None) => note(
-            ui,
-            "Measured: the curve has no valley, so it names no boundaries.",
-        ),
-        (Some(_), Some(plan)) => use_button(ui, scene, plan, "the curve", out),
     }
 }
 
-/// Seconds of a probe: every step of both models.
-fn probe_secs(scene: &Scene<'_>) -> Option<f64> {
+/// Decided on in the run.
+fn in_the_run(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
+    note(
+        ui,
+        "The small model takes over once the way to the clip is nearly straight, and the large one comes back where \
+         it bends; costs nothing but the run.",
+    );
+    command(ui, scene, Command::GenerateOnline, "Generate so", out);
+    note(
+        ui,
+        "SRDiffusion's rule: the small model takes the rest once the large one's velocity changes evenly; costs \
+         nothing but the run.",
+    );
+    let name = "Generate by SRDiffusion's rule";
+    command(ui, scene, Command::GenerateSrDiffusion, name, out);
+}
+
+/// A button of a command that needs the engine for itself.
+fn command(ui: &mut Ui, scene: &Scene<'_>, command: Command, name: &str, out: &mut Vec<Request>) {
+    let why = scene.measure_blocked();
+    let button = ui
+        .add_enabled(why.is_none(), Button::new(name))
+        .on_hover_text(command.tooltip())
+        .on_disabled_hover_text(why.unwrap_or_default());
+    if button.clicked() {
+        out.push(Request::Command(command));
+    }
+}
+
+/// Seconds of a probe: its steps of both models.
+fn probe_secs(scene: &Scene<'_>, steps: usize) -> Option<f64> {
     let (pair, settings) = (scene.pair?, scene.document.settings());
     let passes = |cfg: f64| if cfg == 1.0 { 1.0 } else { 2.0 };
     let step = |role| pair.model_cost(role, settings.size()).pass_secs;
     let both = step(ModelRole::Large)? + step(ModelRole::Small)?;
-    Some(both * passes(settings.cfg) * settings.steps as f64)
+    Some(both * passes(settings.cfg) * steps as f64)
 }
 
 /// The best plan of those that were tried.

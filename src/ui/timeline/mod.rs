@@ -27,7 +27,7 @@ pub use plans::{NAMED_PLANS, NamedPlan};
 pub use snap::{Snap, allowed_steps, at_step, nudge, snap};
 pub use span::AxisSpan;
 pub use state::{PlaceEntry, StageMenu, TimelineView, split_step};
-pub use suggestions::{PAPER_BOUNDARIES, Suggestion, magnets, suggestions};
+pub use suggestions::{Found, PAPER_BOUNDARIES, Suggestion, magnets, suggestions};
 pub use track::stage_id;
 
 use super::view::View;

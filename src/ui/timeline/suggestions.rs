@@ -5,7 +5,6 @@ use egui::{CursorIcon, Rect, Role, Sense, Stroke, Ui, WidgetInfo, epaint::PathSh
 
 use super::Axis;
 use super::snap::allowed_steps;
-use crate::analysis::Measure;
 use crate::app::{DocCommand, Request, Scene};
 use crate::schedule::Plan;
 use crate::ui::theme::palette;
@@ -22,7 +21,40 @@ pub struct Suggestion {
     /// The fraction of the steps.
     pub fraction: f64,
     /// Where it comes from.
-    pub why: &'static str,
+    pub why: String,
+}
+
+/// Boundaries of LSL that were found by measuring, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The fractions of the steps.
+    pub boundaries: [f64; 2],
+    /// How, as a sentence without its full stop.
+    pub why: String,
+}
+
+impl Found {
+    /// What a probe of this very run says, or else what is remembered of runs like it.
+    pub fn of(scene: &Scene<'_>) -> Option<Self> {
+        let settings = scene.document.settings();
+        let probe = scene.probes.of(settings);
+        if let Some(boundaries) = probe.and_then(|probe| probe.boundaries_for(settings)) {
+            let why = "Measured: from here to the other end of the valley the models differ least";
+            return Some(Self {
+                boundaries,
+                why: why.to_owned(),
+            });
+        }
+        let known = scene.pair?.remembered_boundaries(settings)?;
+        let how = format!("Remembered, found by {}", known.found_by.words());
+        Some(Self {
+            boundaries: known.boundaries,
+            why: match known.warning {
+                Some(warning) => format!("{how}; {warning}"),
+                None => how,
+            },
+        })
+    }
 }
 
 impl Suggestion {
@@ -32,41 +64,41 @@ impl Suggestion {
     }
 }
 
-/// The pair's `own` boundaries, the published ones, and those that a probe `measured`; one that falls on
-/// an earlier one's step is left to that.
-pub fn suggestions(own: &[f64], measured: &[f64], steps: usize) -> Vec<Suggestion> {
+/// The pair's `own` boundaries, the published ones, and those that were `found`; one that falls on an
+/// earlier one's step is left to that.
+pub fn suggestions(own: &[f64], found: Option<&Found>, steps: usize) -> Vec<Suggestion> {
     let own_words = "The pair's own boundary";
     let paper_words = "FlowBlending's boundary for WAN 2.1";
     let both_words = "The pair's own boundary, and FlowBlending's for WAN 2.1";
-    let suggest = |fraction: &f64, why| Suggestion {
+    let suggest = |fraction: &f64, why: &str| Suggestion {
         fraction: *fraction,
-        why,
+        why: why.to_owned(),
     };
-    let mut found: Vec<_> = own.iter().map(|f| suggest(f, own_words)).collect();
+    let mut places: Vec<_> = own.iter().map(|f| suggest(f, own_words)).collect();
     for paper in PAPER_BOUNDARIES.iter().map(|f| suggest(f, paper_words)) {
         let step = paper.step(steps);
-        match found.iter_mut().find(|other| other.step(steps) == step) {
-            Some(same) => same.why = both_words,
-            None => found.push(paper),
+        match places.iter_mut().find(|other| other.step(steps) == step) {
+            Some(same) => same.why = both_words.to_owned(),
+            None => places.push(paper),
         }
     }
-    for measured in measured {
-        let place = suggest(
-            measured,
-            "Measured: from here to the other end of the valley the models differ least",
-        );
+    for (boundary, why) in found
+        .iter()
+        .flat_map(|found| found.boundaries.iter().map(|at| (at, &found.why)))
+    {
+        let place = suggest(boundary, why);
         let step = place.step(steps);
-        if found.iter().all(|other| other.step(steps) != step) {
-            found.push(place);
+        if places.iter().all(|other| other.step(steps) != step) {
+            places.push(place);
         }
     }
-    found.retain(|place| (1..steps).contains(&place.step(steps)));
-    found
+    places.retain(|place| (1..steps).contains(&place.step(steps)));
+    places
 }
 
 /// The fractions that hold a boundary which comes near.
 pub fn magnets(own: &[f64], steps: usize) -> Vec<f64> {
-    let places = suggestions(own, &[], steps);
+    let places = suggestions(own, None, steps);
     places.into_iter().map(|place| place.fraction).collect()
 }
 
@@ -84,10 +116,8 @@ pub fn nearest_boundary(plan: &Plan, step: usize, steps: usize) -> Option<usize>
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect, out: &mut Vec<Request>) {
     let plan = &scene.document.settings().plan;
     let steps = axis.steps();
-    let probe = scene.probes.of(scene.document.settings());
-    let valley = probe.and_then(|probe| probe.curve.valley(Measure::RelativeL2));
-    let measured = valley.as_ref().map_or(&[][..], |ends| &ends[..]);
-    for (i, place) in suggestions(scene.own_boundaries(), measured, steps)
+    let found = Found::of(scene);
+    for (i, place) in suggestions(scene.own_boundaries(), found.as_ref(), steps)
         .iter()
         .enumerate()
     {
@@ -168,13 +198,17 @@ mod tests {
 
     #[test]
     fn the_pairs_own_places_come_first_and_none_twice() {
-        let places = suggestions(&[0.4333, 0.8], &[0.4, 0.2667], 30);
+        let found = Found {
+            boundaries: [0.4, 0.2667],
+            why: "Measured".to_owned(),
+        };
+        let places = suggestions(&[0.4333, 0.8], Some(&found), 30);
         let steps: Vec<_> = places.iter().map(|p| p.step(30)).collect();
         assert_eq!(steps, [13, 24, 12, 8]);
         assert!(places[3].why.contains("Measured"));
         assert!(places[1].why.contains("pair's own") && places[1].why.contains("FlowBlending"));
         assert!(!places[0].why.contains("FlowBlending"));
-        assert!(suggestions(&[0.4], &[], 1).is_empty());
+        assert!(suggestions(&[0.4], None, 1).is_empty());
     }
 
     #[test]
@@ -194,7 +228,7 @@ mod tests {
         fn every_place_lies_inside_the_run_and_the_published_ones_are_among_them(
             own in proptest::collection::vec(0.0f64..=1.0, 0..4), steps in 1usize..100,
         ) {
-            let places = suggestions(&own, &[], steps);
+            let places = suggestions(&own, None, steps);
             prop_assert!(places.iter().all(|p| (1..steps).contains(&p.step(steps))));
             for paper in PAPER_BOUNDARIES {
                 let step = (paper * steps as f64).round() as usize;

@@ -1,0 +1,154 @@
+//! The steps of a run: by its plan, or by one that is decided on the way.
+
+use std::sync::Arc;
+
+use super::{Job, preview};
+use crate::engine::event::Phase;
+use crate::engine::memory::available_bytes;
+use crate::engine::pipeline::{Progress, RunError};
+use crate::engine::residency::Residency;
+use crate::engine::step_clock::StepClock;
+use crate::models::{Family, read_ahead};
+use crate::project::RunSettings;
+use crate::sampler::{
+    OnlineRule, SampleError, StepView, Trajectory, denoise_online, denoise_until,
+};
+use crate::schedule::{ModelRole, Plan, StepPlan};
+
+impl Job<'_> {
+    /// Takes the steps that are left.
+    pub(super) fn denoise(
+        &mut self,
+        trajectory: &mut Trajectory,
+        stretches: &[(usize, Vec<ModelRole>)],
+        clock: &mut StepClock,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
+        let settings = self.settings();
+        for (i, (end, roles)) in stretches.iter().enumerate() {
+            if self.cancel.rests_after(trajectory.steps()) {
+                break;
+            }
+            self.load(roles, progress)?;
+            let next = stretches.get(i + 1).map(|(_, roles)| roles.as_slice());
+            if trajectory.steps() + 1 == *end {
+                self.read_ahead(next);
+            }
+            progress(Progress::Phase(Phase::Denoising));
+            clock.resume();
+            let (this, plans) = (&*self, &self.plans);
+            let every = self.request.preview_every;
+            denoise_until(
+                *end,
+                trajectory,
+                &settings.grid(),
+                plans,
+                &this
+                    .loaded
+                    .guide(roles, &settings.prompt, &settings.negative)?,
+                this.cancel,
+                &mut |view| {
+                    if view.step + 2 == *end {
+                        this.read_ahead(next);
+                    }
+                    tell(&view, plans, every, clock, progress)
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Takes all steps, each with the model that `rule` decides on. The plan that came out, or would as it
+    /// stands, is the job's from then on.
+    pub(super) fn denoise_online(
+        &mut self,
+        rule: OnlineRule,
+        trajectory: &mut Trajectory,
+        clock: &mut StepClock,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
+        let mut plans = self.plans.clone();
+        let outcome = self.decide_steps(rule, &mut plans, trajectory, clock, progress);
+        let models: Vec<ModelRole> = plans.iter().map(|step| step.model).collect();
+        self.settings = Arc::new(RunSettings {
+            plan: Plan::of_models(&models),
+            ..RunSettings::clone(&self.settings)
+        });
+        self.roles.retain(|role| models.contains(role));
+        self.plans = plans;
+        outcome
+    }
+
+    fn decide_steps(
+        &mut self,
+        rule: OnlineRule,
+        plans: &mut [StepPlan],
+        trajectory: &mut Trajectory,
+        clock: &mut StepClock,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
+        let (settings, grid) = (self.settings(), self.settings.grid());
+        let (mut switch, every) = (rule.start(), self.request.preview_every);
+        while trajectory.steps() < plans.len() && !self.cancel.rests_after(trajectory.steps()) {
+            let roles = match self.fit.residency {
+                Residency::Together => self.roles.clone(),
+                Residency::Swapped => vec![plans[trajectory.steps()].model],
+            };
+            self.load(&roles, progress)?;
+            progress(Progress::Phase(Phase::Denoising));
+            clock.resume();
+            let models = self
+                .loaded
+                .guide(&roles, &settings.prompt, &settings.negative)?;
+            denoise_online(
+                trajectory,
+                &grid,
+                plans,
+                &models,
+                switch.as_mut(),
+                self.cancel,
+                &mut |view, plans| tell(&view, plans, every, clock, progress),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// While the last step before a boundary runs, the disk can be at work for the next one.
+    fn read_ahead(&self, next: Option<&[ModelRole]>) {
+        let Some([role]) = next else { return };
+        let Ok(model) = self.loaded.model_path(*role) else {
+            return;
+        };
+        let holds =
+            self.need.base + self.need.of_transformers(&self.loaded.resident()) + self.need.denoise;
+        let (model, most) = (
+            model.to_owned(),
+            available_bytes().map_or(u64::MAX, |bytes| bytes.saturating_sub(holds)),
+        );
+        let work = move || {
+            if let Ok(files) = Family::of(&model).transformer_files(&model) {
+                read_ahead(&files, most);
+            }
+        };
+        // Without the thread the load takes longer, no more.
+        let _ = std::thread::Builder::new()
+            .name("read-ahead".to_owned())
+            .spawn(work);
+    }
+}
+
+/// Tells a step and, every so many of them, the picture.
+fn tell(
+    view: &StepView<'_>,
+    plans: &[StepPlan],
+    every: usize,
+    clock: &mut StepClock,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), SampleError> {
+    // The picture first: whoever hears of the step finds it there.
+    if every > 0 && (view.step + 1).is_multiple_of(every) {
+        progress(Progress::Preview(preview(view)?));
+    }
+    progress(Progress::Step(clock.step(view, plans)));
+    Ok(())
+}

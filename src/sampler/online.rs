@@ -1,0 +1,388 @@
+use candle_core::Tensor;
+
+use super::{Cancel, ModelSet, SampleError, StepView, Trajectory, denoise_until};
+use crate::schedule::{ModelRole, SigmaGrid, StepPlan};
+
+/// Decides in the course of a run which model takes each next step.
+pub trait Switch {
+    /// The model of the step after `taken`, which went from its own noise level to the next one of `grid`.
+    /// Hears of every step of the run, in order.
+    fn next(&mut self, taken: &StepView<'_>, grid: &SigmaGrid) -> Result<ModelRole, SampleError>;
+}
+
+/// The rules that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnlineRule {
+    /// Our own.
+    Bend,
+    /// That of SRDiffusion.
+    SrDiffusion,
+}
+
+impl OnlineRule {
+    /// Every rule, in the order menus show them.
+    pub const ALL: [Self; 2] = [Self::Bend, Self::SrDiffusion];
+
+    /// What people call it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Bend => "by the bend of the way",
+            Self::SrDiffusion => "by SRDiffusion's rule",
+        }
+    }
+
+    /// The rule at the beginning of a run, which the large model takes.
+    pub fn start(self) -> Box<dyn Switch> {
+        match self {
+            Self::Bend => Box::new(Bend::default()),
+            Self::SrDiffusion => Box::new(SrDiffusion::default()),
+        }
+    }
+}
+
+/// Hears of each step, and of the plan as it stands after it.
+pub type OnDecided<'a> = dyn FnMut(StepView<'_>, &[StepPlan]) -> Result<(), SampleError> + 'a;
+
+/// As [`denoise_until`], with a plan that `switch` decides on as it goes: `steps` says what the first step
+/// that is not taken does and comes back as the plan so far, its last model until the end. Ends after the
+/// last step, when a pause was asked for, or where another model is to go on, which may have to be loaded.
+pub fn denoise_online(
+    trajectory: &mut Trajectory,
+    grid: &SigmaGrid,
+    steps: &mut [StepPlan],
+    models: &dyn ModelSet,
+    switch: &mut dyn Switch,
+    cancel: &Cancel,
+    on_step: &mut OnDecided<'_>,
+) -> Result<(), SampleError> {
+    while let Some(current) = steps.get(trajectory.steps()).copied() {
+        let at = trajectory.steps();
+        let mut next = current.model;
+        let plan: Vec<StepPlan> = steps.to_vec();
+        denoise_until(
+            at + 1,
+            trajectory,
+            grid,
+            &plan,
+            models,
+            cancel,
+            &mut |view| {
+                next = switch.next(&view, grid)?;
+                let stage = current.stage + usize::from(next != current.model);
+                for step in &mut steps[at + 1..] {
+                    (step.model, step.stage) = (next, stage);
+                }
+                on_step(view, steps)
+            },
+        )?;
+        if trajectory.steps() == at || next != current.model {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The rule of SRDiffusion (arXiv 2505.19151): large until the change of its velocity from one step to the
+/// next stops falling, small from there to the end.
+///
+/// The change is `d = tanh(mean|v - v'| / mean|v'|)`, `v'` the step before; the switch comes where `d` has
+/// fallen by less than 0.01, never before the sixth step.
+#[derive(Debug, Default)]
+pub struct SrDiffusion {
+    last: Option<Tensor>,
+    change: Option<f64>,
+    is_over: bool,
+}
+
+/// How little the change has to fall: the default of the authors' program.
+const SR_THRESHOLD: f64 = 0.01;
+/// The first step, from 0, after which they switch.
+const SR_FIRST: usize = 5;
+
+impl Switch for SrDiffusion {
+    fn next(&mut self, taken: &StepView<'_>, _: &SigmaGrid) -> Result<ModelRole, SampleError> {
+        if self.is_over {
+            return Ok(ModelRole::Small);
+        }
+        let change = self.last.as_ref().map(|last| -> Result<f64, SampleError> {
+            let moved = mean(&(taken.velocity - last)?.abs()?)?;
+            Ok((moved / mean(&last.abs()?)?).tanh())
+        });
+        let change = change.transpose()?;
+        let fell = self.change.zip(change).map(|(before, now)| before - now);
+        self.is_over =
+            taken.step >= SR_FIRST && fell.is_some_and(|fell| 0.0 < fell && fell < SR_THRESHOLD);
+        self.last = Some(taken.velocity.clone());
+        self.change = change;
+        Ok(match self.is_over {
+            true => ModelRole::Small,
+            false => ModelRole::Large,
+        })
+    }
+}
+
+/// Our own rule: large where the way bends, small where it is nearly straight.
+///
+/// The bend of a step is `|v - v'| / (|v'| (sigma' - sigma))`, l2 norms, `v'` the velocity of the step before:
+/// by what part of its length the velocity turns over a unit of noise level. It needs no evaluation more and,
+/// unlike a change per step, does not depend on their number. Along the bundled pair's runs it falls and rises
+/// with the divergence of the two models. The small model takes over where the bend falls below [`STRAIGHT`],
+/// or below [`NEARLY_STRAIGHT`] and no further, as it does with much guidance. The large one comes back where
+/// it has risen to [`BENT_AGAIN`] times its least, and has the rest but for a step that
+/// [hardly moves](SigmaGrid::hardly_moves).
+#[derive(Debug, Default)]
+pub struct Bend {
+    last: Option<(Tensor, ModelRole)>,
+    bend: Option<f64>,
+    stage: Stage,
+}
+
+/// The bend below which the small model takes over.
+const STRAIGHT: f64 = 1.0;
+/// The bend below which it does so once the bend no longer falls.
+const NEARLY_STRAIGHT: f64 = 3.0;
+/// The rise of the bend over its least at which the large model comes back.
+const BENT_AGAIN: f64 = 2.2;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Stage {
+    #[default]
+    Early,
+    Middle {
+        least: f64,
+    },
+    Late,
+}
+
+impl Stage {
+    /// The stage after a step of this bend, which came after one of the bend `before`.
+    fn after(self, bend: f64, before: Option<f64>) -> Self {
+        let rises = before.is_some_and(|before| bend > before);
+        match self {
+            Self::Early if bend < STRAIGHT || rises && bend < NEARLY_STRAIGHT => Self::Middle {
+                least: f64::INFINITY,
+            },
+            Self::Middle { least } if bend > BENT_AGAIN * least => Self::Late,
+            Self::Middle { least } => Self::Middle {
+                least: least.min(bend),
+            },
+            stage => stage,
+        }
+    }
+}
+
+impl Switch for Bend {
+    fn next(&mut self, taken: &StepView<'_>, grid: &SigmaGrid) -> Result<ModelRole, SampleError> {
+        // Between two models the velocity jumps, which says nothing of the way.
+        let bend = match &self.last {
+            Some((last, model)) if *model == taken.plan.model => {
+                let moved = grid.sigma(taken.step - 1) - taken.sigma;
+                Some(length(&(taken.velocity - last)?)? / (length(last)? * moved))
+            }
+            _ => None,
+        };
+        if let Some(bend) = bend {
+            self.stage = self.stage.after(bend, self.bend);
+        }
+        self.bend = bend;
+        self.last = Some((taken.velocity.clone(), taken.plan.model));
+        let next = taken.step + 1;
+        let is_idle = next < grid.steps() && grid.hardly_moves(next);
+        Ok(match self.stage {
+            _ if is_idle => ModelRole::Small,
+            Stage::Middle { .. } => ModelRole::Small,
+            Stage::Early | Stage::Late => ModelRole::Large,
+        })
+    }
+}
+
+fn mean(tensor: &Tensor) -> Result<f64, SampleError> {
+    Ok(f64::from(tensor.mean_all()?.to_scalar::<f32>()?))
+}
+
+fn length(tensor: &Tensor) -> Result<f64, SampleError> {
+    Ok(mean(&tensor.sqr()?)?.sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::sampler::{Context, Guided, VelocityModel, denoise};
+    use crate::schedule::Plan;
+
+    const STEPS: usize = 20;
+
+    /// A velocity of length one that turns by `turn` radians away from where the noise level alone puts it:
+    /// fast above 0.6 and below 0.3, slowly between.
+    struct Turning {
+        turn: f64,
+    }
+
+    fn angle(sigma: f64) -> f64 {
+        let (high, middle, low) = (sigma.max(0.6), sigma.clamp(0.3, 0.6), sigma.min(0.3));
+        4.0 * high + 0.5 * middle + 4.0 * low
+    }
+
+    impl VelocityModel for Turning {
+        fn context(&self, _: &Tensor) -> Result<Context, SampleError> {
+            Ok(Context(Vec::new()))
+        }
+
+        fn velocity(
+            &self,
+            latents: &Tensor,
+            timestep: f64,
+            _: &Context,
+            _: &Cancel,
+        ) -> Result<Tensor, SampleError> {
+            let (sin, cos) = (angle(timestep / 1000.0) + self.turn).sin_cos();
+            let velocity = Tensor::new(&[cos as f32, sin as f32], latents.device())?;
+            Ok(velocity.reshape(latents.shape())?)
+        }
+    }
+
+    struct Pair {
+        large: Turning,
+        small: Turning,
+        text: Context,
+    }
+
+    impl ModelSet for Pair {
+        fn guided(&self, role: ModelRole) -> Result<Guided<'_>, SampleError> {
+            let model = match role {
+                ModelRole::Large => &self.large,
+                _ => &self.small,
+            };
+            Ok(Guided {
+                model,
+                prompt: &self.text,
+                negative: &self.text,
+            })
+        }
+    }
+
+    fn pair() -> Pair {
+        Pair {
+            large: Turning { turn: 0.0 },
+            small: Turning { turn: 0.3 },
+            text: Context(Vec::new()),
+        }
+    }
+
+    fn noise() -> Tensor {
+        Tensor::new(&[0.5f32, -0.5], &Device::Cpu)
+            .and_then(|noise| noise.reshape((1, 2, 1, 1, 1)))
+            .unwrap()
+    }
+
+    fn bits(tensor: &Tensor) -> Vec<u32> {
+        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.into_iter().map(f32::to_bits).collect()
+    }
+
+    #[test]
+    fn the_small_model_has_the_straight_part_and_the_plan_that_came_out_gives_the_same_run() {
+        let (pair, grid) = (pair(), SigmaGrid::flow_uniform(STEPS, 1.0));
+        let mut steps = Plan::only(ModelRole::Large).steps(STEPS, 1.0);
+        let mut online = Trajectory::starting_at(noise());
+        let mut switch = OnlineRule::Bend.start();
+        let (mut stretches, mut heard) = (Vec::new(), Vec::new());
+        while online.steps() < STEPS {
+            denoise_online(
+                &mut online,
+                &grid,
+                &mut steps,
+                &pair,
+                switch.as_mut(),
+                &Cancel::new(),
+                &mut |view, _| {
+                    heard.push(view.step);
+                    Ok(())
+                },
+            )
+            .unwrap();
+            stretches.push(online.steps());
+        }
+        // Straight from the pair of steps 8 and 9 on, at 0.60 and 0.55; bent again from 14 and 15, at 0.30 and
+        // 0.25. Neither jump from model to model is taken for a bend.
+        assert_eq!(stretches, [10, 16, STEPS]);
+        assert_eq!(heard, (0..STEPS).collect::<Vec<_>>());
+        let models: Vec<ModelRole> = steps.iter().map(|step| step.model).collect();
+        let plan = Plan::of_models(&models);
+        assert_eq!(
+            (plan.letters().as_str(), plan.boundaries()),
+            ("LSL", &[0.5, 0.8][..])
+        );
+        let stages: Vec<usize> = plan
+            .steps(STEPS, 1.0)
+            .iter()
+            .map(|step| step.stage)
+            .collect();
+        assert_eq!(
+            steps.iter().map(|step| step.stage).collect::<Vec<_>>(),
+            stages
+        );
+        let plain = denoise(
+            &noise(),
+            &grid,
+            &plan.steps(STEPS, 1.0),
+            &pair,
+            &Cancel::new(),
+            &mut |_| Ok(()),
+        );
+        assert_eq!(bits(plain.unwrap().last()), bits(online.last()));
+    }
+
+    #[test]
+    fn a_pause_ends_a_run_that_decides_as_it_goes() {
+        let cancel = Cancel::new();
+        cancel.pause_after(3);
+        let mut steps = Plan::only(ModelRole::Large).steps(STEPS, 1.0);
+        let mut online = Trajectory::starting_at(noise());
+        denoise_online(
+            &mut online,
+            &SigmaGrid::flow_uniform(STEPS, 1.0),
+            &mut steps,
+            &pair(),
+            OnlineRule::Bend.start().as_mut(),
+            &cancel,
+            &mut |_, _| Ok(()),
+        )
+        .unwrap();
+        assert_eq!(online.steps(), 3);
+    }
+
+    #[test]
+    fn srdiffusion_switches_once_where_the_change_falls_by_little() {
+        let grid = SigmaGrid::flow_uniform(STEPS, 1.0);
+        let mut rule = SrDiffusion::default();
+        let mut velocity = 1.0f32;
+        // The change at step 3 falls by little, but that is too early; at step 6 it rises; at step 7 it falls by
+        // 0.005; what comes after does not matter.
+        let changes = [0.0f32, 0.5, 0.3, 0.295, 0.2, 0.1, 0.12, 0.115, 0.9, 0.1];
+        let plan = Plan::only(ModelRole::Large).steps(STEPS, 1.0)[0];
+        let next: Vec<ModelRole> = changes
+            .iter()
+            .enumerate()
+            .map(|(step, change)| {
+                velocity *= 1.0 + change;
+                let state = noise();
+                let velocity = (state.zeros_like().unwrap() + f64::from(velocity)).unwrap();
+                let view = StepView {
+                    step,
+                    plan,
+                    sigma: grid.sigma(step),
+                    before: &state,
+                    velocity: &velocity,
+                    after: &state,
+                };
+                rule.next(&view, &grid).unwrap()
+            })
+            .collect();
+        let switched = next.iter().position(|model| *model == ModelRole::Small);
+        assert_eq!(switched, Some(7));
+        assert!(next[7..].iter().all(|model| *model == ModelRole::Small));
+    }
+}
