@@ -60,6 +60,11 @@ fn rows_are_what_whole_runs_would_give_and_shared_steps_are_taken_once() {
     assert_eq!(found["steps"], 5 * 6);
     assert_eq!(specs(&found).len(), 5);
 
+    // What was measured is foretold from now on.
+    let (plan_of, _) = run(folder.path(), &["plan", "--plan", "LLL", "--json"]);
+    let plan_of: Value = serde_json::from_str(&plan_of).unwrap();
+    let foretold = plan_of["cost"]["denoise_secs"].as_f64().unwrap();
+
     let reference = generated(folder.path(), "LLL", &[], "3");
     let blended = generated(folder.path(), "LSL", &["--boundaries", "0.5,0.84"], "3");
     let row = plan(&found, "LSL@0.5/0.84");
@@ -85,6 +90,8 @@ fn rows_are_what_whole_runs_would_give_and_shared_steps_are_taken_once() {
     );
     assert_eq!(times["large_step"]["measured_steps"], 6 + 2 + 1);
     assert_eq!(times["small_step"]["measured_steps"], 2 + 2 + 1 + 6);
+
+    assert!((foretold - 6.0 * secs("large_step")).abs() < 1e-9);
 
     // A person's own runs on disk are not touched.
     let kept = folder.path().join("cache/flowblend/steps");
@@ -259,5 +266,56 @@ fn a_sweep_refuses_what_cannot_be_done() {
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
         assert!(error.contains(word), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_clip_takes_the_best_plan_of_a_sweep_and_its_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let generate = ["generate", PROMPT, "--seed", "3", "--json", "--overwrite"];
+    let latents = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let swept = ["--boundaries", "auto:sweep", "--save-latents", "swept"];
+    let mut plans = Vec::new();
+    for ssim in ["0.9", "1"] {
+        let limit = ["--out", "a.mp4", "--at-least-ssim", ssim];
+        let (out, told) = run(folder.path(), &[&generate[..], &swept, &limit].concat());
+        assert!(told.contains("by a sweep over plans"), "{told}");
+        let found: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(found["auto"]["found_by"], "sweep");
+        assert!(found["steps"].as_array().unwrap().is_empty(), "{found}");
+
+        let plan = found["plan"].as_str().unwrap().to_owned();
+        let boundaries = found["boundaries"].as_array().unwrap().iter();
+        let boundaries: Vec<_> = boundaries.map(ToString::to_string).collect();
+        let boundaries = boundaries.join(",");
+        let mut fixed = vec!["--plan", &plan, "--out", "b.mp4", "--save-latents", "fixed"];
+        if !boundaries.is_empty() {
+            fixed.extend(["--boundaries", &boundaries]);
+        }
+        run(folder.path(), &[&generate[..], &fixed].concat());
+        assert!(latents("swept") == latents("fixed"), "{plan} {boundaries}");
+        plans.push(plan);
+    }
+    assert_eq!(plans[1], "LLL");
+    assert_ne!(plans[0], "LLL");
+
+    let short = [
+        "--boundaries",
+        "auto:sweep",
+        "--at-most-secs",
+        "0",
+        "--out",
+        "c.mp4",
+    ];
+    let plain = ["--at-most-secs", "9", "--out", "c.mp4"];
+    for (more, code, word) in [
+        (&short[..], 1, "none of 16 plans"),
+        (&plain, 2, "auto:sweep"),
+    ] {
+        let arguments = [&["generate", PROMPT][..], more, &RUN].concat();
+        let output = flowblend(folder.path(), &arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{error}");
+        assert!(error.contains(word), "{error}");
     }
 }

@@ -5,6 +5,8 @@ use serde::Serialize;
 use super::CliError;
 use super::probe::wait_for_probe;
 use super::session::Session;
+use super::sweep::best_plan;
+use crate::analysis::Wish;
 use crate::engine::{BoundaryMethod, FEW_STEPS, FinishedRun, PairSummary, ProbeRequest};
 use crate::project::RunSettings;
 use crate::sampler::OnlineRule;
@@ -16,6 +18,9 @@ pub(super) struct Choice {
     #[serde(flatten)]
     plan: Plan,
     found_by: BoundaryMethod,
+    /// What was measured, in words.
+    #[serde(skip)]
+    measured: String,
     /// Seconds of measuring; `None` where the boundaries were remembered.
     measured_secs: Option<f64>,
     /// Where they were found for other runs.
@@ -27,7 +32,7 @@ impl Choice {
     pub(super) fn told(&self) -> String {
         let (plan, how) = (self.plan.words(), self.found_by.words());
         let cost = match self.measured_secs {
-            Some(secs) => format!("measured along {FEW_STEPS} steps of both models in {secs:.1} s"),
+            Some(secs) => format!("{} in {secs:.1} s", self.measured),
             None => "remembered, at no cost".to_owned(),
         };
         let warning = match &self.warning {
@@ -72,6 +77,7 @@ pub(super) fn remembered(pair: &PairSummary, settings: &RunSettings) -> Option<C
     known.map(|known| Choice {
         plan: Plan::blend(known.boundaries, &settings.grid()),
         found_by: known.found_by,
+        measured: String::new(),
         measured_secs: None,
         warning: known.warning,
     })
@@ -99,6 +105,25 @@ pub(super) fn find(
     Ok(Choice {
         plan: Plan::blend(boundaries, &settings.grid()),
         found_by: BoundaryMethod::Divergence,
+        measured: format!("measured along {FEW_STEPS} steps of both models"),
+        measured_secs: Some(started.elapsed().as_secs_f64()),
+        warning: None,
+    })
+}
+
+/// The best plan of a sweep at a run's own prompt and seed.
+pub(super) fn find_by_sweep(
+    session: &mut Session,
+    pair: &PairSummary,
+    settings: &RunSettings,
+    wish: Wish,
+) -> Result<Choice, CliError> {
+    let started = std::time::Instant::now();
+    let (plan, clips) = best_plan(session, pair, settings, wish)?;
+    Ok(Choice {
+        plan,
+        found_by: BoundaryMethod::Sweep,
+        measured: format!("the best of {clips} clips, rendered"),
         measured_secs: Some(started.elapsed().as_secs_f64()),
         warning: None,
     })

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::export::FileOptions;
-use super::options::{DenoiseOptions, GlobalOptions};
+use super::options::{DenoiseOptions, GlobalOptions, LimitOptions};
 use super::progress::ProgressLine;
 use super::session::Session;
 use super::{CliError, auto};
@@ -25,6 +25,8 @@ pub(super) struct GenerateOptions {
     out: Option<PathBuf>,
     #[command(flatten)]
     file: FileOptions,
+    #[command(flatten)]
+    limit: LimitOptions,
     /// Start from the tensor `latents` (f32, NCTHW, unit noise) of a safetensors file.
     #[arg(long, value_name = "FILE")]
     init_latents: Option<PathBuf>,
@@ -38,6 +40,19 @@ pub(super) struct GenerateOptions {
 
 pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Result<(), CliError> {
     options.denoise.check()?;
+    let sweeps = options.denoise.sweeps();
+    if options.limit.is_given() && !sweeps {
+        return Err(CliError::Usage(
+            "a limit is kept by the plan of a sweep; give --boundaries auto:sweep with it"
+                .to_owned(),
+        ));
+    }
+    if sweeps && options.init_latents.is_some() {
+        return Err(CliError::Usage(
+            "a sweep starts from the seed's noise; leave --init-latents or auto:sweep out"
+                .to_owned(),
+        ));
+    }
     let online = options.denoise.online();
     // Everything that can be refused is refused before the first second of computing.
     let file = &options.file;
@@ -70,8 +85,11 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
     if options.denoise.seed_is_random() && !global.json {
         eprintln!("seed {}", settings.seed);
     }
-    if options.denoise.finds_boundaries() {
-        let found = auto::find(&mut session, &pair, &settings)?;
+    if options.denoise.finds_boundaries() || sweeps {
+        let found = match sweeps {
+            true => auto::find_by_sweep(&mut session, &pair, &settings, options.limit.wish())?,
+            false => auto::find(&mut session, &pair, &settings)?,
+        };
         eprintln!("{}", found.told());
         settings = found.of(settings);
         choice = Some(found);
@@ -84,7 +102,8 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         save_trajectory: options.save_trajectory.clone(),
         overwrite: file.overwrite,
         keep_latents: true,
-        reuse_steps: false,
+        // The sweep has taken the steps of its best plan.
+        reuse_steps: sweeps,
         preview_every: 1,
         pause_after: None,
     };
@@ -96,7 +115,7 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
     write_clip(&session, &finished, &out, file, encode_options)?;
     let encode_secs = encode_start.elapsed().as_secs_f64();
     finished.clip_is_written();
-    if finished.report.steps.is_empty() {
+    if finished.report.steps.is_empty() && finished.report.reused_steps == 0 {
         eprintln!("only decoded: an earlier run of the same had left its latents");
     }
     if global.json {

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use super::CliError;
+use crate::analysis::Wish;
 use crate::engine::{DeviceChoice, EngineOptions, PairPipeline, PairSummary, PipelineFactory};
 use crate::project::{PairRef, Preferences, RunSettings};
 use crate::sampler::OnlineRule;
@@ -96,8 +97,8 @@ pub(super) struct DenoiseOptions {
     #[arg(long, default_value = DEFAULT_PLAN)]
     plan: String,
     /// Where each next stage starts, as fractions of the steps; `sigma:0.875` is the first step below
-    /// that noise level. `auto` takes what is remembered, or else measures it in a few steps; `auto:online`
-    /// decides in the run itself which model takes the next step, `auto:srdiffusion` so by SRDiffusion's
+    /// that noise level. `auto` takes what is remembered, or else measures it in a few steps; `auto:sweep`
+    /// tries plans and takes the best, see --at-least-ssim and --at-most-secs; `auto:online` decides in the run itself which model takes the next step, `auto:srdiffusion` so by SRDiffusion's
     /// rule.
     #[arg(long, value_name = "F,F|auto", allow_hyphen_values = true)]
     boundaries: Option<Boundaries>,
@@ -136,6 +137,8 @@ enum Boundaries {
     At(Vec<BoundaryAt>),
     /// Wherever they are found to do well.
     Auto,
+    /// Where the best of many plans has them.
+    Sweep,
     /// Where a rule says so in the course of the run.
     Online(OnlineRule),
 }
@@ -146,13 +149,41 @@ impl FromStr for Boundaries {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.trim() {
             "auto" => Ok(Self::Auto),
+            "auto:sweep" => Ok(Self::Sweep),
             "auto:online" => Ok(Self::Online(OnlineRule::Bend)),
             "auto:srdiffusion" => Ok(Self::Online(OnlineRule::SrDiffusion)),
             text if text.starts_with("auto") => Err(
-                "there are auto, auto:online and auto:srdiffusion; or give fractions, for example 0.4,0.8"
+                "there are auto, auto:sweep, auto:online and auto:srdiffusion; or give fractions, for example 0.4,0.8"
                     .to_owned(),
             ),
             text => text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self::At),
+        }
+    }
+}
+
+/// The limit under which the best plan of a sweep is looked for; without one it is the knee.
+#[derive(Debug, Args)]
+pub(super) struct LimitOptions {
+    /// The fastest plan whose clips reach this SSIM to the large model's own.
+    #[arg(long, value_name = "F", conflicts_with = "at_most_secs")]
+    at_least_ssim: Option<f64>,
+    /// The plan most like the large model's own that takes at most so many predicted seconds.
+    #[arg(long, value_name = "F")]
+    at_most_secs: Option<f64>,
+}
+
+impl LimitOptions {
+    /// Whether one is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.at_least_ssim.is_some() || self.at_most_secs.is_some()
+    }
+
+    /// What is asked of the best plan.
+    pub(super) fn wish(&self) -> Wish {
+        match (self.at_least_ssim, self.at_most_secs) {
+            (Some(ssim), _) => Wish::AtLeast(ssim),
+            (None, Some(secs)) => Wish::AtMostSecs(secs),
+            (None, None) => Wish::Knee,
         }
     }
 }
@@ -233,7 +264,7 @@ impl DenoiseOptions {
         }
         let is_found = matches!(
             self.boundaries,
-            Some(Boundaries::Auto | Boundaries::Online(_))
+            Some(Boundaries::Auto | Boundaries::Sweep | Boundaries::Online(_))
         );
         let has_stages =
             self.plan != DEFAULT_PLAN || self.cfg.as_ref().is_some_and(|c| c.len() > 1);
@@ -265,7 +296,7 @@ impl DenoiseOptions {
         let given = match &self.boundaries {
             Some(Boundaries::At(given)) => Some(given.as_slice()),
             // Those that are found come later, in the place of the pair's own.
-            Some(Boundaries::Auto | Boundaries::Online(_)) | None => None,
+            Some(Boundaries::Auto | Boundaries::Sweep | Boundaries::Online(_)) | None => None,
         };
         let plan = self
             .plan_of(pair, &self.plan, given)?
@@ -332,6 +363,11 @@ impl DenoiseOptions {
         self.boundaries == Some(Boundaries::Auto)
     }
 
+    /// Whether the plan is to be the best of a sweep.
+    pub(super) fn sweeps(&self) -> bool {
+        self.boundaries == Some(Boundaries::Sweep)
+    }
+
     /// The rule that decides on the plan in the course of the run, if it is to be decided there.
     pub(super) fn online(&self) -> Option<OnlineRule> {
         match self.boundaries {
@@ -343,7 +379,7 @@ impl DenoiseOptions {
     /// Refuses a plan that is only found by computing, for commands that want it as given.
     pub(super) fn check_boundaries_given(&self) -> Result<(), CliError> {
         match self.boundaries {
-            Some(Boundaries::Auto | Boundaries::Online(_)) => Err(usage(
+            Some(Boundaries::Auto | Boundaries::Sweep | Boundaries::Online(_)) => Err(usage(
                 "boundaries are found by `flowblend generate` only; give them as fractions here, for \
                  example 0.4,0.8",
             )),

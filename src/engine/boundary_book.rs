@@ -28,6 +28,8 @@ pub struct KnownBoundaries {
 pub enum BoundaryMethod {
     /// By the valley of the two velocities' divergence.
     Divergence,
+    /// As those of the best of many plans.
+    Sweep,
 }
 
 impl BoundaryMethod {
@@ -35,6 +37,7 @@ impl BoundaryMethod {
     pub fn words(self) -> &'static str {
         match self {
             Self::Divergence => "the valley of the divergence",
+            Self::Sweep => "a sweep over plans",
         }
     }
 }

@@ -8,11 +8,14 @@ use std::time::Instant;
 use clap::{ArgGroup, Args};
 
 use super::CliError;
-use super::options::{BoundaryAt, DenoiseOptions, GlobalOptions};
+use super::options::{BoundaryAt, DenoiseOptions, GlobalOptions, LimitOptions};
 use super::progress::ProgressLine;
 use super::session::Session;
 use crate::analysis::Wish;
-use crate::engine::{EventKind, PairSummary, SweepRequest, SweepRow, SweptRun};
+use crate::engine::{
+    EventKind, PairSummary, Quality, SweepRequest, SweepRow, SweepSummary, SweptRun,
+};
+use crate::project::RunSettings;
 use crate::schedule::Plan;
 use file::SweepFile;
 use table::Outcome;
@@ -41,12 +44,9 @@ pub(super) struct SweepOptions {
     /// Begin the table anew.
     #[arg(long, requires = "out")]
     overwrite: bool,
-    /// Name the fastest plan whose clips reach this SSIM to the reference.
-    #[arg(long, value_name = "F", conflicts_with = "at_most_secs")]
-    at_least_ssim: Option<f64>,
-    /// Name the plan most like the reference that takes at most so many predicted seconds.
-    #[arg(long, value_name = "F")]
-    at_most_secs: Option<f64>,
+    /// What the best plan, which is named at the end, has to keep.
+    #[command(flatten)]
+    limit: LimitOptions,
     #[command(flatten)]
     denoise: DenoiseOptions,
 }
@@ -78,14 +78,6 @@ impl FromStr for PlanAt {
 }
 
 impl SweepOptions {
-    fn wish(&self) -> Wish {
-        match (self.at_least_ssim, self.at_most_secs) {
-            (Some(ssim), _) => Wish::AtLeast(ssim),
-            (None, Some(secs)) => Wish::AtMostSecs(secs),
-            (None, None) => Wish::Knee,
-        }
-    }
-
     fn request(&self, pair: &PairSummary) -> Result<SweepRequest, CliError> {
         let plans = match self.grid {
             Some(parts) => {
@@ -169,7 +161,7 @@ pub(super) fn sweep(options: &SweepOptions, global: &GlobalOptions) -> Result<()
         rows: &rows,
         request: &wanted,
         pair: &pair,
-        wish: options.wish(),
+        wish: options.limit.wish(),
         known,
         secs: started.elapsed().as_secs_f64(),
         file: options.out.as_deref(),
@@ -179,6 +171,39 @@ pub(super) fn sweep(options: &SweepOptions, global: &GlobalOptions) -> Result<()
         false => outcome.print()?,
     }
     Ok(())
+}
+
+/// Parts of the steps at whose ends [`best_plan`] tries boundaries.
+const PARTS: usize = 5;
+
+/// The best of a lattice of plans for one run, and how many were tried.
+pub(super) fn best_plan(
+    session: &mut Session,
+    pair: &PairSummary,
+    settings: &RunSettings,
+    wish: Wish,
+) -> Result<(Plan, usize), CliError> {
+    let request = SweepRequest {
+        settings: settings.clone(),
+        runs: vec![SweptRun {
+            prompt: settings.prompt.clone(),
+            seed: settings.seed,
+            plans: Plan::lattice(PARTS).map_err(|why| CliError::Usage(why.to_string()))?,
+        }],
+    };
+    let (mut rows, clips) = (Vec::new(), request.clips());
+    render(session, request, &mut rows, clips, |_| Ok(()))?;
+    let summary = SweepSummary::of(&rows, pair);
+    let best = summary.as_ref().and_then(|summary| {
+        let best = summary.best(Quality::Ssim, wish)?;
+        Some(summary.plans[best].plan.clone())
+    });
+    let best = best.ok_or_else(|| {
+        CliError::Failed(format!(
+            "none of {clips} plans is as asked; loosen the limit, or see them all with flowblend sweep --grid"
+        ))
+    })?;
+    Ok((best, clips))
 }
 
 /// Has the rest rendered. `keep` gets all rows whenever there is one more.

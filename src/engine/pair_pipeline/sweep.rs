@@ -1,14 +1,16 @@
 //! A sweep: for every prompt and seed the reference, then each plan.
 
-use super::{PairPipeline, Ready, with_both_models};
+use std::sync::Arc;
+
+use super::{PairPipeline, Ready, timing_key, with_both_models};
 use crate::analysis::{Similarity, flicker, frame_similarity, sharpness};
 use crate::engine::job::{Job, Rendered};
 use crate::engine::pipeline::{Progress, RunError, RunRequest};
-use crate::engine::sweep::{SweepRequest, SweepRow};
+use crate::engine::sweep::{SweepRequest, SweepRow, Work};
 use crate::media::Clip;
 use crate::project::RunSettings;
 use crate::sampler::Cancel;
-use crate::schedule::Plan;
+use crate::schedule::{ModelRole, Plan, StepPlan};
 
 impl PairPipeline {
     /// Renders and measures; every row is told as soon as it is there.
@@ -28,19 +30,57 @@ impl PairPipeline {
         for run in &request.runs {
             let outcome = self.sweep_run(&ready, request.renders(run), cancel, progress);
             progress(Progress::StepsKept(self.steps.told()));
-            outcome?;
+            self.remember_work(&ready, &request.settings, &outcome?)?;
+        }
+        if let Ok(summary) = self.summary(&ready.spec, &request.settings.pair) {
+            progress(Progress::Pair(Arc::new(summary)));
         }
         Ok(())
     }
 
-    /// The plans of one prompt and seed, the reference first.
+    /// Keeps what one run of the sweep measured for the next forecast.
+    fn remember_work(
+        &mut self,
+        ready: &Ready,
+        settings: &RunSettings,
+        all: &[Work],
+    ) -> Result<(), RunError> {
+        let device = self.device().map_err(RunError::Failed)?;
+        let step = StepPlan {
+            stage: 0,
+            model: ModelRole::Large,
+            cfg: settings.cfg,
+        };
+        let (size, passes) = (settings.size(), step.passes() as f64);
+        let times = |of: fn(&Work) -> (usize, f64)| {
+            let (counts, secs): (Vec<_>, Vec<_>) = all.iter().map(of).unzip();
+            secs.iter().sum::<f64>() / counts.iter().sum::<usize>() as f64
+        };
+        self.timings
+            .correct(timing_key(&ready.spec, &device), |timings| {
+                // Of no step there is no time, and what is no number is not taken in.
+                let large = times(|work| (work.large_steps, work.large_secs));
+                timings.large.add(size, large / passes);
+                let small = times(|work| (work.small_steps, work.small_secs));
+                timings.small.add(size, small / passes);
+                if !ready.fit.in_tiles {
+                    timings
+                        .decode
+                        .add(size, times(|work| (1, work.decode_secs)));
+                }
+            });
+        Ok(())
+    }
+
+    /// The plans of one prompt and seed, the reference first. Gives what was computed.
     fn sweep_run(
         &mut self,
         ready: &Ready,
         renders: Vec<RunSettings>,
         cancel: &Cancel,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), RunError> {
+    ) -> Result<Vec<Work>, RunError> {
+        let mut work = Vec::with_capacity(renders.len());
         let mut reference: Option<Clip> = None;
         let mut earlier: Option<Rendered> = None;
         for settings in renders {
@@ -54,9 +94,10 @@ impl PairPipeline {
             let reference = reference.get_or_insert_with(|| rendered.clip.clone());
             let row = measure(settings, reference, &rendered)?;
             progress(Progress::SweepRow(Box::new(row)));
+            work.push(rendered.work);
             earlier = Some(rendered);
         }
-        Ok(())
+        Ok(work)
     }
 }
 
