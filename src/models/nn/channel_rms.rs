@@ -83,9 +83,7 @@ impl CustomOp3 for Fused {
             let at = |c: usize| (b * channels + c) * positions + start;
             let mut factors = [0f32; BLOCK];
             for c in 0..channels {
-                for (sum, v) in factors.iter_mut().zip(&x[at(c)..at(c) + len]) {
-                    *sum += v * v;
-                }
+                add_squares(&mut factors, &x[at(c)..at(c) + len]);
             }
             for factor in &mut factors[..len] {
                 *factor = (*factor / channels as f32 + self.eps).sqrt().recip();
@@ -93,16 +91,30 @@ impl CustomOp3 for Fused {
             for (c, (gain, shift)) in gain.iter().zip(shift).enumerate() {
                 // SAFETY: a task owns its batch item's block of positions in every channel.
                 let out = unsafe { shared.slice(at(c), len) };
-                let x = &x[at(c)..at(c) + len];
-                for ((out, x), factor) in out.iter_mut().zip(x).zip(&factors) {
-                    *out = x * factor * gain + shift;
-                }
+                modulate(out, &x[at(c)..at(c) + len], &factors, *gain, *shift);
                 if let Some(activation) = self.activation {
                     activation.apply_to(out);
                 }
             }
         });
         cpu::output(out, x_layout.shape())
+    }
+}
+
+cpu::vectorised! {
+    fn add_squares(sums: &mut [f32], x: &[f32]) {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += x * x;
+        }
+    }
+}
+
+cpu::vectorised! {
+    /// `x * factors * gain + shift`, place by place.
+    fn modulate(out: &mut [f32], x: &[f32], factors: &[f32], gain: f32, shift: f32) {
+        for ((out, x), factor) in out.iter_mut().zip(x).zip(factors) {
+            *out = x * factor * gain + shift;
+        }
     }
 }
 

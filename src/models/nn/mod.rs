@@ -7,9 +7,8 @@
 mod activation;
 mod attention;
 mod channel_rms;
-mod conv3d;
+mod conv;
 mod cpu;
-mod im2col;
 mod linear;
 mod norm;
 mod rope;
@@ -18,7 +17,7 @@ mod sinusoid;
 pub use activation::{Activation, activate};
 pub use attention::attention;
 pub use channel_rms::channel_rms;
-pub use conv3d::{Conv3d, Conv3dConfig};
+pub use conv::{Conv3d, Conv3dConfig};
 pub use linear::{Linear, linear, linear_no_bias};
 pub use norm::{
     ChannelRmsNorm, LayerNorm, RmsNorm, gated_add, layer_norm, modulated, rms_modulated,

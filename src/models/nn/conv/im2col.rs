@@ -3,7 +3,8 @@ use std::cell::RefCell;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
 use rayon::prelude::*;
 
-use super::{Conv3dConfig, cpu};
+use super::super::cpu;
+use super::Conv3dConfig;
 
 /// The CPU form: each task takes a band of rows, copies every input frame's patches under it into
 /// columns once, and multiplies them with each of the kernel's frames that sees them.

@@ -1,6 +1,14 @@
+mod direct;
+mod im2col;
+mod lanes;
+mod sums;
+mod winograd;
+
 use candle_core::{DType, Result, Tensor, bail};
 
-use super::im2col::Im2Col;
+use self::direct::Direct;
+use self::im2col::Im2Col;
+use self::winograd::Winograd;
 use crate::models::weights::Params;
 
 /// Shape and steps of a [`Conv3d`]. Axes are in the order time, height, width.
@@ -58,11 +66,32 @@ impl Conv3dConfig {
 /// so that a frame's result does not depend on which frames are computed in the same call.
 #[derive(Clone, Debug)]
 pub struct Conv3d {
-    /// `(kernel frames, out, in * kernel height * kernel width)`.
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
     config: Conv3dConfig,
     channels: (usize, usize),
+}
+
+/// The weight in the order in which one of the forms reads it.
+#[derive(Clone, Debug)]
+enum Weight {
+    /// `(kernel frames, out, in * kernel height * kernel width)`.
+    ByFrames(Tensor),
+    /// [`winograd::pack`]ed, for kernels of 3 x 3 on the CPU.
+    Winograd(Tensor),
+    /// [`direct::pack`]ed, for others on the CPU that leave out no position.
+    Direct(Tensor),
+}
+
+impl Weight {
+    /// The order of `(kernel frames, out, in * kernel height * kernel width)`.
+    fn by_frames(weight: &Tensor) -> Result<Self> {
+        let (outputs, inputs, t, h, w) = weight.dims5()?;
+        let weight = weight
+            .permute((2, 0, 1, 3, 4))?
+            .reshape((t, outputs, inputs * h * w))?;
+        Ok(Self::ByFrames(weight.contiguous()?))
+    }
 }
 
 impl Conv3d {
@@ -103,31 +132,34 @@ impl Conv3d {
                 weight.shape()
             );
         }
-        let shape = (t, outputs, inputs * h * w);
-        // Views of one number that only stand in for a weight are not written out.
-        let mut weight = if weight.stride().iter().all(|stride| *stride == 0) {
-            // To flatten it would be to write it out.
+        let channels = (inputs, outputs);
+        // Views of one number that only stand in for a weight are not written out, as to flatten one would.
+        if weight.stride().iter().all(|stride| *stride == 0) {
             let number = weight.get(0)?.get(0)?.get(0)?.get(0)?.get(0)?;
+            let weight = number.broadcast_as((t, outputs, inputs * h * w))?;
             return Ok(Self {
-                weight: number.broadcast_as(shape)?,
+                weight: Weight::ByFrames(weight),
                 bias,
                 config,
-                channels: (inputs, outputs),
+                channels,
             });
-        } else {
-            weight.permute((2, 0, 1, 3, 4))?.reshape(shape)?
-        };
-        let mut bias = bias;
-        if weight.device().is_cpu() {
-            // Narrow formats save nothing on the CPU, where the work is done in f32 anyway.
-            weight = weight.to_dtype(DType::F32)?;
-            bias = bias.to_dtype(DType::F32)?;
         }
+        let on_cpu = weight.device().is_cpu();
+        let (weight, bias) = match on_cpu {
+            // Narrow formats save nothing on the CPU, where the work is done in f32 anyway.
+            true => (weight.to_dtype(DType::F32)?, bias.to_dtype(DType::F32)?),
+            false => (weight.clone(), bias),
+        };
+        let weight = match () {
+            () if on_cpu && Winograd::fits(&config) => Weight::Winograd(winograd::pack(&weight)?),
+            () if on_cpu && config.stride == [1, 1, 1] => Weight::Direct(direct::pack(&weight)?),
+            () => Weight::by_frames(&weight)?,
+        };
         Ok(Self {
-            weight: weight.contiguous()?,
+            weight,
             bias,
             config,
-            channels: (inputs, outputs),
+            channels,
         })
     }
 
@@ -150,19 +182,39 @@ impl Conv3d {
                 x.shape()
             );
         }
-        if x.device().is_cpu() {
-            let op = Im2Col::new(self.config, past, size);
-            return x
-                .to_dtype(DType::F32)?
-                .contiguous()?
-                .apply_op3_no_bwd(&self.weight, &self.bias, &op)?
-                .to_dtype(x.dtype());
+        if !x.device().is_cpu() {
+            let Weight::ByFrames(weight) = &self.weight else {
+                bail!("a convolution made for the CPU was given {:?}", x.device());
+            };
+            return self.by_frames(weight, x, past, size);
         }
-        self.by_frames(x, past, size)
+        let dtype = x.dtype();
+        let x = x.to_dtype(DType::F32)?.contiguous()?;
+        match &self.weight {
+            Weight::Winograd(weight) => {
+                let op = Winograd::new(self.config, past, size, self.channels.1);
+                x.apply_op3_no_bwd(weight, &self.bias, &op)
+            }
+            Weight::Direct(weight) => {
+                let op = Direct::new(self.config, past, size, self.channels.1);
+                x.apply_op3_no_bwd(weight, &self.bias, &op)
+            }
+            Weight::ByFrames(weight) => {
+                let op = Im2Col::new(self.config, past, size);
+                x.apply_op3_no_bwd(weight, &self.bias, &op)
+            }
+        }?
+        .to_dtype(dtype)
     }
 
     /// The form for other devices: a sum of 2-D convolutions over the kernel's frames.
-    fn by_frames(&self, x: &Tensor, past: usize, [frames, _, _]: [usize; 3]) -> Result<Tensor> {
+    fn by_frames(
+        &self,
+        weight: &Tensor,
+        x: &Tensor,
+        past: usize,
+        [frames, _, _]: [usize; 3],
+    ) -> Result<Tensor> {
         let (batch, inputs, _, _, _) = x.dims5()?;
         let outputs = self.channels.1;
         let [kernel_t, kernel_h, kernel_w] = self.config.kernel;
@@ -186,8 +238,7 @@ impl Conv3d {
             }
             let frames_in =
                 Tensor::cat(&taken, 1)?.reshape((batch * frames, inputs, padded_h, padded_w))?;
-            let weight = self
-                .weight
+            let weight = weight
                 .get(kt)?
                 .reshape((outputs, inputs, kernel_h, kernel_w))?
                 .to_dtype(x.dtype())?
@@ -214,7 +265,7 @@ impl Conv3d {
 mod tests {
     use candle_core::{DType, Device, Tensor};
 
-    use super::{Conv3d, Conv3dConfig};
+    use super::{Conv3d, Conv3dConfig, Weight};
 
     /// The definition, in f64.
     fn naive(x: &Tensor, w: &Tensor, b: &Tensor, c: Conv3dConfig, past: usize) -> Vec<f64> {
@@ -263,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_agree_with_the_definition() {
+    fn all_forms_agree_with_the_definition() {
         let dev = Device::Cpu;
         let half = Conv3dConfig {
             kernel: [1, 3, 3],
@@ -307,7 +358,24 @@ mod tests {
                 "{config:?}"
             );
             let size = config.output([t, h, w], past).unwrap();
-            let portable = conv.by_frames(&x, past, size).unwrap();
+            if config.stride == [1, 1, 1] {
+                let direct = Conv3d {
+                    weight: Weight::Direct(super::direct::pack(&weight).unwrap()),
+                    ..conv.clone()
+                };
+                let direct = direct.forward(&x, earlier).unwrap();
+                assert!(max_error(&direct, &want) < 2e-5, "direct {config:?}");
+            }
+            let by_frames = Conv3d {
+                weight: Weight::by_frames(&weight).unwrap(),
+                ..conv
+            };
+            let columns = by_frames.forward(&x, earlier).unwrap();
+            assert!(max_error(&columns, &want) < 2e-5, "columns {config:?}");
+            let Weight::ByFrames(weight) = &by_frames.weight else {
+                unreachable!()
+            };
+            let portable = by_frames.by_frames(weight, &x, past, size).unwrap();
             assert!(max_error(&portable, &want) < 2e-5, "portable {config:?}");
         }
     }

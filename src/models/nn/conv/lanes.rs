@@ -1,0 +1,128 @@
+//! Vectors of f32 of the widths that processors have, for kernels that keep their sums in registers.
+
+/// A vector of f32 that the processor adds and multiplies at once.
+pub(super) trait Lanes: Copy {
+    /// Numbers in a vector.
+    const WIDTH: usize;
+
+    /// The same number in every lane.
+    ///
+    /// # Safety
+    /// As for all that follow: the processor has the instructions of the type.
+    unsafe fn splat(value: f32) -> Self;
+
+    /// [`WIDTH`](Self::WIDTH) numbers from `source` on, aligned or not.
+    ///
+    /// # Safety
+    /// They may be read.
+    unsafe fn load(source: *const f32) -> Self;
+
+    /// Writes the lanes from `target` on, aligned or not.
+    ///
+    /// # Safety
+    /// They may be written.
+    unsafe fn store(self, target: *mut f32);
+
+    /// `self + a * b`, lane by lane.
+    ///
+    /// # Safety
+    /// The processor has the instructions of the type.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+}
+
+/// Eight numbers in plain Rust, which the compiler makes of them what the target allows.
+#[derive(Clone, Copy)]
+pub(super) struct Plain([f32; 8]);
+
+impl Lanes for Plain {
+    const WIDTH: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; 8])
+    }
+
+    #[inline(always)]
+    unsafe fn load(source: *const f32) -> Self {
+        // SAFETY: the caller's promise; an array of f32 is aligned like one.
+        Self(unsafe { *source.cast() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, target: *mut f32) {
+        // SAFETY: as for `load`.
+        unsafe { *target.cast() = self.0 };
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(mut self, a: Self, b: Self) -> Self {
+        for i in 0..8 {
+            self.0[i] += a.0[i] * b.0[i];
+        }
+        self
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86 {
+    use std::arch::x86_64 as isa;
+
+    use super::Lanes;
+
+    /// Eight numbers; needs AVX2 and FMA.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx2(isa::__m256);
+
+    /// Sixteen numbers; needs AVX-512F.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx512(isa::__m512);
+
+    macro_rules! lanes {
+        ($name:ident, $width:literal, $splat:ident, $load:ident, $store:ident, $fma:ident) => {
+            impl Lanes for $name {
+                const WIDTH: usize = $width;
+
+                #[inline(always)]
+                unsafe fn splat(value: f32) -> Self {
+                    // SAFETY: the caller's promise, here and below.
+                    Self(unsafe { isa::$splat(value) })
+                }
+
+                #[inline(always)]
+                unsafe fn load(source: *const f32) -> Self {
+                    // SAFETY: as above.
+                    Self(unsafe { isa::$load(source) })
+                }
+
+                #[inline(always)]
+                unsafe fn store(self, target: *mut f32) {
+                    // SAFETY: as above.
+                    unsafe { isa::$store(target, self.0) };
+                }
+
+                #[inline(always)]
+                unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                    // SAFETY: as above.
+                    Self(unsafe { isa::$fma(a.0, b.0, self.0) })
+                }
+            }
+        };
+    }
+
+    lanes!(
+        Avx2,
+        8,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_fmadd_ps
+    );
+    lanes!(
+        Avx512,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_fmadd_ps
+    );
+}
