@@ -15,7 +15,7 @@ use flowblend::media::Clip;
 use flowblend::preview::LatentFrames;
 use flowblend::project::{PairRef, RunSettings};
 use flowblend::sampler::Cancel;
-use flowblend::schedule::{Plan, Solver};
+use flowblend::schedule::{History, Plan, Solver};
 
 fn settings(prompt: &str) -> RunSettings {
     RunSettings {
@@ -27,6 +27,7 @@ fn settings(prompt: &str) -> RunSettings {
         steps: 5,
         shift: 1.0,
         solver: Solver::Euler,
+        history: History::default(),
         cfg: 4.0,
         width: 16,
         height: 16,

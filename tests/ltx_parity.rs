@@ -10,7 +10,7 @@ use flowblend::models::ltx::{DecodeOptions, LtxTransformer, LtxVae, Pipeline, Te
 use flowblend::sampler::{
     Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
 };
-use flowblend::schedule::{FlowSchedule, ModelRole, Plan, SigmaGrid};
+use flowblend::schedule::{Course, FlowSchedule, ModelRole, Plan, SigmaGrid};
 use ltx_fixtures::{assert_close, errors, json, model, old_model, tensors};
 
 /// Relative error allowed to one network, by l2 norm and by largest difference.
@@ -203,8 +203,7 @@ fn whole_run(fixture: &str, pipeline: Pipeline, grid: &SigmaGrid, plan: &Plan, c
     }
     let end = denoise(
         &want["initial"],
-        grid,
-        &plan.steps(grid.steps(), cfg),
+        &Course::euler(grid.clone(), plan.steps(grid.steps(), cfg)),
         &Pair::load(pipeline),
         &Cancel::new(),
         &mut |view| {

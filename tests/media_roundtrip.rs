@@ -11,7 +11,7 @@ use ffmpeg_next::codec::Id;
 use ffmpeg_next::util::color;
 use flowblend::media::{Clip, EncodeOptions, Format, ScaleFilter, read_clip, read_comment};
 use flowblend::project::{PairRef, Recipe, RunSettings};
-use flowblend::schedule::{ModelRole, Plan, Solver};
+use flowblend::schedule::{History, ModelRole, Plan, Solver};
 use media_support::{flat_clip, numbered_clip, place, write, write_as, write_with};
 
 const VIDEO: [Format; 6] = [
@@ -464,6 +464,7 @@ fn the_recipe_comes_back() {
         steps: 20,
         shift: 3.0,
         solver: Solver::Euler,
+        history: History::default(),
         cfg: 4.0,
         width: 64,
         height: 64,

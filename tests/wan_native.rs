@@ -14,7 +14,7 @@ use flowblend::models::{Family, Loading, PartCheck, check, check_compatible};
 use flowblend::sampler::{
     Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
 };
-use flowblend::schedule::{ModelRole, Plan, SigmaGrid};
+use flowblend::schedule::{Course, ModelRole, Plan, SigmaGrid};
 use wan_fixtures::assert_close;
 
 /// Relative errors allowed, as in wan_parity.rs.
@@ -170,8 +170,7 @@ fn a_run_of_a_native_and_a_quantised_model_ends_in_the_same_frames() {
     let cancel = Cancel::new();
     let end = denoise(
         &want["initial"],
-        &grid,
-        &plan,
+        &Course::euler(grid, plan),
         &Pair { models, texts },
         &cancel,
         &mut |view| {

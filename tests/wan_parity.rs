@@ -10,7 +10,7 @@ use flowblend::models::wan::{TextEncoder, WanTransformer, WanVae};
 use flowblend::sampler::{
     Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
 };
-use flowblend::schedule::{ModelRole, Plan, SigmaGrid};
+use flowblend::schedule::{Course, ModelRole, Plan, SigmaGrid};
 use wan_fixtures::{assert_close, errors, model, tensors, text};
 
 /// Relative error allowed to one network, by l2 norm and by largest difference.
@@ -181,8 +181,7 @@ fn whole_run(fixture: &str, stages: &str, boundaries: &[f64], steps: usize, cfg:
     let mut step = 0;
     let end = denoise(
         &want["initial"],
-        &grid,
-        &plan,
+        &Course::euler(grid, plan),
         &Pair::load(),
         &cancel,
         &mut |view| {

@@ -1,5 +1,5 @@
 use crate::project::{Preset, RunSettings};
-use crate::schedule::{Plan, Solver};
+use crate::schedule::{History, Plan, Solver};
 
 /// Undo steps kept. A snapshot is a few hundred bytes, so the limit only bounds a very long session.
 const HISTORY: usize = 500;
@@ -25,6 +25,8 @@ pub enum DocCommand {
     Shift(f64),
     /// How the velocity is integrated.
     Solver(Solver),
+    /// What a multistep solver does with older estimates where the model changes.
+    History(History),
     /// The run's guidance scale.
     Cfg(f64),
     /// Seed of the initial noise.
@@ -57,6 +59,7 @@ enum Target {
     Steps,
     Shift,
     Solver,
+    History,
     Cfg,
     Seed,
     Preset,
@@ -77,6 +80,7 @@ impl DocCommand {
             Self::Steps(_) => Target::Steps,
             Self::Shift(_) => Target::Shift,
             Self::Solver(_) => Target::Solver,
+            Self::History(_) => Target::History,
             Self::Cfg(_) => Target::Cfg,
             Self::Seed(_) => Target::Seed,
             Self::Preset(_) => Target::Preset,
@@ -97,6 +101,7 @@ impl DocCommand {
             Self::Steps(steps) => settings.steps = steps,
             Self::Shift(shift) => settings.shift = shift,
             Self::Solver(solver) => settings.solver = solver,
+            Self::History(history) => settings.history = history,
             Self::Cfg(cfg) => settings.cfg = cfg,
             Self::Seed(seed) => settings.seed = seed,
             Self::Preset(preset) => {
@@ -122,6 +127,7 @@ impl Target {
             Self::Steps => "step count",
             Self::Shift => "shift",
             Self::Solver => "solver",
+            Self::History => "solver's history",
             Self::Cfg => "guidance",
             Self::Seed => "seed",
             Self::Preset => "preset",
@@ -292,6 +298,7 @@ impl Document {
 mod tests {
     use super::*;
     use crate::project::PairRef;
+    use crate::schedule::History;
 
     fn document() -> Document {
         Document::new(RunSettings {
@@ -303,6 +310,7 @@ mod tests {
             steps: 30,
             shift: 3.0,
             solver: Solver::Euler,
+            history: History::default(),
             cfg: 4.0,
             width: 64,
             height: 64,

@@ -32,7 +32,7 @@ impl Forecast {
     pub fn new(settings: &RunSettings, pair: Option<&PairSummary>, kept: usize) -> Self {
         let steps = settings.step_plans();
         let size = settings.size();
-        let large = settings.plan.all(ModelRole::Large);
+        let large = settings.with_plan(settings.plan.all(ModelRole::Large));
         // Sizes the family refuses have no cost; `problem` names the reason.
         let costs = pair
             .filter(|pair| pair.rules.check_size(size).is_ok())
@@ -41,7 +41,7 @@ impl Forecast {
             |steps: &[StepPlan]| costs.map(|costs| plan_cost(steps, |role| costs[index(role)]));
         Self {
             cost: add_up(&steps),
-            reference: add_up(&large.steps(settings.steps, settings.cfg)),
+            reference: add_up(&large.step_plans()),
             decode_secs: pair.and_then(|pair| pair.decode_secs(settings)),
             memory: pair
                 .filter(|_| costs.is_some())

@@ -295,7 +295,7 @@ fn texture(ctx: &Context, id: RunId, small: Thumbnail) -> Option<TextureHandle> 
 pub(super) fn test_run(id: u64, plan: &str, level: u8) -> GalleryRun {
     use crate::engine::RunReport;
     use crate::project::{PairRef, RunSettings};
-    use crate::schedule::{Plan, Solver};
+    use crate::schedule::{History, Plan, Solver};
 
     let boundaries: &[f64] = if plan.len() == 3 { &[0.4, 0.8] } else { &[] };
     let settings = RunSettings {
@@ -307,6 +307,7 @@ pub(super) fn test_run(id: u64, plan: &str, level: u8) -> GalleryRun {
         steps: 10,
         shift: 3.0,
         solver: Solver::Euler,
+        history: History::default(),
         cfg: 4.0,
         width: 12,
         height: 12,

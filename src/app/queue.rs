@@ -161,7 +161,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{Plan, Solver};
+    use crate::schedule::{History, Plan, Solver};
 
     fn settings(seed: u64) -> RunSettings {
         RunSettings {
@@ -173,6 +173,7 @@ mod tests {
             steps: 10,
             shift: 3.0,
             solver: Solver::Euler,
+            history: History::default(),
             cfg: 5.0,
             width: 16,
             height: 16,

@@ -294,7 +294,7 @@ impl RunSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{ModelRole, Plan, Solver};
+    use crate::schedule::{History, ModelRole, Plan, Solver};
 
     fn settings() -> RunSettings {
         RunSettings {
@@ -306,6 +306,7 @@ mod tests {
             steps: 3,
             shift: 3.0,
             solver: Solver::Euler,
+            history: History::default(),
             cfg: 4.0,
             width: 64,
             height: 64,

@@ -18,7 +18,7 @@ use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, Wake}
 use crate::library::Keeper;
 use crate::preview::{Player, RgbFactors};
 use crate::project::{PairRef, RunSettings, Scribe};
-use crate::schedule::{Plan, Solver};
+use crate::schedule::{History, Plan, Solver};
 use crate::ui::dialogs::{Answer, Dialog};
 use crate::ui::palette::{self, PaletteState, Picked};
 use crate::ui::view::View;
@@ -458,6 +458,7 @@ fn placeholder() -> anyhow::Result<RunSettings> {
         steps: 30,
         shift: 3.0,
         solver: Solver::Euler,
+        history: History::default(),
         cfg: 4.0,
         width: 64,
         height: 64,

@@ -8,7 +8,7 @@ use crate::analysis::Wish;
 use crate::engine::{DeviceChoice, EngineOptions, PairPipeline, PairSummary, PipelineFactory};
 use crate::project::{PairRef, Preferences, RunSettings};
 use crate::sampler::OnlineRule;
-use crate::schedule::{Plan, SigmaGrid, Solver};
+use crate::schedule::{History, Plan, SigmaGrid, Solver};
 
 /// Number formats that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,9 +108,13 @@ pub(super) struct DenoiseOptions {
     /// Flow shift of the sigma grid.
     #[arg(long, allow_negative_numbers = true)]
     shift: Option<f64>,
-    /// How the velocity is integrated: euler, euler-linspace or euler-quadratic [default: the family's].
+    /// How the velocity is integrated: euler, heun, unipc-1, unipc, unipc-3, dpm++2m, dpm++3m, euler-linspace or
+    /// euler-quadratic [default: the family's].
     #[arg(long)]
     solver: Option<Solver>,
+    /// What unipc and dpm++ do with older estimates where the model changes: keep or reset [default: keep].
+    #[arg(long)]
+    history: Option<History>,
     /// Guidance scale: one value, or one a stage.
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
     cfg: Option<Vec<f64>>,
@@ -315,6 +319,7 @@ impl DenoiseOptions {
             steps: self.steps.unwrap_or(defaults.steps),
             shift: self.shift.unwrap_or(defaults.shift),
             solver: self.solver.unwrap_or(defaults.solver),
+            history: self.history.unwrap_or_default(),
             cfg: cfgs.first().copied().unwrap_or(defaults.cfg),
             width,
             height,

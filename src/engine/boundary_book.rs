@@ -149,7 +149,7 @@ impl BoundaryBook {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::Plan;
+    use crate::schedule::{History, Plan};
 
     fn known(steps: usize, shift: f64, boundaries: [f64; 2]) -> KnownBoundaries {
         KnownBoundaries {
@@ -171,6 +171,7 @@ mod tests {
             steps,
             shift,
             solver: Solver::Euler,
+            history: History::default(),
             cfg: 3.0,
             width: 64,
             height: 64,

@@ -124,7 +124,7 @@ impl PairSummary {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{Plan, Solver};
+    use crate::schedule::{History, Plan, Solver};
 
     const NEED: MemoryNeed = MemoryNeed {
         base: 100_000_000,
@@ -146,6 +146,7 @@ mod tests {
             steps: 10,
             shift: 3.0,
             solver: Solver::Euler,
+            history: History::default(),
             cfg: 5.0,
             width: 832,
             height: 480,

@@ -26,7 +26,7 @@ use crate::models::{ModelError, PairSpec, registry};
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, RunSettings, paths};
 use crate::sampler::Cancel;
-use crate::schedule::{ModelRole, Plan};
+use crate::schedule::{History, ModelRole, Plan};
 
 /// How the engine is set up at start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -391,6 +391,7 @@ fn default_settings(spec: &PairSpec, pair: &PairRef) -> Result<RunSettings, Stri
         steps: defaults.steps,
         shift: defaults.shift,
         solver: defaults.solver,
+        history: History::default(),
         cfg: defaults.cfg,
         width: defaults.width,
         height: defaults.height,

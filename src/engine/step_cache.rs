@@ -253,7 +253,7 @@ mod tests {
     use crate::sampler::{
         Cancel, Context, Guided, ModelSet, SampleError, VelocityModel, denoise, initial_noise,
     };
-    use crate::schedule::{ModelRole, Plan, Solver};
+    use crate::schedule::{History, ModelRole, Plan, Solver};
 
     struct Still;
 
@@ -295,6 +295,7 @@ mod tests {
             steps: 10,
             shift: 3.0,
             solver: Solver::Euler,
+            history: History::default(),
             cfg: 5.0,
             width: 16,
             height: 16,
@@ -307,8 +308,7 @@ mod tests {
         let noise = initial_noise(1, (1, 4, 1, 2, 2), &Device::Cpu).unwrap();
         denoise(
             &noise,
-            &settings.grid(),
-            &settings.step_plans(),
+            &settings.course(),
             &Models(Context(Vec::new())),
             &Cancel::new(),
             &mut |_| Ok(()),

@@ -123,6 +123,7 @@ impl Timings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::write_bytes_atomic;
 
     fn volume((width, height, frames): Size) -> f64 {
         (width * height * frames) as f64
@@ -160,7 +161,8 @@ mod tests {
     fn times_outlive_the_program_and_an_older_file_is_no_fault() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("timings.json");
-        std::fs::write(&file, br#"{"secs": {"CPU large": 0.1}}"#).unwrap();
+        let older = br#"{"secs": {"CPU large": 0.1}}"#;
+        write_bytes_atomic(&file, true, older).unwrap();
         let mut timings = Timings::open(Some(file.clone()));
         assert_eq!(timings.of("CPU"), PairTimings::default());
         timings.correct("CPU".to_owned(), |pair| {

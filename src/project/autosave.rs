@@ -211,7 +211,7 @@ fn is_alive(draft: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{Plan, Solver};
+    use crate::schedule::{History, Plan, Solver};
 
     fn draft(seed: u64) -> Draft {
         Draft {
@@ -224,6 +224,7 @@ mod tests {
                 steps: 10,
                 shift: 3.0,
                 solver: Solver::Euler,
+                history: History::default(),
                 cfg: 5.0,
                 width: 16,
                 height: 16,

@@ -124,7 +124,7 @@ impl ProjectFile {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{Plan, Solver};
+    use crate::schedule::{History, Plan, Solver};
 
     fn settings() -> RunSettings {
         RunSettings {
@@ -136,6 +136,7 @@ mod tests {
             steps: 20,
             shift: 3.1,
             solver: Solver::Euler,
+            history: History::default(),
             cfg: 4.5,
             width: 64,
             height: 48,

@@ -105,7 +105,7 @@ pub fn recipe_beside(first: &str, second: Option<&str>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{Plan, Solver};
+    use crate::schedule::{History, Plan, Solver};
 
     fn recipe() -> Recipe {
         let settings = RunSettings {
@@ -117,6 +117,7 @@ mod tests {
             steps: 20,
             shift: 3.1,
             solver: Solver::Euler,
+            history: History::default(),
             cfg: 4.5,
             width: 64,
             height: 48,

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::{Plan, SigmaGrid, Solver, StepPlan};
+use crate::schedule::{Course, History, Plan, SigmaGrid, Solver, StepPlan};
 
 /// Which two models a run uses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,6 +46,9 @@ pub struct RunSettings {
     pub shift: f64,
     /// How the velocity is integrated.
     pub solver: Solver,
+    /// What a multistep solver does with older estimates where the model changes.
+    #[serde(default)]
+    pub history: History,
     /// Guidance scale of every stage that has none of its own; 1 switches guidance off.
     pub cfg: f64,
     /// Width of the clip in pixels.
@@ -76,6 +79,7 @@ impl RunSettings {
             steps,
             shift,
             solver,
+            history,
             cfg: _,
             width,
             height,
@@ -90,7 +94,8 @@ impl RunSettings {
                 other.height,
                 other.frames,
             )
-            && (*shift, *fps, *solver) == (other.shift, other.fps, other.solver)
+            && (*shift, *fps, *solver, *history)
+                == (other.shift, other.fps, other.solver, other.history)
             && *pair == other.pair
             && *prompt == other.prompt
             && *negative == other.negative
@@ -103,7 +108,29 @@ impl RunSettings {
 
     /// The model and guidance of every step.
     pub fn step_plans(&self) -> Vec<StepPlan> {
-        self.plan.steps(self.steps, self.cfg)
+        let mut steps = self.plan.steps(self.steps, self.cfg);
+        for (i, step) in steps.iter_mut().enumerate() {
+            step.evaluations = self.solver.evaluations(self.steps, i);
+        }
+        steps
+    }
+
+    /// The same run along another plan.
+    pub fn with_plan(&self, plan: Plan) -> Self {
+        Self {
+            plan,
+            ..self.clone()
+        }
+    }
+
+    /// What the run's way depends on beside its noise, models and text.
+    pub fn course(&self) -> Course {
+        Course {
+            grid: self.grid(),
+            steps: self.step_plans(),
+            solver: self.solver,
+            history: self.history,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 use candle_core::{DType, Tensor};
 
-use super::{Cancel, Guided, SampleError, Trajectory};
-use crate::schedule::{ModelRole, SigmaGrid, StepPlan};
+use super::{Cancel, Guided, SampleError, Stepper, Trajectory};
+use crate::schedule::{Course, ModelRole, StepPlan};
 
 /// Gives the model of a step, loading or swapping it if need be.
 pub trait ModelSet {
@@ -32,61 +32,51 @@ impl StepView<'_> {
     }
 }
 
-/// Takes the latents from noise to data along `grid` with Euler steps, one model a step as `steps`
-/// says: `x += (sigma_next - sigma) * v`.
+/// Takes the latents from noise to data along `course`, one model a step. A straight step is
+/// `x += (sigma_next - sigma) * v`; what other solvers do is in [`Stepper`].
 ///
 /// `initial` is `(1, C, T, H, W)`, f32, unit noise. `on_step` hears of each step; an error of its own
 /// ends the run. Fails with [`SampleError::NonFinite`] at the first step whose result is not a number.
 pub fn denoise(
     initial: &Tensor,
-    grid: &SigmaGrid,
-    steps: &[StepPlan],
+    course: &Course,
     models: &dyn ModelSet,
     cancel: &Cancel,
     on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
 ) -> Result<Trajectory, SampleError> {
     let begun = Trajectory::starting_at(initial.to_dtype(DType::F32)?);
-    denoise_from(begun, grid, steps, models, cancel, on_step)
+    denoise_from(begun, course, models, cancel, on_step)
 }
 
 /// As [`denoise`], going on from where `begun` stands: its steps are kept and not taken again, and
-/// `on_step` hears of the others only. `steps` is the whole plan.
+/// `on_step` hears of the others only. `course` is that of the whole run.
 ///
 /// The result is bit-identical to a run from the start, provided that `begun` came of the same noise,
-/// grid, models and texts, and that its plan did the same in all its steps; of another run,
+/// grid, solver, models and texts, and that its plan did the same in all its steps; of another run,
 /// [`shared_steps`](crate::schedule::shared_steps) counts how many of those there are and
 /// [`Trajectory::first_steps`] takes them.
 ///
 /// Where a pause was asked for, what comes back ends there.
 pub fn denoise_from(
     begun: Trajectory,
-    grid: &SigmaGrid,
-    steps: &[StepPlan],
+    course: &Course,
     models: &dyn ModelSet,
     cancel: &Cancel,
     on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
 ) -> Result<Trajectory, SampleError> {
     let mut trajectory = begun;
-    denoise_until(
-        steps.len(),
-        &mut trajectory,
-        grid,
-        steps,
-        models,
-        cancel,
-        on_step,
-    )?;
+    let end = course.steps.len();
+    denoise_until(end, &mut trajectory, course, models, cancel, on_step)?;
     Ok(trajectory)
 }
 
-/// As [`denoise_from`], but takes no more than the first `end` of the plan's `steps`, and takes them onto
+/// As [`denoise_from`], but takes no more than the first `end` of the steps, and takes them onto
 /// `trajectory`: it can be gone on from, with other models in memory, and after an error or a pause it
 /// holds the steps that were finished.
 pub fn denoise_until(
     end: usize,
     trajectory: &mut Trajectory,
-    grid: &SigmaGrid,
-    steps: &[StepPlan],
+    course: &Course,
     models: &dyn ModelSet,
     cancel: &Cancel,
     on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
@@ -96,6 +86,7 @@ pub fn denoise_until(
         found: vec![found],
         expected: vec![expected],
     };
+    let Course { grid, steps, .. } = course;
     if steps.len() != grid.steps() {
         return Err(misfit("the plan", steps.len(), grid.steps()));
     }
@@ -103,6 +94,7 @@ pub fn denoise_until(
         let what = "the run to go on from";
         return Err(misfit(what, trajectory.steps(), steps.len()));
     }
+    let mut stepper = Stepper::after(course, trajectory)?;
     for (i, plan) in steps.iter().enumerate().take(end).skip(trajectory.steps()) {
         cancel.check()?;
         if cancel.rests_after(i) {
@@ -110,11 +102,14 @@ pub fn denoise_until(
         }
         let before = trajectory.last().clone();
         let sigma = grid.sigma(i);
-        let velocity =
-            models
-                .guided(plan.model)?
-                .velocity(&before, grid.timestep(i), plan.cfg, cancel)?;
-        let after = (&before + (&velocity * (grid.sigma(i + 1) - sigma))?)?;
+        let model = models.guided(plan.model)?;
+        let mut velocity = model.velocity(&before, grid.timestep(i), plan.cfg, cancel)?;
+        for _ in 1..plan.evaluations {
+            let ahead = stepper.step(i, &before, &velocity)?;
+            let there = model.velocity(&ahead, grid.timestep(i + 1), plan.cfg, cancel)?;
+            velocity = ((velocity + there)? * 0.5)?;
+        }
+        let after = stepper.step(i, &before, &velocity)?;
         if !is_finite(&after)? {
             return Err(SampleError::NonFinite {
                 what: format!("the {} model's result at step {}", plan.model, i + 1),
@@ -144,7 +139,7 @@ pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool, SampleError> {
 mod tests {
     use super::*;
     use crate::sampler::{Context, VelocityModel, initial_noise};
-    use crate::schedule::{Plan, shared_steps};
+    use crate::schedule::{Plan, SigmaGrid, shared_steps};
     use candle_core::Device;
 
     const SHAPE: (usize, usize, usize, usize, usize) = (1, 4, 3, 2, 2);
@@ -212,8 +207,7 @@ mod tests {
         let noise = initial_noise(1, SHAPE, &Device::Cpu)?;
         denoise(
             &noise,
-            &SigmaGrid::flow_uniform(10, 3.0),
-            &steps,
+            &Course::euler(SigmaGrid::flow_uniform(10, 3.0), steps),
             pair,
             &Cancel::new(),
             &mut |_| Ok(()),
@@ -236,10 +230,16 @@ mod tests {
         let run = |steps: &[StepPlan], begun: Option<Trajectory>| {
             let mut heard = Vec::new();
             let begun = begun.unwrap_or_else(|| Trajectory::starting_at(noise.clone()));
-            let end = denoise_from(begun, &grid, steps, &pair, &Cancel::new(), &mut |view| {
-                heard.push(view.step);
-                Ok(())
-            });
+            let end = denoise_from(
+                begun,
+                &Course::euler(grid.clone(), steps.to_vec()),
+                &pair,
+                &Cancel::new(),
+                &mut |view| {
+                    heard.push(view.step);
+                    Ok(())
+                },
+            );
             (end.unwrap(), heard)
         };
         let first = plan("LSL", &[0.3, 0.7]);
@@ -269,7 +269,13 @@ mod tests {
         let begun = run(&pair, "L", 1.0).unwrap();
         let steps = Plan::parse("L", &[]).unwrap().steps(5, 1.0);
         let grid = SigmaGrid::flow_uniform(5, 3.0);
-        let result = denoise_from(begun, &grid, &steps, &pair, &Cancel::new(), &mut |_| Ok(()));
+        let result = denoise_from(
+            begun,
+            &Course::euler(grid.clone(), steps.clone()),
+            &pair,
+            &Cancel::new(),
+            &mut |_| Ok(()),
+        );
         assert!(matches!(result, Err(SampleError::Shape { .. })));
     }
 
@@ -323,8 +329,7 @@ mod tests {
         let mut seen = 0;
         let result = denoise(
             &noise,
-            &SigmaGrid::flow_uniform(10, 1.0),
-            &steps,
+            &Course::euler(SigmaGrid::flow_uniform(10, 1.0), steps),
             &pair,
             &cancel.clone(),
             &mut |view| {
@@ -351,12 +356,25 @@ mod tests {
             let cancel = Cancel::new();
             cancel.pause_after(asked);
             let begun = Trajectory::starting_at(noise.clone());
-            let paused =
-                denoise_from(begun, &grid, &steps, &pair, &cancel, &mut |_| Ok(())).unwrap();
+            let paused = denoise_from(
+                begun,
+                &Course::euler(grid.clone(), steps.clone()),
+                &pair,
+                &cancel,
+                &mut |_| Ok(()),
+            )
+            .unwrap();
             assert_eq!(paused.steps(), taken);
             assert_eq!(cancel.rests_after(paused.steps()), asked <= 10);
             let go_on = Cancel::new();
-            let end = denoise_from(paused, &grid, &steps, &pair, &go_on, &mut |_| Ok(())).unwrap();
+            let end = denoise_from(
+                paused,
+                &Course::euler(grid.clone(), steps.clone()),
+                &pair,
+                &go_on,
+                &mut |_| Ok(()),
+            )
+            .unwrap();
             for i in 0..10 {
                 assert_eq!(bits(end.velocity(i)), bits(whole.velocity(i)));
                 assert_eq!(bits(end.state(i + 1)), bits(whole.state(i + 1)));
@@ -377,8 +395,7 @@ mod tests {
         let result = denoise_until(
             10,
             &mut trajectory,
-            &grid,
-            &steps,
+            &Course::euler(grid, steps),
             &pair,
             &cancel,
             &mut |_| {

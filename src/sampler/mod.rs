@@ -7,6 +7,7 @@ mod guidance;
 mod model;
 mod noise;
 mod online;
+mod stepper;
 mod trajectory;
 
 pub use cancel::Cancel;
@@ -17,4 +18,5 @@ pub use guidance::Guided;
 pub use model::{Context, VelocityModel};
 pub use noise::initial_noise;
 pub use online::{Bend, OnDecided, OnlineRule, SrDiffusion, Switch, denoise_online};
+pub use stepper::Stepper;
 pub use trajectory::Trajectory;

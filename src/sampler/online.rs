@@ -1,7 +1,7 @@
 use candle_core::Tensor;
 
 use super::{Cancel, ModelSet, SampleError, StepView, Trajectory, denoise_until};
-use crate::schedule::{ModelRole, SigmaGrid, StepPlan};
+use crate::schedule::{Course, ModelRole, SigmaGrid, StepPlan};
 
 /// Decides in the course of a run which model takes each next step.
 pub trait Switch {
@@ -43,38 +43,29 @@ impl OnlineRule {
 /// Hears of each step, and of the plan as it stands after it.
 pub type OnDecided<'a> = dyn FnMut(StepView<'_>, &[StepPlan]) -> Result<(), SampleError> + 'a;
 
-/// As [`denoise_until`], with a plan that `switch` decides on as it goes: `steps` says what the first step
-/// that is not taken does and comes back as the plan so far, its last model until the end. Ends after the
+/// As [`denoise_until`], with a plan that `switch` decides on as it goes: the steps of `course` say what the first step
+/// that is not taken does and come back as the plan so far, its last model until the end. Ends after the
 /// last step, when a pause was asked for, or where another model is to go on, which may have to be loaded.
 pub fn denoise_online(
     trajectory: &mut Trajectory,
-    grid: &SigmaGrid,
-    steps: &mut [StepPlan],
+    course: &mut Course,
     models: &dyn ModelSet,
     switch: &mut dyn Switch,
     cancel: &Cancel,
     on_step: &mut OnDecided<'_>,
 ) -> Result<(), SampleError> {
-    while let Some(current) = steps.get(trajectory.steps()).copied() {
+    while let Some(current) = course.steps.get(trajectory.steps()).copied() {
         let at = trajectory.steps();
         let mut next = current.model;
-        let plan: Vec<StepPlan> = steps.to_vec();
-        denoise_until(
-            at + 1,
-            trajectory,
-            grid,
-            &plan,
-            models,
-            cancel,
-            &mut |view| {
-                next = switch.next(&view, grid)?;
-                let stage = current.stage + usize::from(next != current.model);
-                for step in &mut steps[at + 1..] {
-                    (step.model, step.stage) = (next, stage);
-                }
-                on_step(view, steps)
-            },
-        )?;
+        let now = course.clone();
+        denoise_until(at + 1, trajectory, &now, models, cancel, &mut |view| {
+            next = switch.next(&view, &now.grid)?;
+            let stage = current.stage + usize::from(next != current.model);
+            for step in &mut course.steps[at + 1..] {
+                (step.model, step.stage) = (next, stage);
+            }
+            on_step(view, &course.steps)
+        })?;
         if trajectory.steps() == at || next != current.model {
             break;
         }
@@ -282,18 +273,21 @@ mod tests {
         values.into_iter().map(f32::to_bits).collect()
     }
 
+    fn large_alone() -> Course {
+        let steps = Plan::only(ModelRole::Large).steps(STEPS, 1.0);
+        Course::euler(SigmaGrid::flow_uniform(STEPS, 1.0), steps)
+    }
+
     #[test]
     fn the_small_model_has_the_straight_part_and_the_plan_that_came_out_gives_the_same_run() {
-        let (pair, grid) = (pair(), SigmaGrid::flow_uniform(STEPS, 1.0));
-        let mut steps = Plan::only(ModelRole::Large).steps(STEPS, 1.0);
+        let (pair, mut course) = (pair(), large_alone());
         let mut online = Trajectory::starting_at(noise());
         let mut switch = OnlineRule::Bend.start();
         let (mut stretches, mut heard) = (Vec::new(), Vec::new());
         while online.steps() < STEPS {
             denoise_online(
                 &mut online,
-                &grid,
-                &mut steps,
+                &mut course,
                 &pair,
                 switch.as_mut(),
                 &Cancel::new(),
@@ -309,7 +303,7 @@ mod tests {
         // 0.25. Neither jump from model to model is taken for a bend.
         assert_eq!(stretches, [10, 16, STEPS]);
         assert_eq!(heard, (0..STEPS).collect::<Vec<_>>());
-        let models: Vec<ModelRole> = steps.iter().map(|step| step.model).collect();
+        let models: Vec<ModelRole> = course.steps.iter().map(|step| step.model).collect();
         let plan = Plan::of_models(&models);
         assert_eq!(
             (plan.letters().as_str(), plan.boundaries()),
@@ -321,13 +315,16 @@ mod tests {
             .map(|step| step.stage)
             .collect();
         assert_eq!(
-            steps.iter().map(|step| step.stage).collect::<Vec<_>>(),
+            course
+                .steps
+                .iter()
+                .map(|step| step.stage)
+                .collect::<Vec<_>>(),
             stages
         );
         let plain = denoise(
             &noise(),
-            &grid,
-            &plan.steps(STEPS, 1.0),
+            &Course::euler(course.grid, plan.steps(STEPS, 1.0)),
             &pair,
             &Cancel::new(),
             &mut |_| Ok(()),
@@ -339,12 +336,10 @@ mod tests {
     fn a_pause_ends_a_run_that_decides_as_it_goes() {
         let cancel = Cancel::new();
         cancel.pause_after(3);
-        let mut steps = Plan::only(ModelRole::Large).steps(STEPS, 1.0);
         let mut online = Trajectory::starting_at(noise());
         denoise_online(
             &mut online,
-            &SigmaGrid::flow_uniform(STEPS, 1.0),
-            &mut steps,
+            &mut large_alone(),
             &pair(),
             OnlineRule::Bend.start().as_mut(),
             &cancel,

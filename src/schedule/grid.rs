@@ -13,6 +13,8 @@ pub fn shift_sigma(sigma: f64, shift: f64) -> f64 {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SigmaGrid {
     sigmas: Vec<f64>,
+    /// Whether the models are told whole timesteps.
+    whole: bool,
 }
 
 impl SigmaGrid {
@@ -34,11 +36,41 @@ impl SigmaGrid {
         Self::evenly(steps, 1.0, 1.0 / TRAIN_TIMESTEPS, steps, shift)
     }
 
+    /// The grid of diffusers' `UniPCMultistepScheduler` with flow sigmas: [`flow_uniform`](Self::flow_uniform), but a
+    /// little below 1 at the start, where the solver's time would be infinite, and with timesteps cut to whole numbers.
+    pub fn flow_unipc(steps: usize, shift: f64) -> Self {
+        let mut grid = Self::flow_uniform(steps, shift);
+        // The solver's first span hangs on how far below: as near as f32, which diffusers keeps levels in, comes to it.
+        grid.sigmas[0] = grid.sigmas[0].min(f64::from((1.0 - 1e-6) as f32));
+        grid.whole = true;
+        grid
+    }
+
+    /// The grid of diffusers' `DPMSolverMultistepScheduler` with flow sigmas: `steps` levels of an even spacing from
+    /// 999/1000 towards 0, without its end, shifted once, and timesteps cut to whole numbers.
+    pub fn flow_dpm_solver(steps: usize, shift: f64) -> Self {
+        // Reckoned in the order in which diffusers does, since the last bit may decide on a whole timestep.
+        let alpha = |from_end: usize| match from_end == steps {
+            true => 1.0 / TRAIN_TIMESTEPS,
+            false => 1.0 + from_end as f64 * ((1.0 / TRAIN_TIMESTEPS - 1.0) / steps as f64),
+        };
+        let levels = (1..=steps)
+            .rev()
+            .map(|i| shift_sigma(1.0 - alpha(i), shift));
+        Self {
+            whole: true,
+            ..Self::falling_to_zero(levels.collect())
+        }
+    }
+
     /// `levels`, which fall, and then 0.
     pub(super) fn falling_to_zero(levels: Vec<f64>) -> Self {
         let mut sigmas = levels;
         sigmas.push(0.0);
-        Self { sigmas }
+        Self {
+            sigmas,
+            whole: false,
+        }
     }
 
     fn evenly(steps: usize, high: f64, low: f64, intervals: usize, shift: f64) -> Self {
@@ -63,7 +95,12 @@ impl SigmaGrid {
 
     /// The timestep a model is told at step `i`, in 0..=1000.
     pub fn timestep(&self, i: usize) -> f64 {
-        self.sigmas[i] * TRAIN_TIMESTEPS
+        let timestep = self.sigmas[i] * TRAIN_TIMESTEPS;
+        if self.whole {
+            timestep.floor()
+        } else {
+            timestep
+        }
     }
 
     /// The noise level at a position between steps, interpolated; for axes and labels.
@@ -156,7 +193,12 @@ mod tests {
     proptest! {
         #[test]
         fn grids_fall_to_zero(steps in 1usize..200, shift in 0.2f64..20.0) {
-            for grid in [SigmaGrid::flow_euler(steps, shift), SigmaGrid::flow_uniform(steps, shift)] {
+            for grid in [
+                SigmaGrid::flow_euler(steps, shift),
+                SigmaGrid::flow_uniform(steps, shift),
+                SigmaGrid::flow_unipc(steps, shift),
+                SigmaGrid::flow_dpm_solver(steps, shift),
+            ] {
                 prop_assert_eq!(grid.steps(), steps);
                 prop_assert_eq!(grid.sigma(steps), 0.0);
                 prop_assert!(grid.sigmas().windows(2).all(|w| w[0] > w[1]));

@@ -1,17 +1,21 @@
 //! Sigma grids, stages, the step -> model plan and what a plan costs. Pure f64 arithmetic.
 
 mod cost;
+mod course;
 mod edit;
 mod flow;
 mod grid;
+mod multistep;
 mod plan;
 mod sharing;
 mod solver;
 
 pub use cost::{Flops, ModelCost, PlanCost, plan_cost};
+pub use course::{Course, History};
 pub use edit::{PlanEditError, Survivor};
 pub use flow::{FlowSchedule, TimeShift};
 pub use grid::{SigmaGrid, TRAIN_TIMESTEPS, shift_sigma};
+pub use multistep::Mix;
 pub use plan::{ModelRole, Plan, PlanError, Stage, StepPlan, shared_steps};
 pub use sharing::{sharing_order, steps_to_compute};
 pub use solver::Solver;

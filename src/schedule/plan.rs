@@ -140,13 +140,15 @@ pub struct StepPlan {
     pub model: ModelRole,
     /// The guidance scale.
     pub cfg: f64,
+    /// Evaluations of the guided velocity.
+    pub evaluations: usize,
 }
 
 impl StepPlan {
     /// Passes of the network the step takes: at a guidance of exactly 1 the unconditional prediction
     /// cancels out of `v_neg + cfg * (v_prompt - v_neg)`.
     pub fn passes(&self) -> usize {
-        if self.cfg == 1.0 { 1 } else { 2 }
+        self.evaluations * if self.cfg == 1.0 { 1 } else { 2 }
     }
 }
 
@@ -155,7 +157,7 @@ impl StepPlan {
 pub fn shared_steps(one: &[StepPlan], other: &[StepPlan]) -> usize {
     one.iter()
         .zip(other)
-        .take_while(|(a, b)| a.model == b.model && a.cfg == b.cfg)
+        .take_while(|(a, b)| (a.model, a.cfg, a.evaluations) == (b.model, b.cfg, b.evaluations))
         .count()
 }
 
@@ -341,7 +343,7 @@ impl Plan {
         start..end
     }
 
-    /// The model and guidance of every step: exactly one model each.
+    /// The model and guidance of every step: exactly one model each, evaluated once.
     pub fn steps(&self, steps: usize, run_cfg: f64) -> Vec<StepPlan> {
         self.stages
             .iter()
@@ -351,6 +353,7 @@ impl Plan {
                     stage: index,
                     model: stage.model,
                     cfg: stage.cfg.unwrap_or(run_cfg),
+                    evaluations: 1,
                 })
             })
             .collect()

@@ -18,7 +18,7 @@ use super::widgets::{
     edit, field, field_with_corner, focus_ring, icon_button, number, paint_text, text_width,
 };
 use crate::app::{Command, DocCommand, Readiness, Request, Scene};
-use crate::schedule::Solver;
+use crate::schedule::{History, Solver};
 
 /// Longest prompt taken, in characters; text encoders read far less.
 const PROMPT_CHARS: usize = 2000;
@@ -242,22 +242,14 @@ fn numbers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     });
     row(ui, |ui, column_px| {
         field(ui, "Solver", |ui| {
-            ComboBox::from_id_salt("solver")
-                .selected_text(RichText::new(solver_name(settings.solver)).font(mono(13.0)))
-                .width(column_px)
-                .show_ui(ui, |ui| {
-                    for solver in Solver::ALL {
-                        if ui
-                            .selectable_label(solver == settings.solver, solver_name(solver))
-                            .clicked()
-                        {
-                            out.push(Request::Edit(DocCommand::Solver(solver)));
-                        }
-                    }
-                })
-                .response
-                .on_hover_text("How the velocity is integrated from noise to the clip")
-                .accessible_name("Solver");
+            let solvers = Solver::ALL.map(|solver| (solver, solver_name(solver)));
+            let about = (
+                "Solver",
+                "How the velocity is integrated from noise to the clip",
+            );
+            if let Some(solver) = choice(ui, about, column_px, settings.solver, &solvers) {
+                out.push(Request::Edit(DocCommand::Solver(solver)));
+            }
         });
         field(ui, "CFG", |ui| {
             let value = DragValue::new(&mut cfg)
@@ -270,6 +262,48 @@ fn numbers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
             edit(&response, out, || DocCommand::Cfg(cfg));
         });
     });
+    // Other solvers remember nothing.
+    if settings.solver.is_multistep() {
+        row(ui, |ui, column_px| {
+            field(ui, "Solver's history", |ui| {
+                let histories = [History::Keep, History::Reset]
+                    .map(|history| (history, format!("{history} at boundaries")));
+                let about = (
+                    "Solver's history",
+                    "What the solver does with older estimates where the model changes",
+                );
+                if let Some(history) = choice(ui, about, column_px, settings.history, &histories) {
+                    out.push(Request::Edit(DocCommand::History(history)));
+                }
+            });
+        });
+    }
+}
+
+/// One of a few words; the one that was clicked.
+fn choice<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    (name, hint): (&str, &str),
+    width_px: f32,
+    chosen: T,
+    all: &[(T, String)],
+) -> Option<T> {
+    let word = all.iter().find(|(one, _)| *one == chosen);
+    let mut clicked = None;
+    ComboBox::from_id_salt(name)
+        .selected_text(RichText::new(word.map_or("", |(_, word)| word)).font(mono(13.0)))
+        .width(width_px)
+        .show_ui(ui, |ui| {
+            for (one, word) in all {
+                if ui.selectable_label(*one == chosen, word).clicked() {
+                    clicked = Some(*one);
+                }
+            }
+        })
+        .response
+        .on_hover_text(hint)
+        .accessible_name(name);
+    clicked
 }
 
 /// A rate as people write it: `12`, `23.976`.
@@ -279,7 +313,14 @@ fn trimmed(rate: f64) -> String {
 }
 
 fn solver_name(solver: Solver) -> String {
-    let name = solver.name();
+    let name = match solver {
+        Solver::UniPc1 => "UniPC 1",
+        Solver::UniPc2 => "UniPC",
+        Solver::UniPc3 => "UniPC 3",
+        Solver::DpmPp2M => "DPM++ 2M",
+        Solver::DpmPp3M => "DPM++ 3M",
+        _ => solver.name(),
+    };
     let mut chars = name.chars();
     chars
         .next()

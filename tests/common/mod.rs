@@ -21,7 +21,7 @@ use flowblend::media::Clip;
 use flowblend::preview::{LatentFrames, RgbFactors};
 use flowblend::project::{PairRef, Preset, RunSettings};
 use flowblend::sampler::Cancel;
-use flowblend::schedule::{Flops, ModelRole, Plan, Solver};
+use flowblend::schedule::{Flops, History, ModelRole, Plan, Solver};
 
 /// Lets the fake go on: one token a step, and one for the decode.
 #[allow(dead_code)]
@@ -115,6 +115,7 @@ pub fn defaults() -> RunSettings {
         steps: 30,
         shift: 3.0,
         solver: Solver::Euler,
+        history: History::default(),
         cfg: 4.0,
         width: 64,
         height: 64,

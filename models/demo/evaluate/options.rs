@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use flowblend::models::PairSpec;
 use flowblend::project::{PairRef, RunSettings};
-use flowblend::schedule::{Plan, Solver};
+use flowblend::schedule::{History, Plan, Solver};
 
 /// The folder of the bundled pair in the sources.
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo");
@@ -75,6 +75,12 @@ pub struct Options {
     /// Flow shift of the sigma grid [default: the pair's].
     #[arg(long)]
     shift: Option<f64>,
+    /// How the velocity is integrated, in the words of `flowblend generate`.
+    #[arg(long, default_value_t)]
+    solver: Solver,
+    /// What becomes of older estimates where the model changes: keep or reset.
+    #[arg(long, default_value_t)]
+    history: History,
     /// Guidance scale [default: the pair's].
     #[arg(long)]
     cfg: Option<f64>,
@@ -161,7 +167,8 @@ impl Options {
             plan: plans[LSL].clone(),
             steps: self.steps.unwrap_or(own.steps),
             shift: self.shift.unwrap_or(own.shift),
-            solver: Solver::default(),
+            solver: self.solver,
+            history: self.history,
             cfg: self.cfg.unwrap_or(own.cfg),
             width,
             height,

@@ -10,7 +10,7 @@ use flowblend::sampler::{
     Cancel, ModelSet as _, OnlineRule, Trajectory, denoise, denoise_from, denoise_online,
     initial_noise,
 };
-use flowblend::schedule::{ModelRole, Plan, SigmaGrid, StepPlan, shared_steps};
+use flowblend::schedule::{Course, ModelRole, Plan, SigmaGrid, StepPlan, shared_steps};
 
 /// All runs of one prompt from one noise. Each goes on from the earlier run that did the same the longest,
 /// and each end is decoded once.
@@ -70,22 +70,21 @@ impl<'a> Runs<'a> {
     pub fn online(&mut self, rule: OnlineRule) -> Result<Plan> {
         let mut trajectory = Trajectory::starting_at(self.initial.clone());
         let large = Plan::only(ModelRole::Large);
-        let mut steps = large.steps(self.settings.steps, self.settings.cfg);
+        let mut course = self.settings.with_plan(large).course();
         let (mut switch, cancel) = (rule.start(), Cancel::new());
-        while trajectory.steps() < steps.len() {
+        while trajectory.steps() < course.steps.len() {
             denoise_online(
                 &mut trajectory,
-                &self.grid,
-                &mut steps,
+                &mut course,
                 &self.models,
                 switch.as_mut(),
                 &cancel,
                 &mut |_, _| Ok(()),
             )?;
         }
-        let models: Vec<ModelRole> = steps.iter().map(|step| step.model).collect();
+        let models: Vec<ModelRole> = course.steps.iter().map(|step| step.model).collect();
         self.done.push(Run {
-            steps,
+            steps: course.steps,
             trajectory,
             clip: None,
         });
@@ -100,7 +99,8 @@ impl<'a> Runs<'a> {
     }
 
     fn run(&mut self, plan: &Plan) -> Result<&mut Run> {
-        let steps = plan.steps(self.settings.steps, self.settings.cfg);
+        let settings = self.settings.with_plan(plan.clone());
+        let steps = settings.step_plans();
         let nearest = self
             .done
             .iter()
@@ -125,13 +125,19 @@ impl<'a> Runs<'a> {
 
     /// A run along `steps`, on from the run and the number of steps that `nearest` names.
     fn denoise(&self, steps: &[StepPlan], nearest: Option<(usize, usize)>) -> Result<Trajectory> {
-        let (grid, models, cancel) = (&self.grid, &self.models, &Cancel::new());
+        let course = Course {
+            grid: self.grid.clone(),
+            steps: steps.to_vec(),
+            solver: self.settings.solver,
+            history: self.settings.history,
+        };
+        let (models, cancel) = (&self.models, &Cancel::new());
         Ok(match nearest {
             Some((index, shared)) => {
                 let begun = self.done[index].trajectory.first_steps(shared);
-                denoise_from(begun, grid, steps, models, cancel, &mut |_| Ok(()))?
+                denoise_from(begun, &course, models, cancel, &mut |_| Ok(()))?
             }
-            None => denoise(&self.initial, grid, steps, models, cancel, &mut |_| Ok(()))?,
+            None => denoise(&self.initial, &course, models, cancel, &mut |_| Ok(()))?,
         })
     }
 }

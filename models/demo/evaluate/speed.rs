@@ -99,7 +99,9 @@ impl Speed {
 
     /// Seconds of a plan's denoise as the medians of the steps predict them.
     pub fn predicted_secs(&self, settings: &RunSettings, plan: &Plan) -> f64 {
-        plan.steps(settings.steps, settings.cfg)
+        settings
+            .with_plan(plan.clone())
+            .step_plans()
             .iter()
             .map(|step| match step.model {
                 ModelRole::Large => self.large_step,

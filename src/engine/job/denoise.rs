@@ -13,7 +13,7 @@ use crate::project::RunSettings;
 use crate::sampler::{
     OnlineRule, SampleError, StepView, Trajectory, denoise_online, denoise_until,
 };
-use crate::schedule::{ModelRole, Plan, StepPlan};
+use crate::schedule::{Course, ModelRole, Plan, StepPlan};
 
 impl Job<'_> {
     /// Takes the steps that are left.
@@ -25,6 +25,7 @@ impl Job<'_> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), RunError> {
         let settings = self.settings();
+        let course = settings.course();
         for (i, (end, roles)) in stretches.iter().enumerate() {
             if self.cancel.rests_after(trajectory.steps()) {
                 break;
@@ -41,8 +42,7 @@ impl Job<'_> {
             denoise_until(
                 *end,
                 trajectory,
-                &settings.grid(),
-                plans,
+                &course,
                 &this
                     .loaded
                     .guide(roles, &settings.prompt, &settings.negative)?,
@@ -67,32 +67,34 @@ impl Job<'_> {
         clock: &mut StepClock,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), RunError> {
-        let mut plans = self.plans.clone();
-        let outcome = self.decide_steps(rule, &mut plans, trajectory, clock, progress);
-        let models: Vec<ModelRole> = plans.iter().map(|step| step.model).collect();
+        let mut course = self.settings.course();
+        let outcome = self.decide_steps(rule, &mut course, trajectory, clock, progress);
+        let models: Vec<ModelRole> = course.steps.iter().map(|step| step.model).collect();
         self.settings = Arc::new(RunSettings {
             plan: Plan::of_models(&models),
             ..RunSettings::clone(&self.settings)
         });
         self.roles.retain(|role| models.contains(role));
-        self.plans = plans;
+        self.plans = course.steps;
         outcome
     }
 
     fn decide_steps(
         &mut self,
         rule: OnlineRule,
-        plans: &mut [StepPlan],
+        course: &mut Course,
         trajectory: &mut Trajectory,
         clock: &mut StepClock,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), RunError> {
-        let (settings, grid) = (self.settings(), self.settings.grid());
+        let settings = self.settings();
         let (mut switch, every) = (rule.start(), self.request.preview_every);
-        while trajectory.steps() < plans.len() && !self.cancel.rests_after(trajectory.steps()) {
+        while trajectory.steps() < course.steps.len()
+            && !self.cancel.rests_after(trajectory.steps())
+        {
             let roles = match self.fit.residency {
                 Residency::Together => self.roles.clone(),
-                Residency::Swapped => vec![plans[trajectory.steps()].model],
+                Residency::Swapped => vec![course.steps[trajectory.steps()].model],
             };
             self.load(&roles, progress)?;
             progress(Progress::Phase(Phase::Denoising));
@@ -102,8 +104,7 @@ impl Job<'_> {
                 .guide(&roles, &settings.prompt, &settings.negative)?;
             denoise_online(
                 trajectory,
-                &grid,
-                plans,
+                course,
                 &models,
                 switch.as_mut(),
                 self.cancel,

@@ -10,7 +10,7 @@ use crate::engine::sweep::{SweepRequest, SweepRow, Work};
 use crate::media::Clip;
 use crate::project::RunSettings;
 use crate::sampler::Cancel;
-use crate::schedule::{ModelRole, Plan, StepPlan};
+use crate::schedule::{Plan, StepPlan};
 
 impl PairPipeline {
     /// Renders and measures; every row is told as soon as it is there.
@@ -46,12 +46,9 @@ impl PairPipeline {
         all: &[Work],
     ) -> Result<(), RunError> {
         let device = self.device().map_err(RunError::Failed)?;
-        let step = StepPlan {
-            stage: 0,
-            model: ModelRole::Large,
-            cfg: settings.cfg,
-        };
-        let (size, passes) = (settings.size(), step.passes() as f64);
+        let steps = settings.step_plans();
+        let passes = steps.iter().map(StepPlan::passes).sum::<usize>() as f64 / steps.len() as f64;
+        let size = settings.size();
         let times = |of: fn(&Work) -> (usize, f64)| {
             let (counts, secs): (Vec<_>, Vec<_>) = all.iter().map(of).unzip();
             secs.iter().sum::<f64>() / counts.iter().sum::<usize>() as f64

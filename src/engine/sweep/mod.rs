@@ -126,7 +126,7 @@ impl Work {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::Solver;
+    use crate::schedule::{History, Solver};
 
     fn settings() -> RunSettings {
         RunSettings {
@@ -138,6 +138,7 @@ mod tests {
             steps: 10,
             shift: 3.0,
             solver: Solver::Euler,
+            history: History::default(),
             cfg: 5.0,
             width: 16,
             height: 16,
