@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use flowblend::analysis::{Interval, bootstrap, mean};
+use flowblend::analysis::{Interval, Trade, Wish, best, bootstrap, mean};
 use flowblend::engine::{PairPipeline, Pipeline as _, ProbeRequest};
 use flowblend::sampler::{Cancel, OnlineRule};
 use flowblend::schedule::{ModelRole, Plan};
@@ -25,6 +25,8 @@ const BARS: [(usize, f64); 2] = [(VALLEY, 0.95), (ONLINE, 0.9)];
 enum Source {
     Plan(Plan),
     Online(OnlineRule),
+    /// The best of a sweep on the prompt itself.
+    Sweep(Wish),
 }
 
 /// A way to a plan.
@@ -40,20 +42,26 @@ const VALLEY: usize = 0;
 const ONLINE: usize = 1;
 
 /// The place of LLL.
-const REFERENCE: usize = 7;
+const REFERENCE: usize = 9;
+/// Parts of the steps at whose ends the sweep of (b) tries boundaries, as `generate` does.
+const PARTS: usize = 5;
+/// The likeness to LLL that (b) is asked for.
+const LEAST_SSIM: f64 = 0.95;
 
 /// What is held against each other.
 pub struct Contest {
     methods: Vec<Method>,
     /// The plans of the exhaustive search.
     lattice: Vec<Plan>,
+    /// The plans that (b) tries.
+    tried: Vec<Plan>,
     /// Seconds that finding (a) took, once for all prompts.
     probe_secs: f64,
 }
 
 impl Contest {
     /// Finds the boundaries of (a) along the pair's own prompt and lays out the rest.
-    pub fn new(pipeline: &mut PairPipeline, setup: &Setup) -> Result<Self> {
+    pub fn new(pipeline: &mut PairPipeline, setup: &Setup, speed: &Speed) -> Result<Self> {
         let started = Instant::now();
         let request = ProbeRequest::for_boundaries(setup.settings.clone());
         let probe = pipeline.probe(&request, &Cancel::new(), &mut |_| {})?;
@@ -69,12 +77,18 @@ impl Contest {
             name: name.to_owned(),
             source,
         };
+        let within = Wish::AtMostSecs(speed.predicted_secs(&setup.settings, &valley));
         let methods = vec![
             method("auto (a), valley of the divergence", Source::Plan(valley)),
             method(
                 "auto (c), bend of the way",
                 Source::Online(OnlineRule::Bend),
             ),
+            method(
+                &format!("auto (b), sweep, SSIM at least {LEAST_SSIM}"),
+                Source::Sweep(Wish::AtLeast(LEAST_SSIM)),
+            ),
+            method("auto (b), sweep, in the time of (a)", Source::Sweep(within)),
             method(
                 "SRDiffusion's rule",
                 Source::Online(OnlineRule::SrDiffusion),
@@ -99,7 +113,10 @@ impl Contest {
             .cells
             .iter()
             .map(|cell| Plan::blend([cell.early, 1.0 - cell.late], &grid));
+        let mut tried = Plan::lattice(PARTS)?;
+        tried.push(setup.plans[LLL].clone());
         Ok(Self {
+            tried,
             methods,
             lattice: lattice.collect(),
             probe_secs,
@@ -138,10 +155,20 @@ impl Contest {
         let (mut runs, setup) = (studio.runs(index)?, studio.setup);
         let reference = runs.clip(&setup.plans[LLL])?;
         let eye = Eye::new(studio.reader, &studio.prompts[index], reference)?;
+        let trade = |plan: &Plan| -> Result<Trade> {
+            Ok(Trade {
+                secs: speed.predicted_secs(&setup.settings, plan),
+                quality: eye.look(&*runs.clip(plan)?)?.ssim,
+            })
+        };
+        let trades: Vec<Trade> = self.tried.iter().map(trade).collect::<Result<_>>()?;
         let mut shot = |source: &Source| -> Result<Shot> {
             let plan = match source {
                 Source::Plan(plan) => plan.clone(),
                 Source::Online(rule) => runs.online(*rule)?,
+                Source::Sweep(wish) => best(&trades, *wish)
+                    .map(|index| self.tried[index].clone())
+                    .ok_or_else(|| anyhow!("no plan of the sweep of (b) is as asked"))?,
             };
             Ok(Shot {
                 plan: plan.words(),
@@ -229,6 +256,7 @@ pub fn standings(
             plan: match &method.source {
                 Source::Plan(plan) => plan.words(),
                 Source::Online(_) => "as it goes".to_owned(),
+                Source::Sweep(_) => "of each prompt its own".to_owned(),
             },
             large_steps: over(&all, &|shot| shot.large_steps as f64),
             secs,
@@ -313,10 +341,12 @@ pub fn bars(standings: &[Standing]) -> Vec<Bar> {
 /// What finding (a) took, for the report.
 pub fn cost(contest: &Contest) -> String {
     format!(
-        "Finding the boundaries of (a) took {:.2} s, once for all prompts; those of (c) cost no evaluation more. The \
+        "Finding the boundaries of (a) took {:.2} s, once for all prompts; those of (c) cost no evaluation more, and (b) \
+         renders {} plans for every prompt, from the steps that they share. The \
          exhaustive search knows {} plans: large first, small, large again, and small at the last step, which hardly \
          moves.",
         contest.probe_secs,
+        contest.tried.len(),
         contest.lattice.len()
     )
 }

@@ -82,10 +82,10 @@ fn evaluate(options: &Options) -> Result<bool> {
         eprintln!("timing: round {round} of {}", options.runs);
     })?;
     if let Some(count) = options.auto {
-        let contest = Contest::new(&mut pipeline, &setup)?;
-        drop(pipeline);
         let speed = speed
             .ok_or_else(|| anyhow!("--auto needs the time of a step; give --runs 1 or more"))?;
+        let contest = Contest::new(&mut pipeline, &setup, &speed)?;
+        drop(pipeline);
         let prompts = &prompts[..prompts.len().min(usize::from(count))];
         return evaluate_auto(options, &setup, prompts, reader.as_ref(), &contest, &speed);
     }
