@@ -125,6 +125,7 @@ struct Record {
     steps: usize,
     shift: f64,
     solver: String,
+    history: String,
     cfg: f64,
     width: usize,
     height: usize,
@@ -164,6 +165,7 @@ impl Record {
             steps: settings.steps,
             shift: settings.shift,
             solver: settings.solver.to_string(),
+            history: settings.history.to_string(),
             cfg: settings.cfg,
             width: settings.width,
             height: settings.height,
@@ -208,7 +210,7 @@ impl Record {
             && self.texts() == other.texts()
     }
 
-    fn texts(&self) -> [&str; 6] {
+    fn texts(&self) -> [&str; 7] {
         [
             &self.pair,
             &self.device,
@@ -216,6 +218,7 @@ impl Record {
             &self.negative,
             &self.plan,
             &self.solver,
+            &self.history,
         ]
     }
 
