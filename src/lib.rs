@@ -9,6 +9,7 @@ pub mod hub;
 pub mod library;
 pub mod media;
 pub mod models;
+pub mod plot;
 pub mod preview;
 pub mod project;
 pub mod sampler;

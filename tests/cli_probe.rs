@@ -5,6 +5,7 @@
 #[path = "common/program.rs"]
 mod program;
 
+use std::fs;
 use std::path::Path;
 
 use candle_core::{Device, safetensors};
@@ -95,6 +96,29 @@ fn a_probe_finds_what_the_runs_velocities_say_and_remembers_it() {
     );
     assert!(two["steps"][0]["relative_l2_spread"].as_f64().unwrap() > 0.0);
     assert_eq!(found["steps"][0]["relative_l2_spread"], 0.0);
+
+    // A plot has a dot for each step and measure, and a band only where runs spread.
+    let svg = |name: &str, more: &[&str]| {
+        let (found, _) = probe(folder.path(), &[more, &["--plot", name]].concat());
+        assert_eq!(found["plot"], name);
+        fs::read_to_string(folder.path().join(name)).unwrap()
+    };
+    let count = |svg: &str, element: &str| svg.matches(&format!("<{element} ")).count();
+    let (one, both) = (svg("one.svg", &[]), svg("both.svg", &["--seeds", "2"]));
+    assert_eq!((count(&one, "circle"), count(&both, "circle")), (12, 12));
+    assert_eq!((count(&one, "polygon"), count(&both, "polygon")), (0, 2));
+    assert!(one.contains("seed 3") && both.contains("mean of 2 runs"));
+    let suggested = found["suggested_boundaries"].is_array();
+    assert_eq!(one.contains("suggested for the small model"), suggested);
+    probe(folder.path(), &["--plot", "one.png"]);
+    let png = image::open(folder.path().join("one.png"))
+        .unwrap()
+        .to_rgb8();
+    assert!(png.width() > 1000 && png.pixels().any(|pixel| pixel.0 == [0x3D, 0x63, 0xDD]));
+
+    let again = [&["probe", PROMPT, "--plot", "one.png"][..], &RUN].concat();
+    let error = String::from_utf8(flowblend(folder.path(), &again).stderr).unwrap();
+    assert!(error.contains("one.png already exists"), "{error}");
 }
 
 #[test]
@@ -105,6 +129,12 @@ fn a_probe_refuses_what_no_run_could_be() {
         (&["probe", "--size", "50x50"], 2, "50"),
         (&["probe", "--seeds", "0"], 2, "seeds"),
         (&["probe", "--pair", "nobody"], 1, "nobody"),
+        (
+            &["probe", "--plot", "curve.jpg"],
+            1,
+            "end the name in .png or .svg",
+        ),
+        (&["probe", "--plot", "no/curve.svg"], 1, "does not exist"),
     ] {
         let output = flowblend(folder.path(), arguments);
         let error = String::from_utf8_lossy(&output.stderr);

@@ -218,6 +218,13 @@ fn the_best_plan_is_named_under_a_limit_or_at_the_knee() {
     assert!(text.contains("seconds are predicted, from"), "{text}");
     assert!(text.contains("best, by the knee of the front:"), "{text}");
     assert!(text.contains("computed 0 of 0 steps"), "{text}");
+
+    // Drawn: a dot for each plan, of which those on the front have their names in any case.
+    let drawn = sweep(folder.path(), &[&out[..], &["--plot", "grid.svg"]].concat());
+    assert_eq!(drawn["plot"], "grid.svg");
+    let svg = std::fs::read_to_string(folder.path().join("grid.svg")).unwrap();
+    assert_eq!(svg.matches("<circle ").count(), 7);
+    assert!(svg.contains("SSIM to LLL") && svg.contains(target), "{svg}");
 }
 
 #[test]
@@ -234,6 +241,11 @@ fn a_sweep_refuses_what_cannot_be_done() {
         (&["sweep", "--plans", "S", "--plan", "L"], 2, "--plan"),
         (&["sweep", "--plans", "S", "--cfg", "1,2,3"], 2, "one --cfg"),
         (&["sweep", "--plans", "S", "--steps", "0"], 2, "steps"),
+        (
+            &["sweep", "--plans", "S", "--plot", "a.pdf"],
+            1,
+            ".png or .svg",
+        ),
         (
             &["sweep", "--plans", "S", "--out", "table.txt"],
             2,

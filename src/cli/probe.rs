@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
@@ -7,6 +9,7 @@ use super::progress::ProgressLine;
 use super::session::Session;
 use crate::analysis::{EARLY_RIM, LATE_RIM, Measure};
 use crate::engine::{EventKind, Probe, ProbeRequest};
+use crate::plot::{Axis, Colour, Figure, Form, Panel, PlotError, PlotFormat, Point, Series, Span};
 use crate::schedule::SigmaGrid;
 
 #[derive(Debug, Args)]
@@ -16,6 +19,12 @@ pub(super) struct ProbeOptions {
     /// Seeds for each prompt, counted up from the first.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     seeds: u16,
+    /// Draw the curve into this file, which ends in .png or .svg.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Replace an existing plot.
+    #[arg(long, requires = "plot")]
+    overwrite: bool,
     #[command(flatten)]
     denoise: DenoiseOptions,
 }
@@ -25,6 +34,9 @@ pub(super) struct ProbeOptions {
 pub(super) fn probe(options: &ProbeOptions, global: &GlobalOptions) -> Result<(), CliError> {
     options.denoise.check()?;
     options.denoise.check_boundaries_given()?;
+    if let Some(file) = &options.plot {
+        PlotFormat::check_target(file, options.overwrite).map_err(failed)?;
+    }
     let mut session = Session::start(global)?;
     let pair = session.describe(options.denoise.pair())?;
     let own = [pair.defaults.prompt.clone()];
@@ -43,11 +55,19 @@ pub(super) fn probe(options: &ProbeOptions, global: &GlobalOptions) -> Result<()
     let runs = request.more.len() + 1;
     let probe = wait_for_probe(&mut session, request, runs)?;
     let grid = probe.settings.grid();
+    if let Some(file) = &options.plot {
+        let drawn = figure(&probe).write(file, options.overwrite);
+        drawn.map_err(failed)?;
+    }
     match global.json {
-        true => println!("{}", to_json(&probe, &grid)),
+        true => println!("{}", to_json(&probe, &grid, options.plot.as_ref())),
         false => print(&probe, &grid),
     }
     Ok(())
+}
+
+fn failed(why: PlotError) -> CliError {
+    CliError::Failed(why.to_string())
 }
 
 pub(super) fn wait_for_probe(
@@ -115,7 +135,7 @@ fn print(probe: &Probe, grid: &SigmaGrid) {
     }
 }
 
-fn to_json(probe: &Probe, grid: &SigmaGrid) -> serde_json::Value {
+fn to_json(probe: &Probe, grid: &SigmaGrid, plot: Option<&PathBuf>) -> serde_json::Value {
     let lengths = probe.curve.mean_and_spread(Measure::RelativeL2);
     let turns = probe.curve.mean_and_spread(Measure::OneMinusCosine);
     let steps: Vec<_> = lengths
@@ -138,5 +158,60 @@ fn to_json(probe: &Probe, grid: &SigmaGrid) -> serde_json::Value {
         "runs": probe.curve.runs(),
         "steps": steps,
         "suggested_boundaries": probe.curve.boundaries(Measure::RelativeL2),
+        "plot": plot,
     })
+}
+
+/// Both measures over the steps, with the stretch that is suggested for the small model.
+fn figure(probe: &Probe) -> Figure {
+    let (settings, runs, steps) = (&probe.settings, probe.curve.runs(), probe.curve.steps());
+    let note = match runs {
+        1 => format!("prompt “{}”, seed {}", settings.prompt, settings.seed),
+        _ => format!("mean of {runs} runs; the band is the standard deviation to both sides"),
+    };
+    // A step is drawn at its number, so that a boundary lies between two of them.
+    let at = |fraction: f64| fraction * steps as f64 + 0.5;
+    let suggested = probe.curve.boundaries(Measure::RelativeL2);
+    let spans: Vec<Span> = suggested
+        .iter()
+        .map(|[early, late]| Span {
+            range: at(*early)..at(*late),
+            label: format!("suggested for the small model: {early:.2} to {late:.2}"),
+            colour: Colour::Small,
+        })
+        .collect();
+    let panel = |measure: Measure, label: &str| {
+        let found = probe.curve.mean_and_spread(measure).into_iter().enumerate();
+        let points = found.map(|(step, (y, spread))| Point {
+            x: (step + 1) as f64,
+            y,
+            spread,
+            name: None,
+        });
+        Panel {
+            x: Axis {
+                label: "step".to_owned(),
+                least: Some(at(0.0)..at(1.0)),
+                is_whole: true,
+            },
+            y: Axis {
+                least: Some(0.0..0.0),
+                ..Axis::new(label)
+            },
+            series: vec![Series {
+                form: Form::Curve,
+                colour: Colour::Measured,
+                points: points.collect(),
+            }],
+            spans: spans.clone(),
+        }
+    };
+    Figure {
+        title: "Where the small model's velocity leaves the large one's".to_owned(),
+        note,
+        panels: vec![
+            panel(Measure::RelativeL2, "relative l2"),
+            panel(Measure::OneMinusCosine, "1 − cos"),
+        ],
+    }
 }

@@ -1,4 +1,5 @@
 mod file;
+mod plot;
 mod table;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::analysis::Wish;
 use crate::engine::{
     EventKind, PairSummary, Quality, SweepRequest, SweepRow, SweepSummary, SweptRun,
 };
+use crate::plot::{PlotError, PlotFormat};
 use crate::project::RunSettings;
 use crate::schedule::Plan;
 use file::SweepFile;
@@ -44,6 +46,12 @@ pub(super) struct SweepOptions {
     /// Begin the table anew.
     #[arg(long, requires = "out")]
     overwrite: bool,
+    /// Draw the plans between seconds and SSIM into this file, which ends in .png or .svg.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Replace an existing plot.
+    #[arg(long, requires = "plot")]
+    overwrite_plot: bool,
     /// What the best plan, which is named at the end, has to keep.
     #[command(flatten)]
     limit: LimitOptions,
@@ -125,6 +133,9 @@ pub(super) fn sweep(options: &SweepOptions, global: &GlobalOptions) -> Result<()
             "a sweep's plans have different stages, so it takes one --cfg for all".to_owned(),
         ));
     }
+    if let Some(plot) = &options.plot {
+        PlotFormat::check_target(plot, options.overwrite_plot).map_err(failed)?;
+    }
     let mut file = match &options.out {
         Some(out) => Some(SweepFile::open(out, options.overwrite)?),
         None => None,
@@ -165,7 +176,13 @@ pub(super) fn sweep(options: &SweepOptions, global: &GlobalOptions) -> Result<()
         known,
         secs: started.elapsed().as_secs_f64(),
         file: options.out.as_deref(),
+        plot: options.plot.as_deref(),
     };
+    if let Some(plot) = &options.plot {
+        let figure = plot::figure(&outcome.summary()?, wanted.runs.len());
+        let drawn = figure.write(plot, options.overwrite_plot);
+        drawn.map_err(failed)?;
+    }
     match global.json {
         true => println!("{}", outcome.to_json()?),
         false => outcome.print()?,
@@ -204,6 +221,10 @@ pub(super) fn best_plan(
         ))
     })?;
     Ok((best, clips))
+}
+
+fn failed(why: PlotError) -> CliError {
+    CliError::Failed(why.to_string())
 }
 
 /// Has the rest rendered. `keep` gets all rows whenever there is one more.

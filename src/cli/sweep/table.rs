@@ -22,10 +22,11 @@ pub(super) struct Outcome<'a> {
     /// Seconds that the others took.
     pub(super) secs: f64,
     pub(super) file: Option<&'a Path>,
+    pub(super) plot: Option<&'a Path>,
 }
 
 impl Outcome<'_> {
-    fn summary(&self) -> Result<SweepSummary, CliError> {
+    pub(super) fn summary(&self) -> Result<SweepSummary, CliError> {
         SweepSummary::of(self.rows, self.pair).ok_or_else(|| {
             CliError::Failed("the sweep measured nothing; please report this".into())
         })
@@ -99,7 +100,7 @@ impl Outcome<'_> {
             "computed {computed} of {all} steps, the others were shared: {:.1} s",
             self.secs
         );
-        if let Some(file) = self.file {
+        for file in self.file.iter().chain(&self.plot) {
             println!("{}", file.display());
         }
         Ok(())
@@ -202,6 +203,7 @@ impl Outcome<'_> {
             "steps": all,
             "secs": self.secs,
             "file": self.file,
+            "plot": self.plot,
         }))
     }
 }
