@@ -6,6 +6,7 @@ mod common;
 
 use common::window::{Window, press, until, window};
 use eframe::egui;
+use egui::accesskit::Toggled;
 use egui::{
     Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TouchPhase, vec2,
 };
@@ -476,6 +477,14 @@ fn a_probe_draws_the_curve_and_suggests_the_ends_of_its_valley() {
     until(&mut window, |app| app.session().active().is_none());
     // The fake's valley: 1.1 times the least at step 12 of 30, 1.8 times that at 27.
     window.get_by_label("Divergence of the models, 30 steps, least at step 17: 40.0 %");
+    // A click keeps the map of the step over the picture; another takes it off.
+    let curve = "Divergence of the models, 30 steps, least at step 17: 40.0 %";
+    for is_kept in [Toggled::True, Toggled::False] {
+        window.get_by_label(curve).click();
+        window.run_steps(3);
+        let node = window.get_by_label(curve);
+        assert_eq!(node.accesskit_node().toggled(), Some(is_kept));
+    }
     let before = boundary_step(&window, 1);
     window.get_by_label("Suggested boundary at step 27").click();
     window.run_steps(3);

@@ -44,7 +44,7 @@ pub use memory_plan::MemoryPlan;
 pub use pair_pipeline::{EngineOptions, PairPipeline};
 pub use paused::PausedRun;
 pub use pipeline::{Pipeline, PipelineFactory, Progress, RunError, RunRequest};
-pub use probe::{DivergenceMaps, FEW_STEPS, Probe, ProbeRequest};
+pub use probe::{FEW_STEPS, Probe, ProbeRequest};
 pub use residency::{Fit, MemoryNeed, Residency, stretches};
 pub use setup::EngineSetup;
 pub use step_cache::KeptSteps;

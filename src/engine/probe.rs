@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::pipeline::RunError;
 use super::tensor_cache::TensorCache;
 use crate::analysis::{AnalysisError, Divergence, DivergenceCurve, Measure};
+use crate::preview::DivergenceMaps;
 use crate::project::RunSettings;
 use crate::schedule::{ModelRole, Plan};
 use candle_core::{Device, Tensor};
@@ -87,25 +88,6 @@ impl Probe {
     /// Whether it says something of a run: all but the plan is the same.
     pub fn is_of(&self, settings: &RunSettings) -> bool {
         self.settings.cfg == settings.cfg && self.settings.differs_only_in_plan(settings)
-    }
-}
-
-/// Where in frames and space two velocities differ, for each step of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DivergenceMaps {
-    /// Latent frames, height and width.
-    pub size: [usize; 3],
-    /// The maps, one step after the other; relative to the large velocity's mean length.
-    pub data: Vec<f32>,
-}
-
-impl DivergenceMaps {
-    /// The map of one step, frames first, then rows.
-    pub fn step(&self, step: usize) -> &[f32] {
-        let values = self.size.iter().product::<usize>();
-        self.data
-            .get(step * values..(step + 1) * values)
-            .unwrap_or_default()
     }
 }
 

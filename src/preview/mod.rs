@@ -2,6 +2,7 @@
 
 mod gpu;
 mod heat;
+mod heat_maps;
 mod latent;
 mod paint;
 mod picture;
@@ -14,6 +15,7 @@ mod zoom;
 
 pub use gpu::{PreviewCallback, install};
 pub use heat::heat;
+pub use heat_maps::DivergenceMaps;
 pub use latent::{LatentFrames, RgbFactors};
 pub use paint::{paint, paint_part};
 pub use picture::Picture;

@@ -1,6 +1,7 @@
 use std::sync::{Arc, Weak};
 
 use super::heat::difference;
+use super::heat_maps::DivergenceMaps;
 use super::latent::{LatentFrames, RgbFactors};
 use super::rgb::{RgbPicture, is_sound, latent_to_rgb};
 use crate::media::Clip;
@@ -38,6 +39,17 @@ pub enum Picture {
         /// What the difference is multiplied by.
         gain: f32,
     },
+    /// Where two models differ, as colours over another picture.
+    Heat {
+        /// What shows under the colours.
+        under: Box<Picture>,
+        /// Where they differ.
+        maps: Arc<DivergenceMaps>,
+        /// At which step, from 0.
+        step: usize,
+        /// Which latent frame of the map, from 0.
+        frame_index: usize,
+    },
 }
 
 /// A frame, if there is one and it has the bytes that the clip's size states.
@@ -71,6 +83,12 @@ impl Picture {
                 sound_frame(one, *frame_index).zip(sound_frame(other, *frame_index))?;
                 (size == [other.width, other.height]).then_some(size)
             }
+            Self::Heat {
+                under,
+                maps,
+                step,
+                frame_index,
+            } => maps.frame(*step, *frame_index).and(under.size()),
         }
     }
 
@@ -81,6 +99,7 @@ impl Picture {
             Self::Latent { frames, .. } => frames.frames,
             Self::Clip { clip, .. } => clip.frames.len(),
             Self::Difference { one, other, .. } => one.frames.len().min(other.frames.len()),
+            Self::Heat { under, .. } => under.frame_count(),
         }
     }
 
@@ -113,6 +132,12 @@ impl Picture {
                     *gain,
                 ),
             }),
+            Self::Heat {
+                under,
+                maps,
+                step,
+                frame_index,
+            } => maps.over(under.to_rgb()?, *step, *frame_index),
         }
     }
 
@@ -144,6 +169,17 @@ impl Picture {
                 frame: *frame_index,
                 gain_bits: gain.to_bits(),
             }),
+            Self::Heat {
+                under,
+                maps,
+                step,
+                frame_index,
+            } => Some(ContentKey::Heat {
+                under: Box::new(under.key()?),
+                maps: Arc::downgrade(maps),
+                step: *step,
+                frame: *frame_index,
+            }),
         }
     }
 }
@@ -167,6 +203,12 @@ pub(super) enum ContentKey {
         other: Weak<Clip>,
         frame: usize,
         gain_bits: u32,
+    },
+    Heat {
+        under: Box<ContentKey>,
+        maps: Weak<DivergenceMaps>,
+        step: usize,
+        frame: usize,
     },
 }
 
@@ -217,6 +259,20 @@ impl PartialEq for ContentKey {
                     && Weak::ptr_eq(one, one2)
                     && Weak::ptr_eq(other, other2)
             }
+            (
+                Self::Heat {
+                    under,
+                    maps,
+                    step,
+                    frame,
+                },
+                Self::Heat {
+                    under: under2,
+                    maps: maps2,
+                    step: step2,
+                    frame: frame2,
+                },
+            ) => (step, frame) == (step2, frame2) && Weak::ptr_eq(maps, maps2) && under == under2,
             _ => false,
         }
     }

@@ -24,7 +24,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
         compare_view::show(ui, scene, &sides, view, response, out);
         return;
     }
-    let picture = picture(scene);
+    let picture = with_heat(picture(scene), scene, view);
     let (Some(size), Some(clip_size)) = (picture.size(), clip_size(scene)) else {
         view.shown_scale = None;
         empty(ui, stage, scene);
@@ -39,7 +39,13 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
     };
     if let Some(rect) = paint(ui, pane, &picture, filter, &view.zoom) {
         view.shown_scale = Some(rect.width() * ui.pixels_per_point() / clip_size.x);
-        badges(ui, scene, rect.intersect(stage.shrink(8.0)));
+        let seen = rect.intersect(stage.shrink(8.0));
+        badges(ui, scene, seen);
+        if let Picture::Heat { step, .. } = &picture {
+            let corner = seen.shrink(8.0).left_bottom();
+            let text = format!("where the models differ · step {}", step + 1);
+            badge(ui, corner, Align2::LEFT_BOTTOM, &text, seen.width());
+        }
     }
     if !view.zoom.is_fit() {
         response.on_hover_and_drag_cursor(egui::CursorIcon::Grab);
@@ -61,6 +67,37 @@ fn picture(scene: &Scene<'_>) -> Picture {
             frame_index,
         },
         None => Picture::Empty,
+    }
+}
+
+/// The picture with the map of the step that the timeline's curve points at, where that map is of this very
+/// run.
+fn with_heat(under: Picture, scene: &Scene<'_>, view: &View) -> Picture {
+    let settings = match scene.estimate() {
+        Some(estimate) => Some(estimate.settings),
+        None => scene.gallery.shown().map(|run| run.settings()),
+    };
+    let step = view.timeline.heat.step();
+    let Some((step, probe)) = step.zip(settings.and_then(|of| scene.probes.of(of))) else {
+        return under;
+    };
+    let frame_index = match &under {
+        Picture::Clip { clip, frame_index } => {
+            probe.maps.latent_frame(*frame_index, clip.frames.len())
+        }
+        Picture::Latent { frame_index, .. } => *frame_index,
+        _ => return under,
+    };
+    let heat = Picture::Heat {
+        under: Box::new(under.clone()),
+        maps: Arc::clone(&probe.maps),
+        step,
+        frame_index,
+    };
+    // A probe of other steps has no such map.
+    match heat.size() {
+        Some(_) => heat,
+        None => under,
     }
 }
 

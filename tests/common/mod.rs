@@ -13,12 +13,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowblend::analysis::{Divergence, DivergenceCurve, Similarity};
 use flowblend::engine::{
-    DeviceChoice, DivergenceMaps, EngineSetup, FinishedRun, KeptSteps, MemoryNeed, PairRules,
-    PairSummary, PairTimings, PausedRun, Phase, Pipeline, PipelineFactory, Probe, ProbeRequest,
-    Progress, RunError, RunReport, RunRequest, StepReport, SweepRequest, SweepRow, Work,
+    DeviceChoice, EngineSetup, FinishedRun, KeptSteps, MemoryNeed, PairRules, PairSummary,
+    PairTimings, PausedRun, Phase, Pipeline, PipelineFactory, Probe, ProbeRequest, Progress,
+    RunError, RunReport, RunRequest, StepReport, SweepRequest, SweepRow, Work,
 };
 use flowblend::media::Clip;
-use flowblend::preview::{LatentFrames, RgbFactors};
+use flowblend::preview::{DivergenceMaps, LatentFrames, RgbFactors};
 use flowblend::project::{PairRef, Preset, RunSettings};
 use flowblend::sampler::Cancel;
 use flowblend::schedule::{Flops, History, ModelRole, Plan, Solver};

@@ -4,8 +4,9 @@ use super::Job;
 use crate::analysis::{divergence, divergence_map};
 use crate::engine::event::Phase;
 use crate::engine::pipeline::{Progress, RunError};
-use crate::engine::probe::{DivergenceMaps, OTHER, ProbedRun};
+use crate::engine::probe::{OTHER, ProbedRun};
 use crate::engine::step_clock::StepClock;
+use crate::preview::DivergenceMaps;
 use crate::sampler::ModelSet as _;
 
 impl Job<'_> {

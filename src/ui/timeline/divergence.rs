@@ -4,18 +4,29 @@ use std::borrow::Cow;
 
 use eframe::egui;
 use egui::accesskit::Role;
-use egui::{Align2, Color32, CursorIcon, Rect, Sense, Shape, Stroke, Ui, WidgetInfo, pos2};
+use egui::{
+    Align2, Color32, CursorIcon, Rect, Sense, Shape, Stroke, StrokeKind, Ui, WidgetInfo, pos2,
+};
 
-use super::Axis;
+use super::{Axis, HeatStep};
 use crate::analysis::{DivergenceCurve, Measure};
 use crate::app::{Command, Request, Scene, curve_so_far};
 use crate::ui::theme::{palette, regular};
 use crate::ui::widgets::paint_text;
 
-/// The curve of the run on show, or how to get it.
-pub fn show(ui: &mut Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect, out: &mut Vec<Request>) {
+/// The curve of the run on show, or how to get it. The step under the pointer, or the one that was clicked,
+/// goes into `heat`, for the preview to show where in the picture the models differ.
+pub fn show(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    heat: &mut HeatStep,
+    axis: &Axis<'_>,
+    lane: Rect,
+    out: &mut Vec<Request>,
+) {
+    heat.hovered = None;
     match curve(scene, axis.steps()) {
-        Some(curve) if curve.steps() > 0 => draw(ui, &curve, axis, lane),
+        Some(curve) if curve.steps() > 0 => draw(ui, &curve, heat, axis, lane),
         Some(_) => words(
             ui,
             lane,
@@ -84,7 +95,7 @@ fn words(ui: &Ui, lane: Rect, text: &str, colour: Color32) {
 }
 
 /// The mean as a line over a faint fill, its spread over several runs as a band.
-fn draw(ui: &mut Ui, curve: &DivergenceCurve, axis: &Axis<'_>, lane: Rect) {
+fn draw(ui: &mut Ui, curve: &DivergenceCurve, heat: &mut HeatStep, axis: &Axis<'_>, lane: Rect) {
     let heights = curve.mean_and_spread(Measure::RelativeL2);
     let top = heights
         .iter()
@@ -127,26 +138,56 @@ fn draw(ui: &mut Ui, curve: &DivergenceCurve, axis: &Axis<'_>, lane: Rect) {
         .add(Shape::line(points, Stroke::new(1.5, line)));
 
     let id = ui.scope_id().with("divergence");
-    let response = ui.interact(lane, id, Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, describe(curve)));
-    if let Some(pos) = response.hover_pos() {
-        let step = axis.position(f64::from(pos.x)).floor().max(0.0) as usize;
-        if let Some((mean, spread)) = heights.get(step) {
+    let response = ui.interact(lane, id, Sense::click());
+    let is_kept = heat.kept.is_some();
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, is_kept, describe(curve)));
+    let pointed = response
+        .hover_pos()
+        .map(|pos| axis.position(f64::from(pos.x)));
+    let pointed = pointed.map(|place| place.floor().max(0.0) as usize);
+    heat.hovered = pointed.filter(|step| *step < heights.len());
+    if response.clicked() {
+        // By keyboard there is no step under the pointer; the most telling one is where they differ most.
+        let step = heat.hovered.or_else(|| highest(&heights));
+        heat.kept = match heat.kept {
+            Some(kept) if heat.hovered.is_none() || heat.hovered == Some(kept) => None,
+            _ => step,
+        };
+    }
+    for (step, radius) in [(heat.kept, 3.5), (heat.hovered, 3.0)] {
+        if let Some((step, (mean, _))) = step.and_then(|step| Some((step, heights.get(step)?))) {
             let dot = pos2(x(step), y(*mean));
-            ui.painter().circle_filled(dot, 3.0, colours.text_strong);
-            let (turned, _) = curve.mean_and_spread(Measure::OneMinusCosine)[step];
-            let spread = match curve.runs() {
-                1 => String::new(),
-                runs => format!(" (\u{b1} {spread:.3} over {runs} runs)"),
-            };
-            response.on_hover_text(format!(
-                "Step {}: the small model's guided velocity is {:.1} % of the large one's length away \
-                 from it{spread}; 1 \u{2212} cos {turned:.4}",
-                step + 1,
-                mean * 100.0,
-            ));
+            ui.painter().circle_filled(dot, radius, colours.text_strong);
         }
     }
+    if response.has_focus() {
+        let ring = Stroke::new(1.5, colours.next);
+        ui.painter()
+            .rect_stroke(lane, 2.0, ring, StrokeKind::Inside);
+    }
+    if let Some(step) = heat.hovered {
+        let (mean, spread) = heights[step];
+        let (turned, _) = curve.mean_and_spread(Measure::OneMinusCosine)[step];
+        let spread = match curve.runs() {
+            1 => String::new(),
+            runs => format!(" (\u{b1} {spread:.3} over {runs} runs)"),
+        };
+        let next = match heat.kept == Some(step) {
+            true => "click to take the map off the picture",
+            false => "click to keep the map over the picture",
+        };
+        response.on_hover_text(format!(
+            "Step {}: the small model's guided velocity is {:.1} % of the large one's length away \
+             from it{spread}; 1 \u{2212} cos {turned:.4}; {next}",
+            step + 1,
+            mean * 100.0,
+        ));
+    }
+}
+
+/// The step at which the models differ most.
+fn highest(heights: &[(f64, f64)]) -> Option<usize> {
+    (0..heights.len()).max_by(|a, b| heights[*a].0.total_cmp(&heights[*b].0))
 }
 
 /// The curve in words.

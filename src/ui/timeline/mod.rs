@@ -26,7 +26,7 @@ pub use place::{place_boundary, read_place, write_place};
 pub use plans::{NAMED_PLANS, NamedPlan};
 pub use snap::{Snap, allowed_steps, at_step, nudge, snap};
 pub use span::AxisSpan;
-pub use state::{PlaceEntry, StageMenu, TimelineView, split_step};
+pub use state::{HeatStep, PlaceEntry, StageMenu, TimelineView, split_step};
 pub use suggestions::{Found, PAPER_BOUNDARIES, Suggestion, magnets, suggestions};
 pub use track::stage_id;
 
@@ -85,7 +85,8 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
     navigate::show(ui, &mut view.timeline.span, &lanes, rect);
     let axis = whole.showing(view.timeline.span);
     track::show(ui, scene, view, &axis, lanes.track, out);
-    divergence::show(ui, scene, &axis, lanes.divergence, out);
+    let heat = &mut view.timeline.heat;
+    divergence::show(ui, scene, heat, &axis, lanes.divergence, out);
     overlays::cells(ui, scene, &axis, lanes.cells);
     suggestions::show(ui, scene, &axis, lanes.suggestions, out);
     // After the track, so that a handle wins where both are under the pointer.

@@ -15,6 +15,24 @@ pub struct TimelineView {
     pub menu: Option<StageMenu>,
     /// The place that is being typed.
     pub entry: Option<PlaceEntry>,
+    /// The step whose divergence lies over the preview.
+    pub heat: HeatStep,
+}
+
+/// The step whose divergence lies over the preview.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeatStep {
+    /// Under the pointer.
+    pub hovered: Option<usize>,
+    /// Chosen by a click, to stay when the pointer leaves.
+    pub kept: Option<usize>,
+}
+
+impl HeatStep {
+    /// The step, from 0: that under the pointer before the one that was chosen.
+    pub fn step(self) -> Option<usize> {
+        self.hovered.or(self.kept)
+    }
 }
 
 /// The menu of a stage.
