@@ -127,6 +127,16 @@ pub(super) fn read_config<C: DeserializeOwned>(
         }
         Place::Native(path, _) => (told()?, path.clone()),
     };
+    check_config(config, path, fault, hint)
+}
+
+/// A config, unless `fault` finds one in it.
+pub(super) fn check_config<C>(
+    config: Result<C, String>,
+    path: PathBuf,
+    fault: impl FnOnce(&C) -> Option<String>,
+    hint: &str,
+) -> Result<C, ModelError> {
     let checked = config.and_then(|config| match fault(&config) {
         None => Ok(config),
         Some(fault) => Err(fault),

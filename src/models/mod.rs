@@ -21,6 +21,7 @@ pub mod ltx;
 pub mod manifest;
 pub mod nn;
 pub mod registry;
+pub mod vision;
 pub mod wan;
 
 pub use add::{AddError, add};

@@ -32,6 +32,11 @@ impl<'a> Loading<'a> {
         }
     }
 
+    /// Where weights go.
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+
     pub(super) fn tell(&mut self, done: u64, of: u64) {
         if let Some(progress) = &mut self.progress {
             progress(done, of);
