@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::models::ModelError;
+
 /// What can go wrong while clips are measured or the reader is loaded. Each message is one sentence
 /// with cause and next step.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,25 @@ pub enum AnalysisError {
         /// The shape that fits.
         expected: Vec<usize>,
     },
+    /// A set of vectors without a covariance.
+    #[error(
+        "a set of {found} vectors has no covariance; take two clips at the least, better some thousand"
+    )]
+    TooFew {
+        /// Vectors in the set.
+        found: usize,
+    },
+    /// Vectors of different networks.
+    #[error("vectors of {one} and {other} numbers cannot be compared; take both from one network")]
+    Lengths {
+        /// Numbers in the first vector.
+        one: usize,
+        /// Numbers in another.
+        other: usize,
+    },
+    /// A network that sees what frames show failed.
+    #[error(transparent)]
+    Network(#[from] ModelError),
     /// A tensor operation failed: out of memory, or a fault of ours.
     #[error("a tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -6,8 +6,11 @@ mod criteria;
 mod detail;
 mod divergence;
 mod error;
+mod features;
+mod frechet;
 mod look;
 mod luma;
+mod mismatch;
 mod reader;
 mod similarity;
 mod valley;
@@ -19,7 +22,10 @@ pub use divergence::{
     Divergence, DivergenceCurve, EARLY_RIM, LATE_RIM, Measure, divergence, divergence_map,
 };
 pub use error::AnalysisError;
+pub use features::{Extractor, Features};
+pub use frechet::{Frechet, frechet};
 pub use look::{flicker, sharpness};
+pub use mismatch::mismatch;
 pub use reader::{ColourReading, Reader, ReaderSpec, Reading, Validation, likeliest};
-pub use similarity::{Similarity, frame_similarity, psnr, ssim};
+pub use similarity::{Similarity, Worst, frame_similarity, psnr, ssim};
 pub use valley::Valley;

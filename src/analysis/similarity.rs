@@ -81,6 +81,37 @@ impl Similarity {
             ssim: total.map(|total| total / count),
         })
     }
+
+    /// The frame of the lowest PSNR, and that PSNR in dB. `None` of no frames.
+    pub fn worst_psnr_db(frames: &[Self]) -> Option<Worst> {
+        Worst::of(frames.iter().map(Self::psnr_db))
+    }
+
+    /// The frame of the lowest SSIM. `None` where a frame has none, or of no frames.
+    pub fn worst_ssim(frames: &[Self]) -> Option<Worst> {
+        let values: Option<Vec<f64>> = frames.iter().map(|frame| frame.ssim).collect();
+        Worst::of(values?.into_iter())
+    }
+}
+
+/// The frame in which two clips are least alike.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worst {
+    /// The frame, from 0; the first of several.
+    pub frame: usize,
+    /// The measure there.
+    pub value: f64,
+}
+
+impl Worst {
+    /// The lowest of a measure's values, one a frame.
+    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let lowest = values.enumerate().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        Some(Self {
+            frame: lowest.0,
+            value: lowest.1,
+        })
+    }
 }
 
 /// The similarity of two clips frame by frame, each computed when it is asked for.
@@ -239,6 +270,13 @@ mod tests {
         // The grating moves on, so that no two frames are alike in the same measure.
         assert!(frames[0].mean_square != frames[1].mean_square);
         assert!(Similarity::mean(&[]).is_none());
+        let psnr = Similarity::worst_psnr_db(&frames).unwrap();
+        let ssim = Similarity::worst_ssim(&frames).unwrap();
+        for frame in &frames {
+            assert!(psnr.value <= frame.psnr_db() && ssim.value <= frame.ssim.unwrap());
+        }
+        assert_eq!(psnr.value, frames[psnr.frame].psnr_db());
+        assert_eq!(Some(ssim.value), frames[ssim.frame].ssim);
     }
 
     #[test]
@@ -255,6 +293,7 @@ mod tests {
             .unwrap();
         assert_eq!((frame.mean_square, frame.ssim), (9.0, None));
         assert_eq!(Similarity::mean(&[frame]), Some(frame));
+        assert_eq!(Similarity::worst_ssim(&[frame]), None);
     }
 
     #[test]

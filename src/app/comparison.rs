@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::{Gallery, GalleryRun};
+use crate::analysis::mismatch;
 use crate::engine::RunId;
 use crate::media::Clip;
 use crate::project::RunSettings;
@@ -75,7 +76,10 @@ pub struct Sides<'a> {
 impl Sides<'_> {
     /// Why there is no difference to show, as a sentence; `None` when there is one.
     pub fn mismatch(&self) -> Option<String> {
-        mismatch(self.clips[0], self.clips[1])
+        let what = mismatch(self.clips[0], self.clips[1], ["A", "B"])?;
+        Some(format!(
+            "{what}, so that there is no difference to measure; render both alike, or choose another run."
+        ))
     }
 }
 
@@ -250,27 +254,6 @@ pub(super) fn reference<'a>(gallery: &'a Gallery, of: &GalleryRun) -> Option<&'a
         .find(is_it)
 }
 
-/// Why two clips have no difference, as a sentence.
-fn mismatch(one: &Clip, other: &Clip) -> Option<String> {
-    let size = |clip: &Clip| format!("{}×{}", clip.width, clip.height);
-    let (sizes, lengths) = (
-        [size(one), size(other)],
-        [one.frames.len(), other.frames.len()],
-    );
-    let what = match (sizes[0] != sizes[1], lengths[0] != lengths[1]) {
-        (false, false) => return None,
-        (true, false) => format!("A has {} pixels and B has {}", sizes[0], sizes[1]),
-        (false, true) => format!("A has {} frames and B has {}", lengths[0], lengths[1]),
-        (true, true) => format!(
-            "A has {} pixels and {} frames, B has {} and {}",
-            sizes[0], lengths[0], sizes[1], lengths[1]
-        ),
-    };
-    Some(format!(
-        "{what}, so that there is no difference to measure; render both alike, or choose another run."
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,26 +357,6 @@ mod tests {
         gallery.insert(test_run(2, "L", 0), false);
         assert_eq!(compared(&comparison, &gallery), Some([1, 2]));
         assert!(!comparison.is_rendering(RunId(2)));
-    }
-
-    #[test]
-    fn clips_that_do_not_fit_are_explained() {
-        let clip = |width, frames| Clip {
-            width,
-            height: 2,
-            fps: 1.0,
-            frames: vec![Vec::new(); frames],
-        };
-        assert_eq!(mismatch(&clip(4, 3), &clip(4, 3)), None);
-        let why = mismatch(&clip(4, 3), &clip(6, 3)).unwrap();
-        assert!(why.starts_with("A has 4×2 pixels and B has 6×2,"), "{why}");
-        let why = mismatch(&clip(4, 3), &clip(4, 5)).unwrap();
-        assert!(why.starts_with("A has 3 frames and B has 5,"), "{why}");
-        let why = mismatch(&clip(4, 3), &clip(6, 5)).unwrap();
-        assert!(
-            why.contains("4×2 pixels and 3 frames, B has 6×2 and 5"),
-            "{why}"
-        );
     }
 
     #[test]

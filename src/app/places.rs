@@ -33,7 +33,7 @@ impl Places {
     pub fn of_user() -> Self {
         let data = paths::data_dir();
         Self {
-            runs: data.as_ref().map(|dir| dir.join("runs")),
+            runs: paths::runs_dir(),
             queue: data.as_ref().map(|dir| dir.join("queue.json")),
             prompts: data.as_ref().map(|dir| dir.join("prompts.json")),
             crashes: data.as_ref().map(|dir| dir.join("crashes")),

@@ -3,7 +3,12 @@
 mod auto;
 mod bench;
 mod bench_plans;
+mod clips;
+mod compare;
+mod compare_report;
 mod export;
+mod features;
+mod frechet;
 mod generate;
 mod models;
 mod models_pull;
@@ -13,6 +18,7 @@ mod probe;
 mod progress;
 mod session;
 mod sweep;
+mod table;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -51,6 +57,9 @@ enum Command {
     /// Many plans, one table: how like the large model alone each is, and what it costs. The same command
     /// goes on where it was stopped.
     Sweep(Box<sweep::SweepOptions>),
+    /// How alike clips are to a reference, frame by frame: PSNR, SSIM, flicker, sharpness, and what DINOv2
+    /// and CLIP see where their weights are given.
+    Compare(compare::CompareOptions),
     /// Pairs known here: what each needs and whether it is whole; add one, or download one.
     Models(models::ModelsOptions),
     /// Speed of the parts, one line each.
@@ -108,6 +117,7 @@ pub fn main(started: Instant, window: &Door) -> ExitCode {
         Some(Command::Plan(options)) => plan::plan(options, &global),
         Some(Command::Probe(options)) => probe::probe(options, &global),
         Some(Command::Sweep(options)) => sweep::sweep(options, &global),
+        Some(Command::Compare(options)) => compare::compare(options, &global),
         Some(Command::Models(options)) => models::models(options, &global),
         Some(Command::Bench(options)) => bench::bench(options, &global, started, window),
     };

@@ -41,6 +41,24 @@ pub enum ShelfError {
     /// The record makes no sense.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// No run has such a name.
+    #[error("no run in {} is called {beginning}; the names of runs are those of the folders there", folder.display())]
+    Unknown {
+        /// What was asked for.
+        beginning: String,
+        /// Where runs are.
+        folder: PathBuf,
+    },
+    /// Several runs have such a name.
+    #[error("{count} runs are called {beginning}…; write more of the name, such as {first}")]
+    Ambiguous {
+        /// What was asked for.
+        beginning: String,
+        /// How many there are.
+        count: usize,
+        /// The first of them.
+        first: RunName,
+    },
     /// A folder or file could not be reached.
     #[error("{} cannot be reached ({source}); check the disk and try again", path.display())]
     Io {
@@ -71,6 +89,44 @@ impl Shelf {
 
     /// Every run, the oldest first. What cannot be read is told as sentences beside them.
     pub fn list(&self) -> (Vec<(RunName, RunRecord)>, Vec<String>) {
+        let (mut runs, mut problems) = (Vec::new(), Vec::new());
+        for name in self.names() {
+            match self.record(&name) {
+                Ok(record) => runs.push((name, record)),
+                // Somebody else's folder is none of our business.
+                Err(ShelfError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(why) => problems.push(format!("{why} ({})", self.path(&name).display())),
+            }
+        }
+        (runs, problems)
+    }
+
+    /// The run whose name begins so.
+    ///
+    /// # Errors
+    /// A sentence where there is none, or more than one and none is called exactly so.
+    pub fn find(&self, beginning: &str) -> Result<RunName, ShelfError> {
+        let is_meant =
+            |name: &RunName| name.0.starts_with(beginning) && self.clip_path(name).exists();
+        let mut found: Vec<_> = self.names().into_iter().filter(is_meant).collect();
+        // Names sort, so that the one without anything behind it comes first.
+        let is_exact = found.first().is_some_and(|name| name.0 == beginning);
+        match (found.len(), is_exact) {
+            (1, _) | (_, true) => Ok(found.swap_remove(0)),
+            (0, _) => Err(ShelfError::Unknown {
+                beginning: beginning.to_owned(),
+                folder: self.folder.clone(),
+            }),
+            (count, _) => Err(ShelfError::Ambiguous {
+                beginning: beginning.to_owned(),
+                count,
+                first: found.swap_remove(0),
+            }),
+        }
+    }
+
+    /// The names of all folders that may be runs, in order.
+    fn names(&self) -> Vec<RunName> {
         let mut names: Vec<_> = match fs::read_dir(&self.folder) {
             Ok(entries) => entries
                 .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -80,16 +136,7 @@ impl Shelf {
             Err(_) => Vec::new(),
         };
         names.sort();
-        let (mut runs, mut problems) = (Vec::new(), Vec::new());
-        for name in names {
-            match self.record(&name) {
-                Ok(record) => runs.push((name, record)),
-                // Somebody else's folder is none of our business.
-                Err(ShelfError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-                Err(why) => problems.push(format!("{why} ({})", self.path(&name).display())),
-            }
-        }
-        (runs, problems)
+        names
     }
 
     /// The record of one run.

@@ -1,3 +1,6 @@
+use super::frames::resized;
+use super::{FrameSource as _, MediaError, ScaleFilter};
+
 /// A decoded clip in memory: RGB, 8 bits a channel, rows packed without padding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clip {
@@ -33,6 +36,23 @@ impl Clip {
             fps: self.fps,
             frames: self.frames.len(),
         }
+    }
+
+    /// The same clip at another size in pixels, not 0; what is made smaller is smoothed first.
+    ///
+    /// # Errors
+    /// A sentence where the clip has no frames, or frames that are not whole.
+    pub fn resized(&self, width: usize, height: usize) -> Result<Self, MediaError> {
+        self.check()?;
+        let (own, size) = ((self.width, self.height), (width, height));
+        let frames = self.frames.iter();
+        let frames = frames.filter_map(|frame| resized(frame, own, size, ScaleFilter::Smooth));
+        Ok(Self {
+            width,
+            height,
+            fps: self.fps,
+            frames: frames.collect(),
+        })
     }
 
     /// Length at its own rate, in seconds.

@@ -55,17 +55,25 @@ impl<'a> Frames<'a> {
         if (self.width, self.height) == self.own {
             return frame;
         }
-        let filter = match self.filter {
-            ScaleFilter::Smooth => FilterType::Lanczos3,
-            ScaleFilter::Nearest => FilterType::Nearest,
-        };
-        let (width, height) = (self.own.0 as u32, self.own.1 as u32);
         // Frames were checked to be whole, so the sizes agree.
-        let sized = ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, &*frame).map(|picture| {
-            imageops::resize(&picture, self.width as u32, self.height as u32, filter).into_raw()
-        });
-        sized.map_or(frame, Cow::Owned)
+        let size = (self.width, self.height);
+        resized(&frame, self.own, size, self.filter).map_or(frame, Cow::Owned)
     }
+}
+
+/// A frame in packed RGB at another size; `None` where its bytes are not those of the size `own`.
+pub(super) fn resized(
+    frame: &[u8],
+    own: (usize, usize),
+    size: (usize, usize),
+    filter: ScaleFilter,
+) -> Option<Vec<u8>> {
+    let filter = match filter {
+        ScaleFilter::Smooth => FilterType::Lanczos3,
+        ScaleFilter::Nearest => FilterType::Nearest,
+    };
+    let picture = ImageBuffer::<Rgb<u8>, _>::from_raw(own.0 as u32, own.1 as u32, frame)?;
+    Some(imageops::resize(&picture, size.0 as u32, size.1 as u32, filter).into_raw())
 }
 
 #[cfg(test)]

@@ -23,6 +23,11 @@ pub fn data_dir() -> Option<PathBuf> {
     dirs().map(|dirs| dirs.data_dir().to_owned())
 }
 
+/// Finished runs, where the user set no other folder.
+pub fn runs_dir() -> Option<PathBuf> {
+    data_dir().map(|dir| dir.join("runs"))
+}
+
 /// What the user set in the window.
 pub fn settings_file() -> Option<PathBuf> {
     config_dir().map(|dir| dir.join("settings.json"))
