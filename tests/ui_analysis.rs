@@ -156,6 +156,8 @@ fn the_page_fits_the_smallest_window() {
     let (mut window, pace) = window_of(1024.0, 640.0);
     open(&mut window);
     sweep(&mut window, &pace);
+    // With all that the page can hold.
+    click(&mut window, "Quality");
     let close = window.get_by_label("Close").rect();
     assert!(
         close.bottom() <= 640.0 && close.right() <= 1024.0,

@@ -4,7 +4,7 @@ mod automatic;
 mod scatter;
 
 use eframe::egui;
-use egui::{Align, Button, Context, DragValue, Label, Layout, RichText, Ui, vec2};
+use egui::{Align, Button, Context, DragValue, Label, Layout, RichText, ScrollArea, Ui, vec2};
 
 use super::dialogs::{modal, title};
 use super::format;
@@ -33,7 +33,7 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
             "Tries plans with the prompt and the settings of the moment and holds each clip against the large model's own (LLL).",
         );
         choices(ui, scene, sweep, blocked.as_deref(), out);
-        let height = (room.y - 300.0).clamp(220.0, 400.0);
+        let height = (room.y - 230.0).clamp(220.0, 540.0);
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = GRID_PX * 3.0;
             let width = ui.available_width() - SIDE_PX - GRID_PX * 3.0;
@@ -42,7 +42,11 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
             });
             ui.vertical(|ui| {
                 ui.set_width(SIDE_PX);
-                automatic::show(ui, scene, sweep, out);
+                // In a small window the ways are longer than the page.
+                let ways = ScrollArea::vertical()
+                    .max_height(height)
+                    .min_scrolled_height(height);
+                ways.show(ui, |ui| automatic::show(ui, scene, sweep, out));
             });
         });
         // The window's own line of messages lies behind this page.
