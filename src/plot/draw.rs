@@ -15,7 +15,8 @@ use super::{Axis, Colour, Figure, Form, Panel, PlotError, Point, Series, Span, l
 
 /// Sizes in pixels of an SVG.
 const WIDTH: i32 = 860;
-const PANEL_HEIGHT: i32 = 280;
+/// Of a panel below or above another, and of one alone.
+const PANEL_HEIGHTS: [i32; 2] = [280, 440];
 const HEAD_HEIGHT: i32 = 64;
 const MARGIN: i32 = 20;
 const X_LABELS: i32 = 46;
@@ -47,7 +48,9 @@ impl Colour {
 
 /// Width and height of the picture, `scale` times as large as it is thought.
 pub(super) fn size(figure: &Figure, scale: u16) -> (u32, u32) {
-    let height = HEAD_HEIGHT + PANEL_HEIGHT * figure.panels.len() as i32 + MARGIN;
+    let panels = figure.panels.len();
+    let panel_height = PANEL_HEIGHTS[usize::from(panels == 1)];
+    let height = HEAD_HEIGHT + panel_height * panels as i32 + MARGIN;
     let size = [WIDTH, height].map(|side| side.unsigned_abs() * u32::from(scale));
     size.into()
 }

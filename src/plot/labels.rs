@@ -51,14 +51,15 @@ pub(super) fn place(
         };
         let (right, left, middle) = (x + gap, x - gap - width, x - width / 2);
         let (above, below, level) = (y - gap - height, y + gap, y - height / 2);
+        // A line that rises to the right passes neither above on the left nor below on the right.
         let places = [
+            (left, above),
+            (right, below),
             (right, level),
             (left, level),
             (middle, above),
             (middle, below),
             (right, above),
-            (right, below),
-            (left, above),
             (left, below),
         ];
         let frames = places.map(|(left, top)| Frame {
@@ -85,11 +86,14 @@ mod tests {
         let room = [0..100, 0..60];
         let size = Some((30, 10));
         let of = |dots: &[(i32, i32)]| place(dots, &vec![size; dots.len()], &room, 5);
-        assert_eq!(of(&[(50, 30)]), [Some((55, 25))]);
-        // No room to the right.
-        assert_eq!(of(&[(90, 30)]), [Some((55, 25))]);
-        // The second dot is where the first one's name would be.
-        assert_eq!(of(&[(40, 30), (60, 30)]), [Some((5, 25)), Some((65, 25))]);
+        assert_eq!(of(&[(50, 30)]), [Some((15, 15))]);
+        // No room to the left.
+        assert_eq!(of(&[(20, 30)]), [Some((25, 35))]);
+        // No room above, nor to the right.
+        assert_eq!(of(&[(90, 7)]), [Some((55, 2))]);
+        // Dots are where the first one's and the last one's names would be.
+        let three = of(&[(60, 30), (40, 20), (90, 45)]);
+        assert_eq!(three, [Some((65, 25)), Some((5, 5)), Some((55, 40))]);
         // Nothing is left in the middle of a crowd.
         let crowd: Vec<_> = (0..10)
             .flat_map(|x| (0..6).map(move |y| (10 * x, 10 * y)))

@@ -37,10 +37,7 @@ pub(super) fn figure(summary: &SweepSummary, runs: usize) -> Figure {
             "mean of {runs} prompt(s) and seed(s); the line joins the plans that no other one beats in both"
         ),
         panels: vec![Panel {
-            x: Axis {
-                least: Some(0.0..0.0),
-                ..Axis::new("predicted seconds")
-            },
+            x: Axis::new("predicted seconds"),
             y: Axis::new(label),
             series: vec![
                 series(
