@@ -225,6 +225,14 @@ fn the_best_plan_is_named_under_a_limit_or_at_the_knee() {
     let svg = std::fs::read_to_string(folder.path().join("grid.svg")).unwrap();
     assert_eq!(svg.matches("<circle ").count(), 7);
     assert!(svg.contains("SSIM to LLL") && svg.contains(target), "{svg}");
+    // A sweep that goes on draws anew; another one leaves the file alone.
+    sweep(folder.path(), &[&out[..], &["--plot", "grid.svg"]].concat());
+    let other = flowblend(
+        folder.path(),
+        &["sweep", "--plans", "S", "--plot", "grid.svg"],
+    );
+    let why = String::from_utf8_lossy(&other.stderr);
+    assert!(why.contains("grid.svg already exists"), "{why}");
 }
 
 #[test]

@@ -60,6 +60,11 @@ impl SweepFile {
         })
     }
 
+    /// Whether it holds rows already.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.earlier.is_empty()
+    }
+
     /// What the table has of a run on this device.
     pub(super) fn find(&self, settings: RunSettings, pair: &PairSummary) -> Option<SweepRow> {
         let wanted = Record::of_run(&settings, pair);

@@ -43,15 +43,12 @@ pub(super) struct SweepOptions {
     /// again.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Begin the table anew.
-    #[arg(long, requires = "out")]
+    /// Begin the table anew, and replace an existing plot. A sweep that goes on replaces its plot anyway.
+    #[arg(long)]
     overwrite: bool,
     /// Draw the plans between seconds and SSIM into this file, which ends in .png or .svg.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Replace an existing plot.
-    #[arg(long, requires = "plot")]
-    overwrite_plot: bool,
     /// What the best plan, which is named at the end, has to keep.
     #[command(flatten)]
     limit: LimitOptions,
@@ -133,13 +130,15 @@ pub(super) fn sweep(options: &SweepOptions, global: &GlobalOptions) -> Result<()
             "a sweep's plans have different stages, so it takes one --cfg for all".to_owned(),
         ));
     }
-    if let Some(plot) = &options.plot {
-        PlotFormat::check_target(plot, options.overwrite_plot).map_err(failed)?;
-    }
     let mut file = match &options.out {
         Some(out) => Some(SweepFile::open(out, options.overwrite)?),
         None => None,
     };
+    // The same command once more must not stumble over what it drew itself.
+    let replaces_plot = options.overwrite || file.as_ref().is_some_and(SweepFile::goes_on);
+    if let Some(plot) = &options.plot {
+        PlotFormat::check_target(plot, replaces_plot).map_err(failed)?;
+    }
     let mut session = Session::start(global)?;
     let pair = session.describe(options.denoise.pair())?;
     let wanted = options.request(&pair)?;
@@ -180,7 +179,7 @@ pub(super) fn sweep(options: &SweepOptions, global: &GlobalOptions) -> Result<()
     };
     if let Some(plot) = &options.plot {
         let figure = plot::figure(&outcome.summary()?, wanted.runs.len());
-        let drawn = figure.write(plot, options.overwrite_plot);
+        let drawn = figure.write(plot, replaces_plot);
         drawn.map_err(failed)?;
     }
     match global.json {
