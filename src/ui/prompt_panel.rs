@@ -4,8 +4,7 @@ use eframe::egui;
 use egui::accesskit::Role;
 use egui::text::TextFormat;
 use egui::{
-    Align2, ComboBox, DragValue, RichText, ScrollArea, Sense, TextBuffer, TextEdit, Ui, WidgetInfo,
-    vec2,
+    Align2, DragValue, RichText, ScrollArea, Sense, TextBuffer, TextEdit, Ui, WidgetInfo, vec2,
 };
 
 use super::format;
@@ -15,7 +14,7 @@ use super::theme::{FIELD_HEIGHT_PX, GRID_PX, RADIUS_PX, bold, mono, palette, reg
 use super::view::View;
 use super::vocabulary::{underlined, unknown_spans, words_at};
 use super::widgets::{
-    edit, field, field_with_corner, focus_ring, icon_button, number, paint_text, text_width,
+    choice, edit, field, field_with_corner, focus_ring, icon_button, number, paint_text, text_width,
 };
 use crate::app::{Command, DocCommand, Readiness, Request, Scene};
 use crate::schedule::{History, Solver};
@@ -278,32 +277,6 @@ fn numbers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
             });
         });
     }
-}
-
-/// One of a few words; the one that was clicked.
-fn choice<T: Copy + PartialEq>(
-    ui: &mut Ui,
-    (name, hint): (&str, &str),
-    width_px: f32,
-    chosen: T,
-    all: &[(T, String)],
-) -> Option<T> {
-    let word = all.iter().find(|(one, _)| *one == chosen);
-    let mut clicked = None;
-    ComboBox::from_id_salt(name)
-        .selected_text(RichText::new(word.map_or("", |(_, word)| word)).font(mono(13.0)))
-        .width(width_px)
-        .show_ui(ui, |ui| {
-            for (one, word) in all {
-                if ui.selectable_label(*one == chosen, word).clicked() {
-                    clicked = Some(*one);
-                }
-            }
-        })
-        .response
-        .on_hover_text(hint)
-        .accessible_name(name);
-    clicked
 }
 
 /// A rate as people write it: `12`, `23.976`.

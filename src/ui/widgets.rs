@@ -3,12 +3,12 @@
 use eframe::egui;
 use egui::accesskit::Role;
 use egui::{
-    Align, Align2, Button, CornerRadius, DragValue, FontId, Layout, Rect, Response, RichText,
-    Sense, Stroke, StrokeKind, Ui, UiBuilder, Vec2, WidgetInfo, vec2,
+    Align, Align2, Button, ComboBox, CornerRadius, DragValue, FontId, Layout, Rect, Response,
+    RichText, Sense, Stroke, StrokeKind, Ui, UiBuilder, Vec2, WidgetInfo, vec2,
 };
 
 use super::icons::Icon;
-use super::theme::{FIELD_HEIGHT_PX, RADIUS_PX, palette, regular};
+use super::theme::{FIELD_HEIGHT_PX, RADIUS_PX, mono, palette, regular};
 use crate::app::{DocCommand, Request};
 
 /// Height of what stands at the right end of a field's name.
@@ -161,4 +161,30 @@ pub fn text_width(ui: &Ui, text: &str, font: FontId) -> f32 {
         .layout_no_wrap(text.to_owned(), font, egui::Color32::WHITE)
         .size()
         .x
+}
+
+/// One of a few words; the one that was clicked.
+pub fn choice<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    (name, hint): (&str, &str),
+    width_px: f32,
+    chosen: T,
+    all: &[(T, String)],
+) -> Option<T> {
+    let word = all.iter().find(|(one, _)| *one == chosen);
+    let mut clicked = None;
+    ComboBox::from_id_salt(name)
+        .selected_text(RichText::new(word.map_or("", |(_, word)| word)).font(mono(13.0)))
+        .width(width_px)
+        .show_ui(ui, |ui| {
+            for (one, word) in all {
+                if ui.selectable_label(*one == chosen, word).clicked() {
+                    clicked = Some(*one);
+                }
+            }
+        })
+        .response
+        .on_hover_text(hint)
+        .accessible_name(name);
+    clicked
 }
