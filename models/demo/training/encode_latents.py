@@ -37,8 +37,9 @@ def encode_scenes(vae: AutoencoderKLWan, drawn: list[scenes.Scene], frames: int,
     for first in range(0, len(drawn), 8):
         batch = [scenes.render(scene, frames, height, width) for scene in drawn[first : first + 8]]
         clips = torch.from_numpy(np.stack(batch)).permute(0, 4, 1, 2, 3) * 2 - 1
-        with torch.autocast("cpu", torch.bfloat16):
-            parts.append(wan_vae.encode(vae, clips.contiguous(memory_format=torch.channels_last_3d))[0].half())
+        clips = clips.to(vae.device, memory_format=torch.channels_last_3d)
+        with torch.autocast(vae.device.type, torch.bfloat16):
+            parts.append(wan_vae.encode(vae, clips)[0].half().cpu())
     return torch.cat(parts).contiguous()
 
 
@@ -59,9 +60,9 @@ def main():
     parser.add_argument("--seed", type=int, default=2_000_000, help="seed of the first scene")
     parser.add_argument("--two", type=float, default=scenes.TWO, help="how often a scene has two objects")
     parser.add_argument("--first", type=int, default=0, help="number of the first shard, to add to a folder")
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
-
-    vae = wan_vae.load(args.vae).eval()
+    vae = wan_vae.load(args.vae).to(args.device).eval()
     args.out.mkdir(parents=True, exist_ok=True)
     stats = args.out / "stats.json"
     if args.vae.is_dir() and not stats.exists():

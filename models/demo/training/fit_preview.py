@@ -35,7 +35,8 @@ def main():
 
     data = Latents(args.latents)
     data.refresh()
-    latents, shown = data.draw(np.random.default_rng(0), args.clips)
+    picks = np.random.default_rng(0).integers(len(data), size=args.clips)
+    latents, shown = data.clips(torch.from_numpy(picks)), [data.scene(pick) for pick in picks]
     _, channels, t, h, w = latents.shape
     colours = [cell_colours(scenes.render(scene, 4 * t - 3, 8 * h, 8 * w), t, h, w) for scene in shown]
     y = torch.stack(colours).flatten(0, 3)

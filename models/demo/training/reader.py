@@ -38,6 +38,15 @@ class Layer(nn.Module):
         scale = self.norm.weight / (self.norm.running_var + self.norm.eps).sqrt()
         return self.conv.weight * scale.view(-1, 1, 1, 1, 1), self.norm.bias - self.norm.running_mean * scale
 
+    @torch.no_grad()
+    def unfold(self, weight: torch.Tensor, bias: torch.Tensor):
+        """Become that one convolution, with a norm that does nothing but add the bias."""
+        self.conv.weight.copy_(weight)
+        self.norm.bias.copy_(bias)
+        self.norm.weight.fill_(1.0)
+        self.norm.running_mean.zero_()
+        self.norm.running_var.fill_(1.0 - self.norm.eps)
+
 
 class Reader(nn.Module):
     """Looks for an object of every colour at once: one attention map a colour and frame, then shared heads."""
@@ -107,3 +116,16 @@ class Reader(nn.Module):
             else:
                 tensors |= {f"{name}.{key}": value for key, value in layer.state_dict().items()}
         return {name: value.detach().float().contiguous() for name, value in tensors.items()}
+
+    @classmethod
+    def imported(cls, tensors: dict[str, torch.Tensor]) -> Reader:
+        """A reader from what `exported` wrote; it can read but not be trained on."""
+        reader = cls()
+        reader.embed_mean.copy_(tensors["embed.mean"])
+        reader.embed_std.copy_(tensors["embed.std"])
+        for name, layer in reader.named_children():
+            if isinstance(layer, Layer):
+                layer.unfold(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+            else:
+                layer.load_state_dict({key: tensors[f"{name}.{key}"] for key in layer.state_dict()})
+        return reader.eval()
