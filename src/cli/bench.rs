@@ -3,11 +3,13 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
+use super::bench_model::{self, ModelBench};
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::session::Session;
 use super::{CliError, Door, bench_plans};
 use crate::engine::{EventKind, FinishedRun, peak_rss_bytes};
 use crate::media::{self, EncodeOptions};
+use crate::models::TransformerConfig;
 use crate::project::RunSettings;
 use crate::schedule::ModelRole;
 
@@ -29,6 +31,18 @@ pub(super) struct BenchOptions {
     /// Seed of the random plans.
     #[arg(long, value_name = "SEED", default_value_t = 1, requires = "plans")]
     plans_seed: u64,
+    /// Measure one pass of a published transformer at its full size instead, with random weights and without
+    /// any file: wan-1.3b, wan-14b, ltx-2b or ltx-13b. Goes with --size, --frames, --runs, --device and --dtype.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = TransformerConfig::PUBLISHED,
+        conflicts_with_all = [
+            "window", "plans", "pair", "large", "small", "plan", "boundaries", "steps", "shift",
+            "solver", "history", "cfg", "negative", "seed", "fps",
+        ]
+    )]
+    model: Option<String>,
 }
 
 /// A figure that was measured at least once.
@@ -82,6 +96,16 @@ pub(super) fn bench(
     started: Instant,
     door: &Door,
 ) -> Result<(), CliError> {
+    if let Some(name) = &options.model {
+        let (size, frames) = options.denoise.clip();
+        let what = ModelBench {
+            name,
+            size,
+            frames,
+            passes: usize::from(options.runs),
+        };
+        return bench_model::bench(&what, global);
+    }
     options.denoise.check()?;
     options.denoise.check_boundaries_given()?;
     if options.window {

@@ -2,6 +2,7 @@
 
 mod auto;
 mod bench;
+mod bench_model;
 mod bench_plans;
 mod clips;
 mod compare;

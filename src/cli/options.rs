@@ -252,6 +252,11 @@ impl DenoiseOptions {
         }
     }
 
+    /// Width and height of the clip, and its frames, where they were given.
+    pub(super) fn clip(&self) -> (Option<(usize, usize)>, Option<usize>) {
+        (self.size, self.frames)
+    }
+
     /// What can be refused before any file is opened.
     pub(super) fn check(&self) -> Result<(), CliError> {
         let stages = Plan::count_stages(&self.plan).map_err(usage)?;

@@ -2,6 +2,7 @@ use std::fmt;
 
 use candle_core::{DType, Device};
 
+use super::gpu_memory;
 use super::memory::available_bytes;
 use crate::project::DeviceChoice;
 
@@ -41,6 +42,13 @@ impl OpenDevice {
         }
     }
 
+    /// Bytes of a GPU's own memory that all programs together take now; `None` for a processor and where
+    /// nobody says.
+    pub fn taken_bytes(&self) -> Option<u64> {
+        let (free, all) = gpu_memory::free_and_all(&self.device)?;
+        Some(all.saturating_sub(free))
+    }
+
     /// Opens `choice`. `dtype` of `None` takes f32 on a CPU, where candle's bf16 is slower, and bf16 on
     /// a GPU. The error is a sentence with a next step.
     pub fn open(choice: DeviceChoice, dtype: Option<DType>) -> Result<Self, String> {
@@ -61,26 +69,13 @@ impl OpenDevice {
         } else {
             DType::BF16
         });
-        let free_bytes = free_bytes(&device);
+        let free_bytes = gpu_memory::free_and_all(&device).map(|(free, _)| free);
         Ok(Self {
             device,
             dtype,
             free_bytes,
             threads: rayon::current_num_threads(),
         })
-    }
-}
-
-/// What is free of a GPU's memory, in bytes; `None` for a processor and where nobody says.
-fn free_bytes(device: &Device) -> Option<u64> {
-    match device {
-        #[cfg(feature = "cuda")]
-        Device::Cuda(_) => {
-            let (free, _) =
-                candle_core::cuda_backend::cudarc::driver::result::mem_get_info().ok()?;
-            Some(free as u64)
-        }
-        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The families of models behind one face each for what the engine loads of them.
 
 mod networks;
+mod published;
 mod text;
 mod transformer;
 mod vae;
@@ -14,6 +15,7 @@ use super::loader::read_json;
 use super::{ModelError, PartSize, Tiling, ltx, wan};
 
 pub use networks::Networks;
+pub use published::TransformerConfig;
 pub use text::TextEncoder;
 pub use transformer::Transformer;
 pub use vae::Vae;

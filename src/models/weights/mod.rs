@@ -20,7 +20,7 @@ use memmap2::Mmap;
 
 pub use header::{Format, Stored, read_header};
 pub use loading::Loading;
-pub use params::{Matrix, Params};
+pub use params::{Made, Matrix, Params};
 
 use super::ModelError;
 use super::names::Names;

@@ -1,5 +1,6 @@
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::quantized::QTensor;
 use candle_core::{DType, Device, Result, Shape, Tensor};
@@ -43,10 +44,15 @@ impl Params {
         }
     }
 
-    /// Standard-normal numbers times `scale` for whatever is asked for: a network of any size
-    /// without a file.
-    pub fn random(scale: f64, dtype: DType, device: &Device) -> Self {
-        Self::new(Arc::new(Random { scale }), dtype, device.clone())
+    /// Standard-normal numbers times `scale` for whatever is asked for, and ones for the weights of
+    /// norms: a network of any size without a file. The second value tells how many were made.
+    pub fn random(scale: f64, dtype: DType, device: &Device) -> (Self, Made) {
+        let made = Made::default();
+        let source = Random {
+            scale,
+            made: made.clone(),
+        };
+        (Self::new(Arc::new(source), dtype, device.clone()), made)
     }
 
     /// The parameters below `name`.
@@ -105,13 +111,31 @@ impl Params {
     }
 }
 
+/// Counts the numbers that [`Params::random`] makes.
+#[derive(Clone, Debug, Default)]
+pub struct Made(Arc<AtomicU64>);
+
+impl Made {
+    /// How many were made so far.
+    pub fn numbers(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 struct Random {
     scale: f64,
+    made: Made,
 }
 
 impl Source for Random {
-    fn tensor(&self, _: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
-        (Tensor::randn(0f32, 1.0, shape, device)? * self.scale)?.to_dtype(dtype)
+    fn tensor(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
+        let count = shape.elem_count() as u64;
+        self.made.0.fetch_add(count, Ordering::Relaxed);
+        // The only weights of one axis are those of norms.
+        if shape.rank() == 1 && name.ends_with("weight") {
+            return Tensor::ones(shape, dtype, device);
+        }
+        Tensor::randn(0f32, self.scale as f32, shape, device)?.to_dtype(dtype)
     }
 
     fn matrix(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Matrix> {
