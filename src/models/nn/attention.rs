@@ -40,25 +40,76 @@ fn flash_can(q: &Tensor) -> bool {
     q.device().is_cuda() && known && fits
 }
 
-/// The form for other devices: queries in chunks, softmax in f32.
+/// Scores that the form for other devices holds at a time: one gibibyte of them in f32.
+const HELD: usize = 1 << 28;
+
+/// The form for other devices: queries in chunks of so many that the scores held are bounded, softmax in f32.
 fn composed(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
     let (_, queries, heads, _) = q.dims4()?;
-    let keys = k.dim(1)?;
-    let q = (q.transpose(1, 2)? * scale)?.contiguous()?;
+    // Without copies in f32 there is room for more, and products of more rows fill the GPU better.
+    let held = if own_softmax(q) { 2 * HELD } else { HELD };
+    let chunk = chunk(held, heads * k.dim(1)?, queries);
+    in_chunks(q, k, v, scale, chunk)
+}
+
+/// Queries that `most` scores are enough for, where one takes `row` scores, out of `queries`: whole tiles of
+/// a GPU's matrix product where there are several.
+fn chunk(most: usize, row: usize, queries: usize) -> usize {
+    const TILE: usize = 64;
+    let fitting = most / row.max(1);
+    let whole = match fitting {
+        0 => 1,
+        few if few < TILE => few,
+        many => many / TILE * TILE,
+    };
+    whole.min(queries.max(1))
+}
+
+fn in_chunks(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, chunk: usize) -> Result<Tensor> {
+    let queries = q.dim(1)?;
+    // Where the softmax takes the scale, the queries are not rounded for it.
+    let own = own_softmax(q);
+    let q = match own {
+        true => q.transpose(1, 2)?.contiguous()?,
+        false => (q.transpose(1, 2)? * scale)?.contiguous()?,
+    };
     let k = k.transpose(1, 2)?.transpose(2, 3)?.contiguous()?;
     let v = v.transpose(1, 2)?.contiguous()?;
-    // At most 2^28 scores at a time: one gibibyte of them in f32.
-    let chunk = ((1 << 28) / (heads * keys).max(1)).clamp(1, queries.max(1));
     let mut parts = Vec::with_capacity(queries.div_ceil(chunk));
     for start in (0..queries).step_by(chunk) {
         let q = q
             .narrow(2, start, chunk.min(queries - start))?
             .contiguous()?;
-        let scores = q.matmul(&k)?.to_dtype(DType::F32)?;
-        let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?;
+        let scores = q.matmul(&k)?;
+        let weights = match own {
+            true => softmax_in_place(scores, scale)?,
+            false => candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?)?
+                .to_dtype(v.dtype())?,
+        };
         parts.push(weights.matmul(&v)?);
     }
     Tensor::cat(&parts, 2)?.transpose(1, 2)?.contiguous()
+}
+
+/// Whether a kernel of our own does the softmax: it reads and writes the scores once, where candle's
+/// operations do so many times.
+fn own_softmax(q: &Tensor) -> bool {
+    #[cfg(feature = "cuda")]
+    return super::cuda::softmax_can(q);
+    #[cfg(not(feature = "cuda"))]
+    {
+        let _ = q;
+        false
+    }
+}
+
+/// `softmax(scale * scores)` over the last axis, where [`own_softmax`] says so.
+fn softmax_in_place(scores: Tensor, scale: f64) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    super::cuda::softmax_in_place(&scores, scale)?;
+    #[cfg(not(feature = "cuda"))]
+    let _ = scale;
+    Ok(scores)
 }
 
 struct Fused {
@@ -183,7 +234,7 @@ cpu::vectorised! {
 mod tests {
     use candle_core::{DType, Device, Tensor};
 
-    use super::{attention, composed};
+    use super::{attention, chunk, composed, in_chunks};
 
     #[test]
     fn blocks_agree_with_the_composed_form() {
@@ -205,6 +256,35 @@ mod tests {
             let error = error.max(0).unwrap().to_dtype(DType::F64).unwrap();
             assert!(error.to_scalar::<f64>().unwrap() < 2e-5, "{n} {m} {h} {d}");
         }
+    }
+
+    #[test]
+    fn chunks_of_queries_change_nothing() {
+        let dev = Device::Cpu;
+        let random = |n: usize| Tensor::randn(0f64, 1.0, (1, n, 3, 8), &dev).unwrap();
+        let (q, k, v) = (random(37), random(21), random(21));
+        let of = |chunk: usize| in_chunks(&q, &k, &v, 0.3, chunk).unwrap();
+        let whole = of(37);
+        for chunk in [1, 5, 36] {
+            let error = (of(chunk) - &whole).unwrap().abs().unwrap();
+            let error = error.flatten_all().unwrap().max(0).unwrap();
+            // One row's product may be summed in another order; weights are f32.
+            assert!(error.to_scalar::<f64>().unwrap() < 1e-6, "{chunk}");
+        }
+    }
+
+    #[test]
+    fn held_scores_are_bounded() {
+        let most = 1 << 28;
+        // WAN 14B at 832x480, 81 frames: all scores at once would be 86 GB in bf16.
+        let (heads, tokens) = (40, 32_760);
+        let of = chunk(most, heads * tokens, tokens);
+        assert_eq!(of, 192);
+        assert!(of * heads * tokens <= most);
+        assert_eq!(chunk(most, 4 * 100, 100), 100);
+        assert_eq!(chunk(most, most / 10, 100), 10);
+        assert_eq!(chunk(most, 3 * most, 100), 1);
+        assert_eq!(chunk(most, 0, 0), 1);
     }
 
     #[test]

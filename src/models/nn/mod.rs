@@ -9,6 +9,8 @@ mod attention;
 mod channel_rms;
 mod conv;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod linear;
 mod norm;
 mod rope;
