@@ -21,23 +21,11 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
             .contiguous()?
             .apply_op3_no_bwd(&k.contiguous()?, &v.contiguous()?, &op);
     }
-    #[cfg(feature = "flash-attn")]
-    if flash_can(q) {
-        let [q, k, v] = [q.contiguous()?, k.contiguous()?, v.contiguous()?];
-        return candle_flash_attn::flash_attn(&q, &k, &v, scale as f32, false);
+    #[cfg(feature = "cuda")]
+    if super::cuda::flash_can(q, k, v, scale) {
+        return super::cuda::flash(q, k, v, scale);
     }
     composed(q, k, v, scale)
-}
-
-/// Whether the flash attention kernels know the device, the format and the heads' width.
-#[cfg(feature = "flash-attn")]
-fn flash_can(q: &Tensor) -> bool {
-    let known = matches!(q.dtype(), DType::F16 | DType::BF16);
-    let fits = q
-        .dims()
-        .last()
-        .is_some_and(|dim| dim % 8 == 0 && *dim <= 256);
-    q.device().is_cuda() && known && fits
 }
 
 /// Scores that the form for other devices holds at a time: one gibibyte of them in f32.

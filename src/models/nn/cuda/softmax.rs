@@ -1,22 +1,33 @@
-//! Kernels of our own for NVIDIA GPUs, compiled when they are first needed.
-
 use std::sync::OnceLock;
 
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::WrapErr as _;
 use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PushKernelArg as _};
 use candle_core::cuda_backend::cudarc::nvrtc::compile_ptx;
-use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Result, Tensor, bail};
+use candle_core::{
+    CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Result, Tensor, bail,
+};
 use half::bf16;
 
-/// Whether [`softmax_in_place`] can do this; the compiler may be missing.
-pub(super) fn softmax_can(tensor: &Tensor) -> bool {
-    tensor.device().is_cuda() && tensor.dtype() == DType::BF16 && ptx().is_some()
+use super::loads;
+
+/// The name under which candle keeps the loaded kernels.
+const MODULE: &str = "flowblend_softmax";
+/// The kernel for rows of a multiple of eight, and that for all others.
+const KERNELS: [&str; 2] = ["softmax_by_eight", "softmax_any"];
+
+/// Whether [`softmax_in_place`] can do this: bf16, and kernels that could be compiled and loaded.
+pub(in crate::models::nn) fn softmax_can(tensor: &Tensor) -> bool {
+    let Device::Cuda(device) = tensor.device() else {
+        return false;
+    };
+    let loaded = |ptx| KERNELS.iter().all(|name| loads(device, name, MODULE, ptx));
+    tensor.dtype() == DType::BF16 && ptx().is_some_and(loaded)
 }
 
 /// `softmax(scale * x)` over the last axis, in place, for contiguous bf16 on CUDA. Worked out in f32 and
 /// rounded once.
-pub(super) fn softmax_in_place(scores: &Tensor, scale: f64) -> Result<()> {
+pub(in crate::models::nn) fn softmax_in_place(scores: &Tensor, scale: f64) -> Result<()> {
     let scale = scale as f32;
     scores.inplace_op1(&Softmax { scale })
 }
@@ -51,11 +62,11 @@ impl InplaceOp1 for Softmax {
         }
         let by_eight = columns.is_multiple_of(8) && from.is_multiple_of(8);
         let (name, steps) = match by_eight {
-            true => ("softmax_by_eight", columns / 8),
-            false => ("softmax_any", columns),
+            true => (KERNELS[0], columns / 8),
+            false => (KERNELS[1], columns),
         };
         let device = storage.device().clone();
-        let kernel = device.get_or_load_custom_func(name, "flowblend_softmax", ptx)?;
+        let kernel = device.get_or_load_custom_func(name, MODULE, ptx)?;
         let config = LaunchConfig {
             grid_dim: (((to - from) / columns) as u32, 1, 1),
             // Whole warps, and no more of them than there is work for.
