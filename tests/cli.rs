@@ -346,7 +346,12 @@ fn bad_options_are_refused_in_a_sentence() {
         &["-0.1", "0 to 1"],
     );
     refused(here, &generate(&["--plan", "LQL"]), 2, &["'Q'"]);
-    refused(here, &generate(&["--plan", "LDL"]), 1, &["distilled"]);
+    refused(
+        here,
+        &generate(&["--distilled-steps", "0"]),
+        2,
+        &["0 steps"],
+    );
     refused(here, &generate(&["--steps", "0"]), 2, &["0 steps"]);
     refused(
         here,

@@ -28,6 +28,7 @@ fn settings(prompt: &str) -> RunSettings {
         shift: 1.0,
         solver: Solver::Euler,
         history: History::default(),
+        distilled_sigmas: None,
         cfg: 4.0,
         width: 16,
         height: 16,

@@ -18,6 +18,7 @@ fn pair() -> PairRef {
     PairRef::Folders {
         large: path.join("large"),
         small: path.join("small.gguf"),
+        distilled: None,
     }
 }
 

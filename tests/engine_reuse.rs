@@ -11,7 +11,7 @@ use flowblend::engine::{
 };
 use flowblend::project::{PairRef, RunSettings};
 use flowblend::sampler::Cancel;
-use flowblend::schedule::{ModelRole, Plan, Stage};
+use flowblend::schedule::{DistilledGrid, ModelRole, Plan, Solver, Stage};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
@@ -44,13 +44,17 @@ impl Rig {
         self.kept = self.pipeline.kept_steps().unwrap();
     }
 
+    /// Of a pair in which the small model stands for the distilled one, too: what it names is no mean velocity, but
+    /// the steps are the same.
     fn settings(&mut self) -> RunSettings {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wan_native");
         let pair = PairRef::Folders {
             large: path.join("large"),
             small: path.join("small.gguf"),
+            distilled: Some(path.join("small.gguf")),
         };
         RunSettings {
+            distilled_sigmas: Some(DistilledGrid::even(5).unwrap()),
             prompt: "a red circle".into(),
             width: 32,
             height: 32,
@@ -129,7 +133,7 @@ fn random_plan(random: &mut ChaCha8Rng) -> Plan {
     let mut number = |below: u64| random.next_u64() % below;
     let stages: Vec<Stage> = (0..=number(4))
         .map(|_| Stage {
-            model: [ModelRole::Large, ModelRole::Small][number(2) as usize],
+            model: ModelRole::ALL[number(3) as usize],
             cfg: [None, None, Some(1.0), Some(3.0)][number(4) as usize],
         })
         .collect();
@@ -146,8 +150,8 @@ fn random_edits_end_in_the_same_bits() {
     let (mut kept, mut fresh) = (Rig::new(), Rig::new());
     let base = kept.settings();
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    let (mut reused, mut total) = (0, 0);
-    for edit in 0..40 {
+    let (mut reused, mut total, mut distilled) = (0, 0, 0);
+    for edit in 0..48 {
         if edit % 8 == 0 {
             kept.restart(&base.pair);
         }
@@ -155,6 +159,13 @@ fn random_edits_end_in_the_same_bits() {
             plan: random_plan(&mut random),
             seed: u64::from(edit % 7 == 6),
             cfg: if edit % 5 == 4 { 2.0 } else { base.cfg },
+            // Multistep solvers for a while: what they remember ends at a distilled stage.
+            solver: if edit < 32 {
+                base.solver
+            } else {
+                Solver::UniPc3
+            },
+            distilled_sigmas: DistilledGrid::even(if edit % 3 == 0 { 3 } else { 5 }).ok(),
             ..base.clone()
         };
         let promised = kept.kept.of(&settings);
@@ -163,11 +174,81 @@ fn random_edits_end_in_the_same_bits() {
         assert_eq!((steps, none), (promised, 0), "edit {edit}");
         assert!(bits == wanted, "edit {edit}: {:?}", settings.plan);
         assert!(again.clip.frames == whole.clip.frames, "edit {edit}");
-        assert_eq!(kept.kept.of(&settings), STEPS);
+        let all = settings.steps_taken();
+        assert_eq!(kept.kept.of(&settings), all);
+        assert_eq!(again.report.steps.len() + steps, all);
+        let taken = again.report.steps.iter();
+        assert!(taken.clone().all(|step| step.of == all));
+        distilled += taken
+            .filter(|step| step.model == ModelRole::Distilled)
+            .count();
         reused += steps;
-        total += STEPS;
+        total += all;
     }
-    assert!(reused > total / 4, "{reused} of {total}");
+    assert!(reused > total / 5, "{reused} of {total}");
+    assert!(distilled > 20, "{distilled}");
+}
+
+#[test]
+fn a_changed_distilled_stage_is_computed_from_its_beginning() {
+    let (mut rig, mut fresh) = (Rig::new(), Rig::new());
+    let base = RunSettings {
+        plan: Plan::parse("LDL", &[0.25, 0.75]).unwrap(),
+        ..rig.settings()
+    };
+    let five = rig.run(&base, true, None).unwrap().0;
+    let sigmas: Vec<f64> = five.report.steps.iter().map(|step| step.sigma).collect();
+    let course = base.course();
+    assert_eq!(sigmas, &course.grid.sigmas()[..course.grid.steps()]);
+    assert!(five.report.steps.iter().all(|step| match step.model {
+        ModelRole::Distilled => step.cfg == 1.0,
+        _ => step.cfg == base.cfg,
+    }));
+    let with = |steps| RunSettings {
+        distilled_sigmas: Some(DistilledGrid::even(steps).unwrap()),
+        ..base.clone()
+    };
+    // The large steps before it stay, and with half as many jumps again those of the jumps that are the same.
+    for (steps, shared) in [(3, 2), (1, 2), (5, course.steps.len())] {
+        let changed = with(steps);
+        assert_eq!(rig.kept.of(&changed), shared, "{steps}");
+        let (_, bits, reused) = rig.run(&changed, true, None).unwrap();
+        let (_, wanted, _) = fresh.run(&changed, false, None).unwrap();
+        assert_eq!(reused, shared);
+        assert!(bits == wanted, "{steps}");
+    }
+    // Its end moved: its first jumps stay.
+    let moved = RunSettings {
+        plan: Plan::parse("LDL", &[0.25, 0.875]).unwrap(),
+        ..base.clone()
+    };
+    let jumps = course
+        .steps
+        .iter()
+        .filter(|step| step.span.is_distilled())
+        .count();
+    assert_eq!(rig.kept.of(&moved), 2 + jumps - 1);
+    let (_, bits, _) = rig.run(&moved, true, None).unwrap();
+    assert!(bits == fresh.run(&moved, false, None).unwrap().1);
+}
+
+#[test]
+fn a_run_of_a_pair_without_a_distilled_model_is_refused() {
+    let mut rig = Rig::new();
+    let mut settings = RunSettings {
+        plan: Plan::only(ModelRole::Distilled),
+        ..rig.settings()
+    };
+    let said = |rig: &mut Rig, settings: &RunSettings| {
+        rig.run(settings, false, None).unwrap_err().to_string()
+    };
+    settings.distilled_sigmas = None;
+    assert!(said(&mut rig, &settings).contains("give --distilled-steps"));
+    if let PairRef::Folders { distilled, .. } = &mut settings.pair {
+        *distilled = None;
+    }
+    let why = said(&mut rig, &settings);
+    assert!(why.contains("has no distilled model; use L and S"), "{why}");
 }
 
 #[test]

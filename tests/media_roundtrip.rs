@@ -465,6 +465,7 @@ fn the_recipe_comes_back() {
         shift: 3.0,
         solver: Solver::Euler,
         history: History::default(),
+        distilled_sigmas: None,
         cfg: 4.0,
         width: 64,
         height: 64,

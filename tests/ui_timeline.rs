@@ -4,14 +4,14 @@
 
 mod common;
 
-use common::window::{Window, press, until, window};
+use common::window::{Window, press, until, window, window_over};
 use eframe::egui;
 use egui::accesskit::Toggled;
 use egui::{
     Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TouchPhase, vec2,
 };
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use flowblend::schedule::{ModelRole, Plan};
+use flowblend::schedule::{DistilledGrid, ModelRole, Plan};
 
 fn boundary_step(window: &Window<'_>, index: usize) -> usize {
     let settings = window.state().document().settings();
@@ -364,6 +364,69 @@ fn named_plans_are_marked_and_refused_where_a_model_is_missing() {
     choose(&mut window, "Plan LSL");
     is(&window, "LSL", &[13, 24]);
     choose(&mut window, "Plan LSL");
+    is(&window, "LSL", &[12, 24]);
+}
+
+#[test]
+fn a_distilled_stage_shows_its_own_steps_and_says_how_many_jumps_it_makes() {
+    let (mut window, pace) = window_over(common::distilled_fake(), 1440.0, 900.0);
+    choose(&mut window, "Plan LDL");
+    is(&window, "LDL", &[12, 24]);
+    let settings = |window: &Window<'_>| window.state().document().settings().clone();
+    let course = settings(&window).course();
+    let taken = course.steps.iter().filter(|step| step.span.is_distilled());
+    let own = taken.count();
+    assert!(own > 1 && course.steps.len() == 18 + own);
+    let name = |own: usize| {
+        format!("Stage 2, distilled model, steps 13 to 24 in {own} of its own, CFG 1.0")
+    };
+    window.get_by_label(&name(own));
+
+    // The run's progress counts the steps that it takes.
+    press(&mut window, Modifiers::COMMAND, Key::Enter);
+    pace.allow(14);
+    until(&mut window, |app| {
+        app.session()
+            .active()
+            .is_some_and(|run| run.steps.len() == 14)
+    });
+    let of = window
+        .state()
+        .session()
+        .active()
+        .map(|run| (run.steps[13].of, run.steps[13].model));
+    assert_eq!(of, Some((18 + own, ModelRole::Distilled)));
+    window.get_by_label_contains(&format!("step 15 of {}", 18 + own));
+    pace.allow(own + 5);
+    until(&mut window, |app| app.session().active().is_none());
+
+    menu_at(&mut window, 18.2);
+    window.get_by_label(&format!("Stage 2, 12 of 30 steps in {own} of its own"));
+    window.get_by_label("Its own, 1.0");
+    window.get_by_label("Jumps of the distilled model").focus();
+    window.run_steps(2);
+    press(&mut window, Modifiers::COMMAND, Key::A);
+    window
+        .get_by_label("Jumps of the distilled model")
+        .type_text("2");
+    press(&mut window, Modifiers::NONE, Key::Enter);
+    assert_eq!(
+        settings(&window).distilled_sigmas,
+        DistilledGrid::even(2).ok()
+    );
+    choose(&mut window, "Pair's, 8");
+    assert_eq!(
+        settings(&window).distilled_sigmas,
+        DistilledGrid::even(8).ok()
+    );
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!(
+        settings(&window).distilled_sigmas,
+        DistilledGrid::even(8).ok()
+    );
+    press(&mut window, Modifiers::COMMAND, Key::Z);
     is(&window, "LSL", &[12, 24]);
 }
 

@@ -1,5 +1,5 @@
 use crate::project::{Preset, RunSettings};
-use crate::schedule::{History, Plan, Solver};
+use crate::schedule::{DistilledGrid, History, ModelRole, Plan, Solver};
 
 /// Undo steps kept. A snapshot is a few hundred bytes, so the limit only bounds a very long session.
 const HISTORY: usize = 500;
@@ -42,6 +42,8 @@ pub enum DocCommand {
     },
     /// Another plan, for instance one of the usual ones.
     Plan(Plan),
+    /// The noise levels of distilled stages.
+    Distilled(DistilledGrid),
     /// Another pair of models, with the settings that suit it.
     Pair(Box<RunSettings>),
     /// Everything, as a finished run had it.
@@ -65,6 +67,7 @@ enum Target {
     Preset,
     Boundary(usize),
     Plan,
+    Distilled,
     Pair,
     All,
 }
@@ -86,6 +89,7 @@ impl DocCommand {
             Self::Preset(_) => Target::Preset,
             Self::Boundary { index, .. } => Target::Boundary(*index),
             Self::Plan(_) => Target::Plan,
+            Self::Distilled(_) => Target::Distilled,
             Self::Pair(_) => Target::Pair,
             Self::Restore(_) => Target::All,
         }
@@ -111,6 +115,7 @@ impl DocCommand {
                 settings.plan = settings.plan.with_boundary(index, fraction);
             }
             Self::Plan(plan) => settings.plan = plan,
+            Self::Distilled(grid) => settings.distilled_sigmas = Some(grid),
             Self::Pair(all) | Self::Restore(all) => *settings = *all,
         }
     }
@@ -133,6 +138,7 @@ impl Target {
             Self::Preset => "preset",
             Self::Boundary(_) => "boundary",
             Self::Plan => "plan",
+            Self::Distilled => "distilled steps",
             Self::Pair => "model pair",
             Self::All => "restored run",
         }
@@ -201,6 +207,16 @@ impl Document {
     /// What it holds now is on disk.
     pub fn mark_saved(&mut self) {
         self.saved = self.settings.clone();
+    }
+
+    /// Takes a pair's noise levels for distilled stages where the plan has such and names none, as that of an older
+    /// file; no edit of anybody's.
+    pub fn complete(&mut self, sigmas: Option<&DistilledGrid>) {
+        for settings in [&mut self.settings, &mut self.saved] {
+            if settings.distilled_sigmas.is_none() && settings.plan.has(ModelRole::Distilled) {
+                settings.distilled_sigmas = sigmas.cloned();
+            }
+        }
     }
 
     /// Carries out an edit at time `now_secs`. An edit that changes nothing leaves no trace.
@@ -311,6 +327,7 @@ mod tests {
             shift: 3.0,
             solver: Solver::Euler,
             history: History::default(),
+            distilled_sigmas: None,
             cfg: 4.0,
             width: 64,
             height: 64,

@@ -143,6 +143,11 @@ impl App {
     }
 
     pub(super) fn refresh_forecast(&mut self) {
+        let is_its = |pair: &&Arc<PairSummary>| pair.pair == self.document.settings().pair;
+        if let Some(pair) = self.pair.as_ref().filter(is_its) {
+            let sigmas = pair.defaults.distilled_sigmas.as_ref();
+            self.document.complete(sigmas);
+        }
         let settings = self.document.settings();
         self.forecast = Forecast::new(settings, self.pair.as_deref(), self.kept.of(settings));
         if let (None, Some(why)) = (&self.pair, &self.pair_error) {

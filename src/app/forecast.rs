@@ -1,14 +1,14 @@
 use crate::engine::{MemoryPlan, PairSummary};
 use crate::project::RunSettings;
-use crate::schedule::{ModelCost, ModelRole, PlanCost, SigmaGrid, StepPlan, plan_cost};
+use crate::schedule::{Course, ModelCost, ModelRole, PlanCost, SigmaGrid, StepPlan, plan_cost};
 
 /// What the document's settings will cost, and whether they can be run. Made anew with every edit;
 /// plain arithmetic, so the strip follows a drag.
 #[derive(Clone, Debug)]
 pub struct Forecast {
-    /// Model and guidance of every step.
-    pub steps: Vec<StepPlan>,
-    /// Noise levels.
+    /// The steps that the run takes.
+    pub course: Course,
+    /// The solver's own noise levels, on whose steps the boundaries lie.
     pub grid: SigmaGrid,
     /// The plan's cost; `None` before the pair is known.
     pub cost: Option<PlanCost>,
@@ -30,17 +30,18 @@ pub struct Forecast {
 impl Forecast {
     /// The forecast for `settings`, of whose steps the engine keeps the first `kept`; costs need the pair.
     pub fn new(settings: &RunSettings, pair: Option<&PairSummary>, kept: usize) -> Self {
-        let steps = settings.step_plans();
+        let course = settings.course();
+        let steps = &course.steps;
         let size = settings.size();
         let large = settings.with_plan(settings.plan.all(ModelRole::Large));
         // Sizes the family refuses have no cost; `problem` names the reason.
         let costs = pair
             .filter(|pair| pair.rules.check_size(size).is_ok())
-            .map(|pair| ROLES.map(|role| pair.model_cost(role, size)));
+            .map(|pair| ModelRole::ALL.map(|role| pair.model_cost(role, size)));
         let add_up =
-            |steps: &[StepPlan]| costs.map(|costs| plan_cost(steps, |role| costs[index(role)]));
+            |steps: &[StepPlan]| costs.map(|costs| plan_cost(steps, |role| costs[role.index()]));
         Self {
-            cost: add_up(&steps),
+            cost: add_up(steps),
             reference: add_up(&large.step_plans()),
             decode_secs: pair.and_then(|pair| pair.decode_secs(settings)),
             memory: pair
@@ -50,7 +51,7 @@ impl Forecast {
             grid: settings.grid(),
             left: add_up(&steps[kept.min(steps.len())..]),
             kept_steps: kept.min(steps.len()),
-            steps,
+            course,
             costs,
         }
     }
@@ -78,27 +79,37 @@ impl Forecast {
 
     /// Steps of the large model.
     pub fn large_steps(&self) -> usize {
-        self.steps
+        self.course
+            .steps
             .iter()
             .filter(|s| s.model == ModelRole::Large)
             .count()
     }
 
+    /// Where step `i` begins on the track, in steps of the solver's own grid.
+    pub fn place(&self, i: usize) -> f64 {
+        self.course.place(i, &self.grid)
+    }
+
+    /// The step under a position on the track.
+    pub fn step_at(&self, position: f64) -> usize {
+        let steps = self.course.steps.len();
+        let after = (1..steps).find(|i| self.place(*i) > position);
+        after.unwrap_or(steps.max(1)) - 1
+    }
+
+    /// How many steps come nearest to leading to a position on the track; at least one.
+    pub fn steps_to(&self, position: f64) -> usize {
+        let away = |i: &usize| (self.place(*i) - position).abs();
+        let nearest = (1..=self.course.steps.len()).min_by(|a, b| away(a).total_cmp(&away(b)));
+        nearest.unwrap_or(1)
+    }
+
     /// Seconds and FLOPs of one step, as far as they are known.
     pub fn step_cost(&self, step: usize) -> Option<PlanCost> {
         let costs = self.costs?;
-        let step = self.steps.get(step)?;
-        Some(plan_cost(&[*step], |role| costs[index(role)]))
-    }
-}
-
-const ROLES: [ModelRole; 3] = [ModelRole::Large, ModelRole::Small, ModelRole::Distilled];
-
-fn index(role: ModelRole) -> usize {
-    match role {
-        ModelRole::Large => 0,
-        ModelRole::Small => 1,
-        ModelRole::Distilled => 2,
+        let step = self.course.steps.get(step)?;
+        Some(plan_cost(&[*step], |role| costs[role.index()]))
     }
 }
 
@@ -120,6 +131,9 @@ fn problem(settings: &RunSettings, pair: Option<&PairSummary>) -> Option<String>
         return Some(format!(
             "This pair has no {missing} model; give its stages another one."
         ));
+    }
+    if let Err(why) = pair.check_models(settings) {
+        return Some(sentence(&why));
     }
     let stages = settings.plan.stages().len();
     if settings.steps < stages {

@@ -308,6 +308,7 @@ pub(super) fn test_run(id: u64, plan: &str, level: u8) -> GalleryRun {
         shift: 3.0,
         solver: Solver::Euler,
         history: History::default(),
+        distilled_sigmas: None,
         cfg: 4.0,
         width: 12,
         height: 12,

@@ -165,7 +165,7 @@ impl App {
             EventKind::Cancelled => {
                 let after = match active.sweep {
                     Some(Sweeping { done, of }) => format!("{done} of {of} clips"),
-                    None => format!("{} of {} steps", active.steps_done(), active.settings.steps),
+                    None => format!("{} of {} steps", active.steps_done(), active.steps_in_all()),
                 };
                 (format!("Run {run} was cancelled after {after}"), false)
             }

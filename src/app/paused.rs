@@ -102,7 +102,11 @@ pub(super) fn pause_problem(active: Option<&ActiveRun>) -> Option<&'static str> 
 
 /// Where a run rests, as words.
 pub fn rest_words(run: &PausedRun) -> String {
-    format!("Paused at step {} of {}", run.steps, run.settings.steps)
+    format!(
+        "Paused at step {} of {}",
+        run.steps,
+        run.settings.steps_taken()
+    )
 }
 
 impl App {
@@ -185,7 +189,7 @@ impl App {
 
     /// Asks up to which step the document is to be rendered.
     pub(super) fn ask_for_step(&mut self) {
-        let steps = self.document.settings().steps;
+        let steps = self.forecast.course.steps.len();
         if let Some(why) = self.scene().run_to_problem(steps) {
             self.notice = Some(Notice::error(&why));
             return;

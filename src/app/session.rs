@@ -64,6 +64,24 @@ impl ActiveRun {
         self.reused + self.steps.len()
     }
 
+    /// Steps that it takes in all, reused ones among them.
+    pub fn steps_in_all(&self) -> usize {
+        match self.is_online {
+            // The plan in its settings is not the one it takes.
+            true => self.settings.steps,
+            false => self.settings.steps_taken(),
+        }
+    }
+
+    /// How far it is, in steps of the solver's own grid.
+    pub fn place_done(&self) -> f64 {
+        let done = self.steps_done();
+        match self.is_online {
+            true => done as f64,
+            false => self.settings.course().place(done, &self.settings.grid()),
+        }
+    }
+
     /// Whether it rests as soon as the step it is at is done.
     pub fn pauses_now(&self) -> bool {
         self.pauses_after
@@ -83,7 +101,7 @@ impl ActiveRun {
             Some((done, total)) => done as f32 / total.max(1) as f32,
             None => 0.0,
         };
-        ((self.steps_done() as f32 + decoded) / (self.settings.steps + 1) as f32).min(1.0)
+        ((self.steps_done() as f32 + decoded) / (self.steps_in_all() + 1) as f32).min(1.0)
     }
 }
 
@@ -307,6 +325,7 @@ mod tests {
             shift: 3.0,
             solver: Solver::Euler,
             history: History::default(),
+            distilled_sigmas: None,
             cfg: 4.0,
             width: 64,
             height: 64,

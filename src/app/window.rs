@@ -459,6 +459,7 @@ fn placeholder() -> anyhow::Result<RunSettings> {
         shift: 3.0,
         solver: Solver::Euler,
         history: History::default(),
+        distilled_sigmas: None,
         cfg: 4.0,
         width: 64,
         height: 64,

@@ -145,7 +145,7 @@ fn dated_path(settings: &RunSettings, format: Format) -> PathBuf {
 }
 
 fn wait_for_clip(session: &mut Session, request: RunRequest) -> Result<FinishedRun, CliError> {
-    let progress = ProgressLine::new(request.settings.steps);
+    let progress = ProgressLine::new(request.whole_settings().steps_taken());
     let run = session.engine.start(request).map_err(CliError::Failed)?;
     let result = loop {
         match session.event_of(run)? {

@@ -126,17 +126,16 @@ fn describe(pair: &PairReport) {
         row("download", &text);
     }
     let repos = pair.repos.as_ref();
-    for (i, (name, place)) in [("large", &pair.large), ("small", &pair.small)]
-        .into_iter()
-        .enumerate()
-    {
+    let models = [
+        ("large", &pair.large),
+        ("small", &pair.small),
+        ("distilled", &pair.distilled),
+    ];
+    for (i, (name, place)) in models.into_iter().enumerate() {
         let Some(place) = place else { continue };
-        match repos {
-            Some(repos) if pair.state != PairState::Ready => {
-                row(
-                    name,
-                    &format!("{}, the files of {}", place.display(), repos[i]),
-                );
+        match repos.and_then(|repos| repos.get(i)) {
+            Some(repo) if pair.state != PairState::Ready => {
+                row(name, &format!("{}, the files of {repo}", place.display()));
             }
             _ => row(name, &place.display().to_string()),
         }

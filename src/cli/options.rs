@@ -8,7 +8,7 @@ use crate::analysis::Wish;
 use crate::engine::{DeviceChoice, EngineOptions, PairPipeline, PairSummary, PipelineFactory};
 use crate::project::{PairRef, Preferences, RunSettings};
 use crate::sampler::OnlineRule;
-use crate::schedule::{History, Plan, SigmaGrid, Solver};
+use crate::schedule::{DistilledGrid, History, Plan, SigmaGrid, Solver};
 
 /// Number formats that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,6 +93,10 @@ pub(super) struct DenoiseOptions {
     /// Folder of the small model, in diffusers layout.
     #[arg(long, value_name = "DIR", requires = "large")]
     small: Option<PathBuf>,
+    /// Folder of a step-distilled model, in diffusers layout, for stages of the letter D; tell with --distilled-steps
+    /// what it was taught.
+    #[arg(long, value_name = "DIR", requires = "large")]
+    distilled: Option<PathBuf>,
     /// Stage letters, any number: L (large), S (small), D (distilled), or names split by commas.
     #[arg(long, default_value = DEFAULT_PLAN)]
     plan: String,
@@ -115,7 +119,11 @@ pub(super) struct DenoiseOptions {
     /// What unipc and dpm++ do with older estimates where the model changes: keep or reset [default: keep].
     #[arg(long)]
     history: Option<History>,
-    /// Guidance scale: one value, or one a stage.
+    /// Steps that a distilled model takes on the whole way from noise to clip, all of one length; a stage takes those in
+    /// its part [default: the noise levels that the pair states].
+    #[arg(long, value_name = "N")]
+    distilled_steps: Option<usize>,
+    /// Guidance scale: one value, or one a stage. Distilled stages have none unless a stage's own is given.
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
     cfg: Option<Vec<f64>>,
     /// What the clip should not show.
@@ -244,6 +252,7 @@ impl DenoiseOptions {
             (Some(large), Some(small)) => PairRef::Folders {
                 large: large.clone(),
                 small: small.clone(),
+                distilled: self.distilled.clone(),
             },
             _ => self
                 .pair
@@ -282,6 +291,7 @@ impl DenoiseOptions {
                 "--boundaries auto finds the stages too; leave --plan out and give one --cfg",
             ));
         }
+        self.distilled_sigmas()?;
         if let Some(cfgs) = &self.cfg
             && cfgs.len() != 1
             && cfgs.len() != stages
@@ -292,6 +302,12 @@ impl DenoiseOptions {
             }));
         }
         Ok(())
+    }
+
+    /// The noise levels of distilled stages, where they were asked for.
+    fn distilled_sigmas(&self) -> Result<Option<DistilledGrid>, CliError> {
+        let even = self.distilled_steps.map(DistilledGrid::even);
+        even.transpose().map_err(usage)
     }
 
     /// The settings of the run: these options over the pair's own.
@@ -325,6 +341,9 @@ impl DenoiseOptions {
             shift: self.shift.unwrap_or(defaults.shift),
             solver: self.solver.unwrap_or(defaults.solver),
             history: self.history.unwrap_or_default(),
+            distilled_sigmas: self
+                .distilled_sigmas()?
+                .or_else(|| defaults.distilled_sigmas.clone()),
             cfg: cfgs.first().copied().unwrap_or(defaults.cfg),
             width,
             height,
@@ -335,6 +354,7 @@ impl DenoiseOptions {
         pair.rules
             .check_size(settings.size())
             .map_err(CliError::Usage)?;
+        pair.check_models(&settings).map_err(CliError::Failed)?;
         Ok(settings)
     }
 

@@ -5,7 +5,7 @@ use super::session::Session;
 use super::{CliError, auto};
 use crate::engine::PairSummary;
 use crate::project::RunSettings;
-use crate::schedule::{ModelRole, Plan, PlanCost, Stage};
+use crate::schedule::{Course, ModelRole, Plan, PlanCost, Stage};
 
 /// `flowblend plan`: what a run would cost. Runs nothing.
 pub(super) fn plan(options: &DenoiseOptions, global: &GlobalOptions) -> Result<(), CliError> {
@@ -55,10 +55,14 @@ fn all_large(settings: &RunSettings) -> RunSettings {
 }
 
 fn print(pair: &PairSummary, settings: &RunSettings, cost: &PlanCost, full: &PlanCost) {
-    let grid = settings.grid();
+    let Course { grid, steps, .. } = settings.course();
     let (width, height, frames) = settings.size();
+    let taken = match steps.len() {
+        count if count == settings.steps => String::new(),
+        count => format!(", with the distilled model's own {count}"),
+    };
     println!(
-        "{} on {}: plan {}, {} steps, shift {}, {} · {width}x{height}, {frames} frames at {} fps",
+        "{} on {}: plan {}, {} steps{taken}, shift {}, {} · {width}x{height}, {frames} frames at {} fps",
         pair.name,
         pair.device,
         settings.plan.letters(),
@@ -71,7 +75,7 @@ fn print(pair: &PairSummary, settings: &RunSettings, cost: &PlanCost, full: &Pla
         "{:>4}  {:<9} {:>8} {:>9} {:>5}  {:>9}  {:>8}",
         "step", "model", "sigma", "timestep", "cfg", "GFLOP", "seconds"
     );
-    for (i, step) in settings.step_plans().iter().enumerate() {
+    for (i, step) in steps.iter().enumerate() {
         let model = pair.model_cost(step.model, settings.size());
         let passes = step.passes() as f64;
         println!(
@@ -126,9 +130,10 @@ fn to_json(
     cost: &PlanCost,
     full: &PlanCost,
 ) -> serde_json::Value {
-    let (grid, memory) = (settings.grid(), pair.memory_plan(settings));
-    let steps: Vec<_> = settings
-        .step_plans()
+    let (course, memory) = (settings.course(), pair.memory_plan(settings));
+    let grid = &course.grid;
+    let steps: Vec<_> = course
+        .steps
         .iter()
         .enumerate()
         .map(|(i, step)| {

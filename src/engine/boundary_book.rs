@@ -172,6 +172,7 @@ mod tests {
             shift,
             solver: Solver::Euler,
             history: History::default(),
+            distilled_sigmas: None,
             cfg: 3.0,
             width: 64,
             height: 64,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::boundary_book::{KnownBoundaries, Remembered, remembered};
+use super::loaded::no_model;
 use super::paused::PausedRun;
 use super::probe::Probe;
 use super::residency::MemoryNeed;
@@ -124,8 +125,8 @@ pub struct PairSummary {
     pub name: String,
     /// The settings a fresh document starts with.
     pub defaults: RunSettings,
-    /// Parameters of the large and the small transformer.
-    pub parameters: [u64; 2],
+    /// Parameters of the large, the small and the distilled transformer; 0 where there is none.
+    pub parameters: [u64; 3],
     /// How its latents become a preview.
     pub rgb: RgbFactors,
     /// The family's limits and costs.
@@ -157,22 +158,47 @@ pub trait PairRules: fmt::Debug + Send + Sync {
 }
 
 impl PairSummary {
-    /// Whether the pair has a model for `role`. Of what can be loaded so far none is distilled.
+    /// Whether the pair has a model for `role`.
     pub fn has(&self, role: ModelRole) -> bool {
-        matches!(role, ModelRole::Large | ModelRole::Small)
+        self.parameters[role.index()] > 0
+    }
+
+    /// Refuses a run whose plan the pair has not the models for; a sentence.
+    pub fn check_models(&self, settings: &RunSettings) -> Result<(), String> {
+        let plan = &settings.plan;
+        let missing = |role: &ModelRole| plan.has(*role) && !self.has(*role);
+        if let Some(missing) = ModelRole::ALL.into_iter().find(missing) {
+            return Err(no_model(&self.name, missing));
+        }
+        if settings.distilled_sigmas.is_none() && plan.has(ModelRole::Distilled) {
+            return Err(
+                "the run names no noise levels for its distilled stages; give --distilled-steps, for example 8".to_owned(),
+            );
+        }
+        Ok(())
     }
 
     /// What one pass of a model costs at `(width, height, frames)`. The time is the measured one; at a
-    /// size that never ran, the nearest one's in proportion to the FLOPs.
+    /// size that never ran, the nearest one's in proportion to the FLOPs. A distilled model that never ran
+    /// takes the small one's.
     pub fn model_cost(&self, role: ModelRole, size: (usize, usize, usize)) -> ModelCost {
         let flops = |size| self.rules.flops(role, size);
-        let measured = match role {
-            ModelRole::Large => &self.timings.large,
-            ModelRole::Small | ModelRole::Distilled => &self.timings.small,
+        let measured = |of| {
+            let work = |size| self.rules.flops(of, size).full();
+            self.timings.of(of).at(size, work)
+        };
+        let from_small = || {
+            let share = flops(size).full() / self.rules.flops(ModelRole::Small, size).full();
+            measured(ModelRole::Small)
+                .filter(|_| share > 0.0)
+                .map(|secs| secs * share)
         };
         ModelCost {
             flops: flops(size),
-            pass_secs: measured.at(size, |size| flops(size).full()),
+            pass_secs: match role {
+                ModelRole::Distilled => measured(role).or_else(from_small),
+                _ => measured(role),
+            },
         }
     }
 

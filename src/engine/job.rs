@@ -166,7 +166,7 @@ impl<'a> Job<'a> {
                 self.keep_steps(&trajectory)?;
                 outcome?;
                 // Nothing finished is lost: the latents reach disk before the decode may fail.
-                files = tensors::write_by_products(self.request, &trajectory, &self.plans)?;
+                files = tensors::write_by_products(self.request, &self.settings, &trajectory)?;
                 trajectory.last().clone()
             }
         };
@@ -276,7 +276,7 @@ impl<'a> Job<'a> {
         preview(&StepView {
             step: last,
             plan: self.plans[last],
-            sigma: self.settings().grid().sigma(last),
+            sigma: self.settings().course().grid.sigma(last),
             before: trajectory.state(last),
             velocity: trajectory.velocity(last),
             after: trajectory.last(),

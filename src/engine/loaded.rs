@@ -8,8 +8,7 @@ use super::pipeline::RunError;
 use super::tensor_cache::TensorCache;
 use crate::media::Clip;
 use crate::models::{
-    Family, Loading, ModelError, PairSpec, TextEncoder, Transformer, Vae, check_compatible,
-    identity,
+    Family, Loading, ModelError, PairSpec, TextEncoder, Transformer, Vae, check_pair, identity,
 };
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
 use crate::schedule::ModelRole;
@@ -18,8 +17,8 @@ use crate::schedule::ModelRole;
 pub struct LoadedPair {
     spec: PairSpec,
     device: OpenDevice,
-    large: Option<Transformer>,
-    small: Option<Transformer>,
+    /// By the index of their role.
+    transformers: [Option<Transformer>; 3],
     vae: Option<Vae>,
     /// Text embeddings by prompt: the encoder is freed after use, and the same prompt is common.
     embeddings: HashMap<String, Tensor>,
@@ -37,24 +36,34 @@ pub(super) fn source_of(spec: &PairSpec, device: &OpenDevice) -> Result<String, 
         parts.push(identity([&program])?);
     }
     parts.push(models_of(spec)?);
+    if let Some(distilled) = &spec.distilled {
+        parts.push(model_of(distilled)?);
+    }
     Ok(parts.join("\n"))
 }
 
-/// What tells a pair's two transformers apart from all others.
+/// What tells a pair's large and small transformer apart from all others.
 pub(super) fn models_of(spec: &PairSpec) -> Result<String, ModelError> {
-    let of = |model: &PathBuf| identity(&Family::of(model).transformer_files(model)?);
-    Ok([of(&spec.large)?, of(&spec.small)?].join("\n"))
+    Ok([model_of(&spec.large)?, model_of(&spec.small)?].join("\n"))
+}
+
+fn model_of(model: &Path) -> Result<String, ModelError> {
+    identity(&Family::of(model).transformer_files(model)?)
+}
+
+/// What is said where a plan wants a model that the pair has not.
+pub(super) fn no_model(pair: &str, role: ModelRole) -> String {
+    format!("the pair {pair} has no {role} model; use L and S in the plan")
 }
 
 impl LoadedPair {
-    /// Checks that the two models may be blended; loads nothing yet.
+    /// Checks that the models may be blended; loads nothing yet.
     pub fn open(spec: PairSpec, device: OpenDevice) -> Result<Self, RunError> {
-        check_compatible(&spec.large, &spec.small)?;
+        check_pair(&spec)?;
         Ok(Self {
             spec,
             device,
-            large: None,
-            small: None,
+            transformers: [const { None }; 3],
             vae: None,
             embeddings: HashMap::new(),
             kept: TensorCache::default(),
@@ -70,7 +79,8 @@ impl LoadedPair {
     }
 
     pub(super) fn is(&self, spec: &PairSpec) -> bool {
-        self.spec.large == spec.large && self.spec.small == spec.small
+        let model = |role| self.spec.model(role) == spec.model(role);
+        ModelRole::ALL.into_iter().all(model)
     }
 
     /// Where the models lie.
@@ -83,21 +93,15 @@ impl LoadedPair {
         self.device.dtype
     }
 
-    /// The family of both models.
+    /// The family of all its models.
     pub fn family(&self) -> Family {
         Family::of(&self.spec.large)
     }
 
     /// The folder or file of the model of `role`.
     pub fn model_path(&self, role: ModelRole) -> Result<&Path, RunError> {
-        match role {
-            ModelRole::Large => Ok(&self.spec.large),
-            ModelRole::Small => Ok(&self.spec.small),
-            ModelRole::Distilled => Err(RunError::Failed(format!(
-                "the pair {} has no distilled model; use L and S in the plan",
-                self.spec.name
-            ))),
-        }
+        let model = self.spec.model(role);
+        model.ok_or_else(|| RunError::Failed(no_model(&self.spec.name, role)))
     }
 
     /// What decides on a run beside its settings: device, format and the models' files.
@@ -119,10 +123,7 @@ impl LoadedPair {
             let loading = Loading::to(&self.device.device, self.device.dtype);
             let loading = loading.watched(cancel, progress);
             let loaded = Transformer::load(path, &self.spec.large, loading)?;
-            match role {
-                ModelRole::Large => self.large = Some(loaded),
-                _ => self.small = Some(loaded),
-            }
+            self.transformers[role.index()] = Some(loaded);
         }
         Ok(())
     }
@@ -135,11 +136,10 @@ impl LoadedPair {
 
     /// Frees every transformer but those of `roles`.
     pub fn keep_transformers(&mut self, roles: &[ModelRole]) {
-        if !roles.contains(&ModelRole::Large) {
-            self.large = None;
-        }
-        if !roles.contains(&ModelRole::Small) {
-            self.small = None;
+        for role in ModelRole::ALL {
+            if !roles.contains(&role) {
+                self.transformers[role.index()] = None;
+            }
         }
     }
 
@@ -166,7 +166,7 @@ impl LoadedPair {
     /// are loaded, and the run's seed.
     pub fn set_clip(&mut self, fps: f64, seed: u64) -> Result<(), RunError> {
         self.seed = seed;
-        for transformer in [&mut self.large, &mut self.small].into_iter().flatten() {
+        for transformer in self.transformers.iter_mut().flatten() {
             transformer.set_frame_rate(fps)?;
         }
         Ok(())
@@ -250,11 +250,7 @@ impl LoadedPair {
     }
 
     fn model(&self, role: ModelRole) -> Option<&Transformer> {
-        match role {
-            ModelRole::Large => self.large.as_ref(),
-            ModelRole::Small => self.small.as_ref(),
-            ModelRole::Distilled => None,
-        }
+        self.transformers[role.index()].as_ref()
     }
 }
 

@@ -129,7 +129,7 @@ mod tests {
     const NEED: MemoryNeed = MemoryNeed {
         base: 100_000_000,
         text: 11_000_000_000,
-        transformers: [28_000_000_000, 3_000_000_000],
+        transformers: [28_000_000_000, 3_000_000_000, 0],
         denoise: 5_000_000_000,
         vae: 500_000_000,
         decode: 40_000_000_000,
@@ -147,6 +147,7 @@ mod tests {
             shift: 3.0,
             solver: Solver::Euler,
             history: History::default(),
+            distilled_sigmas: None,
             cfg: 5.0,
             width: 832,
             height: 480,

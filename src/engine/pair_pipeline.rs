@@ -248,6 +248,7 @@ impl PairPipeline {
             .rules
             .check_size(settings.size())
             .map_err(RunError::Failed)?;
+        summary.check_models(settings).map_err(RunError::Failed)?;
         let memory = summary.memory_plan(settings);
         let fit = memory
             .fit
@@ -327,13 +328,9 @@ impl PairPipeline {
         let device = self.device().map_err(RunError::Failed)?;
         let size = done.finished.settings.size();
         self.timings.correct(timing_key(spec, &device), |timings| {
-            let models = [
-                (ModelRole::Large, &mut timings.large),
-                (ModelRole::Small, &mut timings.small),
-            ];
-            for (role, pass) in models {
+            for role in ModelRole::ALL {
                 if let Some(secs) = done.pass_secs(role) {
-                    pass.add(size, secs);
+                    timings.of_mut(role).add(size, secs);
                 }
             }
             // In tiles it takes longer, and says nothing of the next one that is whole.
@@ -362,7 +359,14 @@ fn with_both_models(settings: &RunSettings) -> Result<RunSettings, RunError> {
 fn spec_of(pair: &PairRef) -> Result<PairSpec, ModelError> {
     match pair {
         PairRef::Named(name) => registry::find(name),
-        PairRef::Folders { large, small } => Ok(PairSpec::from_folders(large, small)),
+        PairRef::Folders {
+            large,
+            small,
+            distilled,
+        } => Ok(PairSpec {
+            distilled: distilled.clone(),
+            ..PairSpec::from_folders(large, small)
+        }),
     }
 }
 
@@ -392,6 +396,7 @@ fn default_settings(spec: &PairSpec, pair: &PairRef) -> Result<RunSettings, Stri
         shift: defaults.shift,
         solver: defaults.solver,
         history: History::default(),
+        distilled_sigmas: defaults.distilled_sigmas.clone(),
         cfg: defaults.cfg,
         width: defaults.width,
         height: defaults.height,

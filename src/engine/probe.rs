@@ -48,6 +48,8 @@ impl ProbeRequest {
         RunSettings {
             plan: Plan::only(ModelRole::Large),
             steps: self.few_steps.unwrap_or(self.settings.steps),
+            // Nobody takes them, and what is found is the same with others.
+            distilled_sigmas: None,
             ..self.settings.clone()
         }
     }

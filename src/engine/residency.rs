@@ -7,8 +7,8 @@ pub struct MemoryNeed {
     pub base: u64,
     /// The text encoder.
     pub text: u64,
-    /// The large and the small transformer.
-    pub transformers: [u64; 2],
+    /// The large, the small and the distilled transformer; 0 where there is none.
+    pub transformers: [u64; 3],
     /// What a transformer computes with beside its weights.
     pub denoise: u64,
     /// The VAE.
@@ -62,10 +62,7 @@ impl Fit {
 
 impl MemoryNeed {
     fn transformer(&self, role: ModelRole) -> u64 {
-        match role {
-            ModelRole::Large => self.transformers[0],
-            ModelRole::Small | ModelRole::Distilled => self.transformers[1],
-        }
+        self.transformers[role.index()]
     }
 
     /// The weights of the transformers of `roles`.
@@ -129,7 +126,7 @@ mod tests {
     const NEED: MemoryNeed = MemoryNeed {
         base: 1,
         text: 11,
-        transformers: [28, 3],
+        transformers: [28, 3, 2],
         denoise: 5,
         vae: 1,
         decode: 40,
@@ -158,7 +155,7 @@ mod tests {
         }
         // Where tiles would not help enough to keep both models, the decode stays whole.
         let large = MemoryNeed {
-            transformers: [40, 20],
+            transformers: [40, 20, 20],
             ..NEED
         };
         assert_eq!(large.fit(&BOTH, Some(46)), Some(Fit::new(Swapped, false)));
@@ -168,7 +165,7 @@ mod tests {
 
     #[test]
     fn stretches_end_where_a_model_has_to_be_loaded() {
-        use ModelRole::{Large, Small};
+        use ModelRole::{Distilled, Large, Small};
         let plans = Plan::parse("LSL", &[0.4, 0.8]).unwrap().steps(10, 3.0);
         assert_eq!(
             stretches(&plans, Residency::Together),
@@ -179,5 +176,12 @@ mod tests {
             [(4, vec![Large]), (8, vec![Small]), (10, vec![Large])]
         );
         assert_eq!(stretches(&[], Residency::Swapped), []);
+        let plans = Plan::parse("LDL", &[0.4, 0.8]).unwrap().steps(10, 3.0);
+        assert_eq!(
+            stretches(&plans, Residency::Swapped)[1],
+            (8, vec![Distilled])
+        );
+        let roles = [Large, Small, Distilled];
+        assert_eq!(NEED.of_transformers(&roles), 28 + 3 + 2);
     }
 }

@@ -13,7 +13,8 @@ const VAE_VALUE: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Rules {
     networks: Networks,
-    transformers: [PartSize; 2],
+    /// Of the large, the small and the distilled one; nothing where the pair has none.
+    transformers: [PartSize; 3],
     vae: PartSize,
     text: PartSize,
     text_tokens: usize,
@@ -24,12 +25,19 @@ impl Rules {
     /// Reads what is needed of a pair's folders; loads no weights. `value_bytes` is what one value of
     /// a transformer takes in memory where it is not quantised.
     pub(super) fn read(spec: &PairSpec, value_bytes: usize) -> Result<Self, ModelError> {
-        let networks = Networks::read(&spec.large, &spec.small)?;
+        let networks = Networks::read(spec)?;
         let family = networks.family();
+        let size = |role| {
+            let model = spec.model(role);
+            model.map_or(Ok(PartSize::default()), |model| {
+                family.transformer_size(model)
+            })
+        };
         Ok(Self {
             transformers: [
-                family.transformer_size(&spec.large)?,
-                family.transformer_size(&spec.small)?,
+                size(ModelRole::Large)?,
+                size(ModelRole::Small)?,
+                size(ModelRole::Distilled)?,
             ],
             vae: family.vae_size(&spec.large)?,
             text: family.text_size(&spec.large)?,
@@ -39,8 +47,8 @@ impl Rules {
         })
     }
 
-    /// Parameters of the large and the small transformer.
-    pub(super) fn parameters(&self) -> [u64; 2] {
+    /// Parameters of the large, the small and the distilled transformer; 0 where there is none.
+    pub(super) fn parameters(&self) -> [u64; 3] {
         self.transformers.map(|size| size.parameters)
     }
 

@@ -296,6 +296,7 @@ mod tests {
             shift: 3.0,
             solver: Solver::Euler,
             history: History::default(),
+            distilled_sigmas: None,
             cfg: 5.0,
             width: 16,
             height: 16,

@@ -4,7 +4,7 @@ use super::eta::Eta;
 use super::event::{PairSummary, StepReport};
 use crate::project::RunSettings;
 use crate::sampler::StepView;
-use crate::schedule::{ModelRole, StepPlan};
+use crate::schedule::StepPlan;
 
 /// Times the steps and predicts what is left.
 pub(super) struct StepClock {
@@ -16,13 +16,8 @@ pub(super) struct StepClock {
 impl StepClock {
     pub(super) fn new(summary: &PairSummary, settings: &RunSettings) -> Self {
         let cost = |role| summary.model_cost(role, settings.size());
-        let (large, small) = (cost(ModelRole::Large), cost(ModelRole::Small));
         Self {
-            eta: Eta::new(
-                [large.pass_secs, small.pass_secs],
-                [large.flops.full(), small.flops.full()],
-                summary.decode_secs(settings),
-            ),
+            eta: Eta::new(cost, summary.decode_secs(settings)),
             started: Instant::now(),
             steps: Vec::with_capacity(settings.steps),
         }

@@ -46,6 +46,9 @@ pub struct PairReport {
     pub large: Option<PathBuf>,
     /// Where the small model is, or goes.
     pub small: Option<PathBuf>,
+    /// Where the distilled model is, where the pair has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distilled: Option<PathBuf>,
     /// The folder that holds the large model, once it is there.
     pub folder: Option<PathBuf>,
     /// What a run at the pair's own size needs, in bytes.
@@ -59,7 +62,7 @@ pub struct PairReport {
 /// What a run needs, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PairMemory {
-    /// With both models side by side.
+    /// With all models side by side.
     pub together: u64,
     /// With the models swapped at the boundaries.
     pub swapped: u64,
@@ -118,6 +121,7 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
         faults: Vec::new(),
         large: None,
         small: None,
+        distilled: None,
         folder: None,
         memory: None,
         download_bytes: manifest.as_ref().map(|manifest| manifest.estimated_bytes),
@@ -150,6 +154,7 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
     report.folder = folder.map(PathBuf::from);
     report.large = Some(spec.large);
     report.small = Some(spec.small);
+    report.distilled = spec.distilled;
     report
 }
 
@@ -169,7 +174,7 @@ fn stated(manifest: &Manifest, weight_bytes: usize) -> PairMemory {
     let need = MemoryNeed {
         base: BASE_BYTES,
         text: count.text_encoder * bytes,
-        transformers: [count.large * bytes, count.small * bytes],
+        transformers: [count.large * bytes, count.small * bytes, 0],
         // In f32 on every device.
         vae: count.vae * 4,
         ..MemoryNeed::default()
@@ -178,10 +183,9 @@ fn stated(manifest: &Manifest, weight_bytes: usize) -> PairMemory {
 }
 
 fn memory(need: &MemoryNeed, weights_only: bool) -> PairMemory {
-    let roles = [ModelRole::Large, ModelRole::Small];
     PairMemory {
-        together: need.peak(&roles, Fit::ROOMY),
-        swapped: need.peak(&roles, Fit::TIGHT),
+        together: need.peak(&ModelRole::ALL, Fit::ROOMY),
+        swapped: need.peak(&ModelRole::ALL, Fit::TIGHT),
         weights_only,
     }
 }

@@ -7,9 +7,9 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use serde_json::json;
 
 use super::pipeline::{RunError, RunRequest};
-use crate::project::{AtomicError, AtomicFile, write_atomic, write_bytes_atomic};
+use crate::project::{AtomicError, AtomicFile, RunSettings, write_atomic, write_bytes_atomic};
 use crate::sampler::Trajectory;
-use crate::schedule::StepPlan;
+use crate::schedule::Course;
 
 /// The name of the one tensor in a latents file.
 const LATENTS: &str = "latents";
@@ -66,11 +66,11 @@ pub(super) fn read_latents(
     latents.to_device(device).map_err(failed)
 }
 
-/// Writes what the request asks to keep beside the clip, and names the files.
+/// Writes what the request asks to keep beside the clip of a run with these settings, and names the files.
 pub(super) fn write_by_products(
     request: &RunRequest,
+    settings: &RunSettings,
     trajectory: &Trajectory,
-    plans: &[StepPlan],
 ) -> Result<Vec<PathBuf>, RunError> {
     let mut files = Vec::new();
     if let Some(file) = &request.save_latents {
@@ -78,7 +78,9 @@ pub(super) fn write_by_products(
         files.push(file.clone());
     }
     if let Some(folder) = &request.save_trajectory {
-        let grid = request.settings.grid();
+        let Course {
+            grid, steps: plans, ..
+        } = settings.course();
         let mut steps = Vec::new();
         let initial = folder.join("initial.safetensors");
         write_tensors(
@@ -109,7 +111,7 @@ pub(super) fn write_by_products(
         }
         let run = json!({
             "flowblend": env!("CARGO_PKG_VERSION"),
-            "settings": request.settings,
+            "settings": settings,
             "initial": "initial.safetensors",
             "steps": steps,
         });

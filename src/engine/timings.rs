@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::book;
 use crate::analysis::median;
+use crate::schedule::ModelRole;
 
 /// Measurements of a part that count; older ones are forgotten.
 const NEWEST: usize = 5;
@@ -78,12 +79,34 @@ pub struct PairTimings {
     pub large: BySize,
     /// One pass of the small model.
     pub small: BySize,
+    /// One pass of the distilled model.
+    pub distilled: BySize,
     /// The VAE's decode, whole.
     pub decode: BySize,
     /// Loading the text encoder and encoding texts that are new.
     pub text: Recent,
     /// Loading one byte of weights.
     pub byte: Recent,
+}
+
+impl PairTimings {
+    /// One pass of a model.
+    pub fn of(&self, role: ModelRole) -> &BySize {
+        match role {
+            ModelRole::Large => &self.large,
+            ModelRole::Small => &self.small,
+            ModelRole::Distilled => &self.distilled,
+        }
+    }
+
+    /// The same, to take in a measurement.
+    pub fn of_mut(&mut self, role: ModelRole) -> &mut BySize {
+        match role {
+            ModelRole::Large => &mut self.large,
+            ModelRole::Small => &mut self.small,
+            ModelRole::Distilled => &mut self.distilled,
+        }
+    }
 }
 
 /// The timings of every pair that ran on this machine, kept between starts so that the first prediction

@@ -9,7 +9,7 @@ use super::loader::read_json;
 use super::ltx::{self, LtxTransformer, LtxVae};
 use super::wan::{self, TextEncoder, VaeConfig, WanTransformer, WanVae};
 use super::weights::Weights;
-use super::{Family, ModelError, T5Config};
+use super::{Family, ModelError, PairSpec, T5Config};
 
 /// Checks that two models can take turns in one run: same latent channels, patches
 /// and text width, and, as far as the small folder has them too, the same VAE (compression,
@@ -29,6 +29,21 @@ pub fn check_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
         )?;
     }
     Ok(())
+}
+
+/// Checks that the models of a pair can take turns in one run, see [`check_compatible`]; the distilled one, where there
+/// is one, is held against the large one as the small one is.
+pub fn check_pair(pair: &PairSpec) -> Result<(), ModelError> {
+    check_compatible(&pair.large, &pair.small)?;
+    let Some(distilled) = &pair.distilled else {
+        return Ok(());
+    };
+    check_compatible(&pair.large, distilled).map_err(|why| match why {
+        ModelError::Incompatible(why) => ModelError::Incompatible(format!(
+            "the distilled model, taken for the small one, does not fit: {why}"
+        )),
+        why => why,
+    })
 }
 
 /// The family that both models are of.

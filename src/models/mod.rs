@@ -26,7 +26,7 @@ pub mod wan;
 
 pub use add::{AddError, add};
 pub use check::{PartCheck, PartState, check};
-pub use compat::{check_compatible, common_family};
+pub use compat::{check_compatible, check_pair, common_family};
 pub use error::ModelError;
 pub use family::{Family, Networks, TextEncoder, Transformer, TransformerConfig, Vae};
 pub use loader::{hash_files, identity, read_ahead};

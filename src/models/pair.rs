@@ -9,7 +9,7 @@ use super::ltx::Pipeline;
 use super::{Family, ModelError};
 use crate::preview::RgbFactors;
 use crate::project::Preset;
-use crate::schedule::{FlowSchedule, Solver};
+use crate::schedule::{DistilledGrid, FlowSchedule, ModelRole, Solver};
 
 /// Two models of one family that can share a denoising run, and how they are best used.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct PairSpec {
     pub large: PathBuf,
     /// Folder of the small model; only its `transformer/` is used.
     pub small: PathBuf,
+    /// Folder of the step-distilled small model, where there is one; only its `transformer/` is used.
+    pub distilled: Option<PathBuf>,
     /// Under which terms the models may be used, where that is stated.
     pub licence: Option<String>,
     /// What a run uses where nothing else is asked for.
@@ -50,6 +52,8 @@ pub struct PairDefaults {
     pub text_tokens: usize,
     /// How a run integrates.
     pub solver: Solver,
+    /// The noise levels that the distilled model was taught to jump between.
+    pub distilled_sigmas: Option<DistilledGrid>,
     /// Seed a fresh window starts with.
     pub seed: u64,
     /// A prompt to start from.
@@ -89,6 +93,7 @@ impl Default for PairDefaults {
             boundaries: vec![0.4, 0.8],
             text_tokens: 512,
             solver: Solver::Euler,
+            distilled_sigmas: None,
             seed: 0,
             prompt: String::new(),
             negative: String::new(),
@@ -105,6 +110,7 @@ struct PairFile {
     name: String,
     large: PathBuf,
     small: PathBuf,
+    distilled: Option<PathBuf>,
     licence: Option<String>,
     #[serde(flatten)]
     defaults: serde_json::Map<String, serde_json::Value>,
@@ -132,6 +138,16 @@ impl PairSpec {
             },
             large,
             small,
+            distilled: None,
+        }
+    }
+
+    /// The folder or file of the model of `role`, where the pair has one.
+    pub fn model(&self, role: ModelRole) -> Option<&Path> {
+        match role {
+            ModelRole::Large => Some(&self.large),
+            ModelRole::Small => Some(&self.small),
+            ModelRole::Distilled => self.distilled.as_deref(),
         }
     }
 
@@ -150,10 +166,18 @@ impl PairSpec {
         if let Some(reason) = defaults.fault() {
             return Err(fault(reason));
         }
+        if file.distilled.is_some() != defaults.distilled_sigmas.is_some() {
+            return Err(fault(
+                "distilled, the folder of a distilled model, and distilled_sigmas, the noise levels it was taught, \
+                 need one another"
+                    .into(),
+            ));
+        }
         Ok(Self {
             name: file.name,
             large: folder.join(file.large),
             small: folder.join(file.small),
+            distilled: file.distilled.map(|distilled| folder.join(distilled)),
             licence: file.licence,
             defaults,
         })

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{PairSpec, check, check_compatible};
+use super::{PairSpec, check, check_pair};
 
 /// Whether a pair can be run, found out without loading anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,25 +9,24 @@ pub enum Verdict {
     Ready,
     /// Something is missing or broken; each is a sentence that says what and where.
     Incomplete(Vec<String>),
-    /// Both models are whole, but cannot share a run; a sentence.
+    /// The models are whole, but cannot share a run; a sentence.
     Incompatible(String),
 }
 
-/// Looks at both models of a pair: configs and the headers of weight files.
+/// Looks at the models of a pair: configs and the headers of weight files.
 pub fn verdict(pair: &PairSpec) -> Verdict {
     let mut faults = Vec::new();
     look("large", &pair.large, |_| true, &mut faults);
     // VAE and text encoder come from the large model.
-    look(
-        "small",
-        &pair.small,
-        |part| part == "transformer",
-        &mut faults,
-    );
+    let is_needed = |part: &str| part == "transformer";
+    look("small", &pair.small, is_needed, &mut faults);
+    if let Some(distilled) = &pair.distilled {
+        look("distilled", distilled, is_needed, &mut faults);
+    }
     if !faults.is_empty() {
         return Verdict::Incomplete(faults);
     }
-    match check_compatible(&pair.large, &pair.small) {
+    match check_pair(pair) {
         Ok(()) => Verdict::Ready,
         Err(why) => Verdict::Incompatible(why.to_string()),
     }

@@ -137,6 +137,7 @@ mod tests {
             shift: 3.1,
             solver: Solver::Euler,
             history: History::default(),
+            distilled_sigmas: None,
             cfg: 4.5,
             width: 64,
             height: 48,

@@ -2,20 +2,23 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::{Course, History, Plan, SigmaGrid, Solver, StepPlan};
+use crate::schedule::{Course, DistilledGrid, History, Plan, SigmaGrid, Solver, Span, StepPlan};
 
-/// Which two models a run uses.
+/// Which models a run uses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PairRef {
     /// A pair the program knows by name; `demo` is the bundled one.
     Named(String),
-    /// Two model folders in diffusers layout; VAE and text encoder come from the large one.
+    /// Model folders in diffusers layout; VAE and text encoder come from the large one.
     Folders {
         /// The large model's folder.
         large: PathBuf,
         /// The small model's folder.
         small: PathBuf,
+        /// The distilled model's folder, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        distilled: Option<PathBuf>,
     },
 }
 
@@ -29,7 +32,7 @@ impl Default for PairRef {
 /// device with the same number of threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
-    /// The two models.
+    /// The models.
     pub pair: PairRef,
     /// What the clip should show.
     pub prompt: String,
@@ -40,7 +43,7 @@ pub struct RunSettings {
     pub seed: u64,
     /// Which model denoises which part of the steps.
     pub plan: Plan,
-    /// Number of denoising steps.
+    /// Number of denoising steps, but for distilled stages, which take those of their own grid.
     pub steps: usize,
     /// Flow shift of the sigma grid.
     pub shift: f64,
@@ -49,7 +52,10 @@ pub struct RunSettings {
     /// What a multistep solver does with older estimates where the model changes.
     #[serde(default)]
     pub history: History,
-    /// Guidance scale of every stage that has none of its own; 1 switches guidance off.
+    /// Noise levels that distilled stages step through; `None` where the pair has no distilled model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distilled_sigmas: Option<DistilledGrid>,
+    /// Guidance scale of every stage that has none of its own, but for distilled ones; 1 switches guidance off.
     pub cfg: f64,
     /// Width of the clip in pixels.
     pub width: usize,
@@ -67,8 +73,8 @@ impl RunSettings {
         (self.width, self.height, self.frames)
     }
 
-    /// Whether two runs are the same but for their plans, guidance included: as long as the plans do
-    /// the same, both take the same way.
+    /// Whether two runs are the same but for their plans, guidance and distilled stages' levels included: as long as
+    /// their steps do the same, both take the same way.
     pub fn differs_only_in_plan(&self, other: &Self) -> bool {
         let Self {
             pair,
@@ -80,6 +86,7 @@ impl RunSettings {
             shift,
             solver,
             history,
+            distilled_sigmas: _,
             cfg: _,
             width,
             height,
@@ -101,18 +108,20 @@ impl RunSettings {
             && *negative == other.negative
     }
 
-    /// The noise levels of the run.
+    /// The solver's own noise levels, on whose steps the boundaries lie. Distilled stages go through others, see
+    /// [`course`](Self::course).
     pub fn grid(&self) -> SigmaGrid {
         self.solver.grid(self.steps, self.shift)
     }
 
-    /// The model and guidance of every step.
+    /// The model and guidance of every step that the run takes.
     pub fn step_plans(&self) -> Vec<StepPlan> {
-        let mut steps = self.plan.steps(self.steps, self.cfg);
-        for (i, step) in steps.iter_mut().enumerate() {
-            step.evaluations = self.solver.evaluations(self.steps, i);
-        }
-        steps
+        self.course().steps
+    }
+
+    /// Steps that the run takes: as many as `steps`, unless it has a distilled stage.
+    pub fn steps_taken(&self) -> usize {
+        self.course().steps.len()
     }
 
     /// The same run along another plan.
@@ -125,9 +134,18 @@ impl RunSettings {
 
     /// What the run's way depends on beside its noise, models and text.
     pub fn course(&self) -> Course {
+        let own = self.grid();
+        let distilled = self.distilled_sigmas.as_ref();
+        let (grid, mut steps) = self.plan.along(&own, self.cfg, distilled);
+        for step in &mut steps {
+            if let Span::Own(at) = step.span {
+                step.evaluations = self.solver.evaluations(self.steps, at);
+            }
+        }
         Course {
-            grid: self.grid(),
-            steps: self.step_plans(),
+            grid,
+            steps,
+            own_steps: self.steps,
             solver: self.solver,
             history: self.history,
         }

@@ -139,7 +139,7 @@ pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool, SampleError> {
 mod tests {
     use super::*;
     use crate::sampler::{Context, VelocityModel, initial_noise};
-    use crate::schedule::{Plan, SigmaGrid, shared_steps};
+    use crate::schedule::{DistilledGrid, History, Plan, SigmaGrid, Solver, Span, shared_steps};
     use candle_core::Device;
 
     const SHAPE: (usize, usize, usize, usize, usize) = (1, 4, 3, 2, 2);
@@ -277,6 +277,79 @@ mod tests {
             &mut |_| Ok(()),
         );
         assert!(matches!(result, Err(SampleError::Shape { .. })));
+    }
+
+    #[test]
+    fn a_distilled_stage_is_a_hand_rolled_loop_between_two_others() {
+        let pair = Pair::new(2.0, -3.0);
+        let noise = initial_noise(1, SHAPE, &Device::Cpu).unwrap();
+        let jumps = DistilledGrid::even(4).unwrap();
+        for solver in [Solver::Euler, Solver::Heun, Solver::UniPc2, Solver::DpmPp3M] {
+            let own = solver.grid(10, 3.0);
+            let plan = Plan::parse("LDL", &[0.3, 0.8]).unwrap();
+            let (grid, mut steps) = plan.along(&own, 4.0, Some(&jumps));
+            for step in &mut steps {
+                if let Span::Own(at) = step.span {
+                    step.evaluations = solver.evaluations(10, at);
+                }
+            }
+            let course = Course {
+                grid,
+                steps,
+                own_steps: 10,
+                solver,
+                history: History::Keep,
+            };
+            let heard = &mut |_: StepView<'_>| Ok(());
+            let run = denoise(&noise, &course, &pair, &Cancel::new(), heard).unwrap();
+            // Before it: as the large model alone.
+            let alone = Course {
+                grid: own.clone(),
+                steps: Plan::only(ModelRole::Large).steps(10, 4.0),
+                ..course.clone()
+            };
+            let alone = Course {
+                steps: (alone.steps.iter().enumerate())
+                    .map(|(i, step)| StepPlan {
+                        evaluations: solver.evaluations(10, i),
+                        ..*step
+                    })
+                    .collect(),
+                ..alone
+            };
+            let heard = &mut |_: StepView<'_>| Ok(());
+            let begun = Trajectory::starting_at(noise.clone());
+            let whole = denoise_from(begun, &alone, &pair, &Cancel::new(), heard).unwrap();
+            for i in 0..=3 {
+                assert_eq!(bits(run.state(i)), bits(whole.state(i)), "{solver}");
+            }
+            // In it: straight jumps by one pass each, from where the stage begins to where it ends.
+            let way = jumps.way(own.sigma(3), own.sigma(8));
+            assert!(way.len() > 3);
+            let mut x = run.state(3).clone();
+            for (i, pair_of) in way.windows(2).enumerate() {
+                let [from, to] = [pair_of[0], pair_of[1]];
+                let guided = pair.guided(ModelRole::Distilled).unwrap();
+                let velocity = guided
+                    .model
+                    .velocity(&x, from * 1000.0, guided.prompt, &Cancel::new())
+                    .unwrap();
+                x = (&x + (velocity * (to - from)).unwrap()).unwrap();
+                assert_eq!(bits(run.state(3 + i + 1)), bits(&x), "{solver} {i}");
+            }
+            // After it: as a run that begins there, without any memory of what was before.
+            let left = 3 + way.len() - 1;
+            assert_eq!(run.steps(), left + 2);
+            let guided = pair.guided(ModelRole::Large).unwrap();
+            let velocity = guided
+                .velocity(&x, own.timestep(8), 4.0, &Cancel::new())
+                .unwrap();
+            let straight = (&x + (velocity * (own.sigma(9) - own.sigma(8))).unwrap()).unwrap();
+            let close = (run.state(left + 1) - straight).unwrap().abs().unwrap();
+            let far = close.max_all().unwrap().to_scalar::<f32>().unwrap();
+            // A first step of the multistep solvers is a straight one; Heun's is not.
+            assert!(far < 1e-5 || solver == Solver::Heun, "{solver}: {far}");
+        }
     }
 
     fn mean(t: &Tensor) -> f64 {

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use candle_core::Tensor;
 
 use super::{SampleError, Trajectory};
-use crate::schedule::{Course, Mix};
+use crate::schedule::{Course, Mix, Span};
 
 /// Goes from state to state as the solver says. What a multistep solver remembers is read off the trajectory, so that a
 /// run that goes on from kept steps is the same to the last bit.
@@ -44,7 +44,9 @@ impl<'a> Stepper<'a> {
     /// As for [`after`](Self::after).
     pub fn step(&mut self, i: usize, x: &Tensor, velocity: &Tensor) -> Result<Tensor, SampleError> {
         let grid = &self.course.grid;
-        if !self.course.solver.is_multistep() {
+        let span = self.course.steps[i].span;
+        if !self.course.solver.is_multistep() || span.is_distilled() {
+            self.forget();
             return Ok((x + (velocity * (grid.sigma(i + 1) - grid.sigma(i)))?)?);
         }
         self.look(i, x, velocity)?;
@@ -52,13 +54,23 @@ impl<'a> Stepper<'a> {
         self.mixed(&mix, self.base.as_ref().unwrap_or(x))
     }
 
+    /// What came before counts no more.
+    fn forget(&mut self) {
+        self.estimates.clear();
+        self.base = None;
+        self.order = 0;
+    }
+
     /// Takes in what step `i` found.
     fn look(&mut self, i: usize, x: &Tensor, velocity: &Tensor) -> Result<(), SampleError> {
         let (grid, solver) = (&self.course.grid, self.course.solver);
+        let Span::Own(own) = self.course.steps[i].span else {
+            // The mean velocity of a jump says nothing of its beginning.
+            self.forget();
+            return Ok(());
+        };
         if self.course.begins_anew(i) {
-            self.estimates.clear();
-            self.base = None;
-            self.order = 0;
+            self.forget();
         }
         self.estimates
             .push_front((x - (velocity * grid.sigma(i))?)?);
@@ -67,7 +79,8 @@ impl<'a> Stepper<'a> {
             _ => x.clone(),
         };
         self.base = Some(base);
-        self.order = solver.order(grid.steps(), i, self.estimates.len());
+        // By its place in the solver's own grid: the same steps are the same whatever comes after them.
+        self.order = solver.order(self.course.own_steps, own, self.estimates.len());
         // The next correction needs one more than the next step.
         self.estimates.truncate(solver.most_estimates());
         Ok(())
@@ -89,7 +102,7 @@ mod tests {
 
     use super::Stepper;
     use crate::sampler::Trajectory;
-    use crate::schedule::{Course, History, Plan, Solver};
+    use crate::schedule::{Course, DistilledGrid, History, Plan, Solver};
 
     /// A run of one of diffusers' schedulers, made by tests/reference/solvers.py.
     #[derive(Deserialize)]
@@ -111,6 +124,7 @@ mod tests {
     fn course(solver: Solver, steps: usize, shift: f64, history: History) -> Course {
         Course {
             grid: solver.grid(steps, shift),
+            own_steps: steps,
             steps: Plan::parse("LSL", &[0.4, 0.8]).unwrap().steps(steps, 1.0),
             solver,
             history,
@@ -158,6 +172,52 @@ mod tests {
                         (ours - theirs).abs() < 1e-5,
                         "{what}, step {i}: {ours}, {theirs}"
                     );
+                }
+                trajectory.push(velocity, after);
+            }
+        }
+    }
+
+    /// A run LDL on diffusers' Euler scheduler, made by tests/reference/distilled.py.
+    #[derive(Deserialize)]
+    struct Distilled {
+        steps: usize,
+        shift: f64,
+        boundaries: Vec<f64>,
+        taught: DistilledGrid,
+        sigmas: Vec<f64>,
+        timesteps: Vec<f64>,
+        initial: Vec<f64>,
+        velocities: Vec<Vec<f64>>,
+        states: Vec<Vec<f64>>,
+    }
+
+    #[test]
+    fn distilled_stages_take_the_steps_of_diffusers_on_the_same_levels() {
+        let runs: Vec<Distilled> =
+            serde_json::from_str(include_str!("../../tests/fixtures/distilled.json")).unwrap();
+        for run in runs {
+            let plan = Plan::parse("LDL", &run.boundaries).unwrap();
+            let own = Solver::Euler.grid(run.steps, run.shift);
+            let (grid, steps) = plan.along(&own, 1.0, Some(&run.taught));
+            assert_eq!(grid.steps(), run.velocities.len());
+            for (i, sigma) in run.sigmas.iter().enumerate() {
+                assert!((grid.sigma(i) - sigma).abs() < 1e-6, "sigma {i}");
+            }
+            for (i, timestep) in run.timesteps.iter().enumerate() {
+                assert!((grid.timestep(i) - timestep).abs() < 1e-3, "timestep {i}");
+            }
+            let course = Course {
+                own_steps: run.steps,
+                ..Course::euler(grid, steps)
+            };
+            let mut trajectory = Trajectory::starting_at(tensor(&run.initial));
+            let mut stepper = Stepper::after(&course, &trajectory).unwrap();
+            for (i, (velocity, want)) in run.velocities.iter().zip(&run.states).enumerate() {
+                let (x, velocity) = (trajectory.last().clone(), tensor(velocity));
+                let after = stepper.step(i, &x, &velocity).unwrap();
+                for (ours, theirs) in numbers(&after).iter().zip(want) {
+                    assert!((ours - theirs).abs() < 1e-5, "step {i}: {ours}, {theirs}");
                 }
                 trajectory.push(velocity, after);
             }

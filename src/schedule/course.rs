@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SigmaGrid, Solver, StepPlan};
+use super::{SigmaGrid, Solver, Span, StepPlan};
 
 /// What a multistep solver does with the estimates of other models at a boundary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,11 +19,14 @@ pub enum History {
 /// All that a run's way depends on beside its noise, its models and its text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
-    /// The noise levels.
+    /// The noise levels of the run, those of distilled stages among them.
     pub grid: SigmaGrid,
     /// The model and guidance of every step.
     pub steps: Vec<StepPlan>,
-    /// How the velocity is integrated.
+    /// Steps of the solver's own grid, some of which distilled stages replace.
+    pub own_steps: usize,
+    /// How the velocity is integrated, but for the steps of distilled stages, which are straight: what they find is no
+    /// velocity of a moment.
     pub solver: Solver,
     /// What becomes of older estimates where the model changes.
     pub history: History,
@@ -54,10 +57,21 @@ impl Course {
     /// Straight steps from level to level.
     pub fn euler(grid: SigmaGrid, steps: Vec<StepPlan>) -> Self {
         Self {
+            own_steps: grid.steps(),
             grid,
             steps,
             solver: Solver::Euler,
             history: History::default(),
+        }
+    }
+
+    /// Where step `i` begins, in steps of the solver's own grid, which is `own`; the end of the run for its number of
+    /// steps.
+    pub fn place(&self, i: usize, own: &SigmaGrid) -> f64 {
+        match self.steps.get(i).map(|step| step.span) {
+            Some(Span::Own(at)) => at as f64,
+            Some(Span::Distilled { from, .. }) => own.position_of_sigma(from),
+            None => self.own_steps as f64,
         }
     }
 

@@ -238,8 +238,9 @@ mod tests {
                 let taken = added.stage_steps(stage + 1, steps);
                 prop_assert_eq!(taken.end, range.end);
                 prop_assert_eq!(taken.len(), range.len() / 2);
+                let run = Stage { model, cfg: None }.cfg_in(RUN_CFG);
                 for (step, (new, old)) in deeds(&added, steps).into_iter().zip(deeds(&plan, steps)).enumerate() {
-                    prop_assert_eq!(new, if taken.contains(&step) { (model, RUN_CFG) } else { old });
+                    prop_assert_eq!(new, if taken.contains(&step) { (model, run) } else { old });
                 }
             }
         }

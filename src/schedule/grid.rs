@@ -13,8 +13,8 @@ pub fn shift_sigma(sigma: f64, shift: f64) -> f64 {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SigmaGrid {
     sigmas: Vec<f64>,
-    /// Whether the models are told whole timesteps.
-    whole: bool,
+    /// What the models are told at each of them.
+    timesteps: Vec<f64>,
 }
 
 impl SigmaGrid {
@@ -39,11 +39,11 @@ impl SigmaGrid {
     /// The grid of diffusers' `UniPCMultistepScheduler` with flow sigmas: [`flow_uniform`](Self::flow_uniform), but a
     /// little below 1 at the start, where the solver's time would be infinite, and with timesteps cut to whole numbers.
     pub fn flow_unipc(steps: usize, shift: f64) -> Self {
-        let mut grid = Self::flow_uniform(steps, shift);
+        let mut levels = Self::flow_uniform(steps, shift).sigmas;
+        levels.pop();
         // The solver's first span hangs on how far below: as near as f32, which diffusers keeps levels in, comes to it.
-        grid.sigmas[0] = grid.sigmas[0].min(f64::from((1.0 - 1e-6) as f32));
-        grid.whole = true;
-        grid
+        levels[0] = levels[0].min(f64::from((1.0 - 1e-6) as f32));
+        Self::falling_to_zero(levels).with_whole_timesteps()
     }
 
     /// The grid of diffusers' `DPMSolverMultistepScheduler` with flow sigmas: `steps` levels of an even spacing from
@@ -57,20 +57,38 @@ impl SigmaGrid {
         let levels = (1..=steps)
             .rev()
             .map(|i| shift_sigma(1.0 - alpha(i), shift));
-        Self {
-            whole: true,
-            ..Self::falling_to_zero(levels.collect())
-        }
+        Self::falling_to_zero(levels.collect()).with_whole_timesteps()
     }
 
     /// `levels`, which fall, and then 0.
     pub(super) fn falling_to_zero(levels: Vec<f64>) -> Self {
-        let mut sigmas = levels;
-        sigmas.push(0.0);
-        Self {
-            sigmas,
-            whole: false,
-        }
+        Self::through(
+            levels
+                .into_iter()
+                .map(|sigma| (sigma, Self::timestep_of(sigma)))
+                .collect(),
+        )
+    }
+
+    /// Noise levels, which fall, each with what the models are told there, and then 0.
+    pub(super) fn through(places: Vec<(f64, f64)>) -> Self {
+        let (sigmas, timesteps) = places.into_iter().chain([(0.0, 0.0)]).unzip();
+        Self { sigmas, timesteps }
+    }
+
+    /// Level `i` and its timestep.
+    pub(super) fn place(&self, i: usize) -> (f64, f64) {
+        (self.sigmas[i], self.timesteps[i])
+    }
+
+    /// The timestep of a noise level, in 0..=1000.
+    pub(super) fn timestep_of(sigma: f64) -> f64 {
+        sigma * TRAIN_TIMESTEPS
+    }
+
+    fn with_whole_timesteps(mut self) -> Self {
+        self.timesteps.iter_mut().for_each(|t| *t = t.floor());
+        self
     }
 
     fn evenly(steps: usize, high: f64, low: f64, intervals: usize, shift: f64) -> Self {
@@ -95,12 +113,7 @@ impl SigmaGrid {
 
     /// The timestep a model is told at step `i`, in 0..=1000.
     pub fn timestep(&self, i: usize) -> f64 {
-        let timestep = self.sigmas[i] * TRAIN_TIMESTEPS;
-        if self.whole {
-            timestep.floor()
-        } else {
-            timestep
-        }
+        self.timesteps[i]
     }
 
     /// The noise level at a position between steps, interpolated; for axes and labels.

@@ -1,7 +1,9 @@
 //! Sigma grids, stages, the step -> model plan and what a plan costs. Pure f64 arithmetic.
 
+mod blend;
 mod cost;
 mod course;
+mod distilled;
 mod edit;
 mod flow;
 mod grid;
@@ -12,6 +14,7 @@ mod solver;
 
 pub use cost::{Flops, ModelCost, PlanCost, plan_cost};
 pub use course::{Course, History};
+pub use distilled::{DistilledGrid, DistilledGridError, Span};
 pub use edit::{PlanEditError, Survivor};
 pub use flow::{FlowSchedule, TimeShift};
 pub use grid::{SigmaGrid, TRAIN_TIMESTEPS, shift_sigma};

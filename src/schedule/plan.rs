@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::SigmaGrid;
+use super::Span;
 
 /// Which model of a pair a stage runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,6 +20,15 @@ pub enum ModelRole {
 impl ModelRole {
     /// Every role, in the order menus show them.
     pub const ALL: [Self; 3] = [Self::Large, Self::Small, Self::Distilled];
+
+    /// Its place in [`ALL`](Self::ALL), for what is kept of each.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Large => 0,
+            Self::Small => 1,
+            Self::Distilled => 2,
+        }
+    }
 
     /// The letter in a plan's name.
     pub fn letter(self) -> char {
@@ -58,9 +67,20 @@ impl fmt::Display for ModelRole {
 pub struct Stage {
     /// The model of every step of the stage.
     pub model: ModelRole,
-    /// Guidance scale of the stage; `None` takes the run's.
+    /// Guidance scale of the stage; `None` takes the run's, or 1 where the model is a distilled one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cfg: Option<f64>,
+}
+
+impl Stage {
+    /// The guidance scale in a run of scale `run`: its own where it has one. A distilled model has guidance folded in,
+    /// so that the run's does not count for it.
+    pub fn cfg_in(&self, run: f64) -> f64 {
+        self.cfg.unwrap_or(match self.model {
+            ModelRole::Distilled => 1.0,
+            ModelRole::Large | ModelRole::Small => run,
+        })
+    }
 }
 
 /// Why a plan cannot be run. Each is a whole sentence for the user.
@@ -142,6 +162,8 @@ pub struct StepPlan {
     pub cfg: f64,
     /// Evaluations of the guided velocity.
     pub evaluations: usize,
+    /// The noise levels it goes between.
+    pub span: Span,
 }
 
 impl StepPlan {
@@ -157,7 +179,9 @@ impl StepPlan {
 pub fn shared_steps(one: &[StepPlan], other: &[StepPlan]) -> usize {
     one.iter()
         .zip(other)
-        .take_while(|(a, b)| (a.model, a.cfg, a.evaluations) == (b.model, b.cfg, b.evaluations))
+        .take_while(|(a, b)| {
+            (a.model, a.cfg, a.evaluations, a.span) == (b.model, b.cfg, b.evaluations, b.span)
+        })
         .count()
 }
 
@@ -210,36 +234,6 @@ impl Plan {
         }
     }
 
-    /// The plan in which step `i` of as many is taken by model `i`, each with the run's guidance; no model
-    /// at all is the large one's.
-    pub fn of_models(models: &[ModelRole]) -> Self {
-        let first = *models.first().unwrap_or(&ModelRole::Large);
-        let mut plan = Self::only(first);
-        for (step, pair) in models.windows(2).enumerate() {
-            if let [before, model] = *pair
-                && before != model
-            {
-                plan.stages.push(Stage { model, cfg: None });
-                plan.boundaries
-                    .push((step + 1) as f64 / models.len() as f64);
-            }
-        }
-        plan
-    }
-
-    /// LSL with its boundaries at two fractions of the steps of `grid`, but for a last step that hardly moves:
-    /// that one is the small model's.
-    pub fn blend(boundaries: [f64; 2], grid: &SigmaGrid) -> Self {
-        let steps = grid.steps();
-        let [early, late] = boundaries.map(|at| (at * steps as f64).round() as usize);
-        let model = |step: usize| match step {
-            _ if step + 1 == steps && grid.hardly_moves(step) => ModelRole::Small,
-            _ if (early..late).contains(&step) => ModelRole::Small,
-            _ => ModelRole::Large,
-        };
-        Self::of_models(&(0..steps).map(model).collect::<Vec<_>>())
-    }
-
     /// The same stages, all of one model and with the run's guidance.
     pub fn all(&self, model: ModelRole) -> Self {
         Self {
@@ -286,6 +280,11 @@ impl Plan {
     /// The letters, such as `LSL`.
     pub fn letters(&self) -> String {
         self.stages.iter().map(|s| s.model.letter()).collect()
+    }
+
+    /// Whether a stage is of `model`.
+    pub fn has(&self, model: ModelRole) -> bool {
+        self.stages.iter().any(|stage| stage.model == model)
     }
 
     /// Whether one model does all; then a boundary says nothing.
@@ -343,17 +342,19 @@ impl Plan {
         start..end
     }
 
-    /// The model and guidance of every step: exactly one model each, evaluated once.
+    /// The model and guidance of every step of the solver's own grid: exactly one model each, evaluated once. The
+    /// steps that a run takes are those [`along`](Self::along) its grid.
     pub fn steps(&self, steps: usize, run_cfg: f64) -> Vec<StepPlan> {
         self.stages
             .iter()
             .enumerate()
             .flat_map(|(index, stage)| {
-                self.stage_steps(index, steps).map(move |_| StepPlan {
+                self.stage_steps(index, steps).map(move |step| StepPlan {
                     stage: index,
                     model: stage.model,
-                    cfg: stage.cfg.unwrap_or(run_cfg),
+                    cfg: stage.cfg_in(run_cfg),
                     evaluations: 1,
+                    span: Span::Own(step),
                 })
             })
             .collect()
@@ -385,18 +386,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn a_blend_leaves_a_last_step_that_hardly_moves_to_the_small_model() {
-        let words = |boundaries, grid: &SigmaGrid| Plan::blend(boundaries, grid).words();
-        let euler = SigmaGrid::flow_euler(10, 1.0);
-        assert!(euler.hardly_moves(9) && !euler.hardly_moves(8));
-        assert_eq!(words([0.4, 0.8], &euler), "LSLS 0.40/0.80/0.90");
-        assert_eq!(words([0.4, 0.9], &euler), "LS 0.40");
-        let uniform = SigmaGrid::flow_uniform(10, 5.0);
-        assert_eq!(words([0.4, 0.8], &uniform), "LSL 0.40/0.80");
-        assert_eq!(words([0.0, 1.0], &uniform), "S");
-    }
-
     fn any_plan() -> impl Strategy<Value = Plan> {
         (1usize..6)
             .prop_flat_map(|n| {
@@ -419,15 +408,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn models_step_by_step_make_a_plan_of_them(
-            models in proptest::collection::vec(0usize..3, 1..60),
-        ) {
-            let models: Vec<ModelRole> = models.into_iter().map(|i| ModelRole::ALL[i]).collect();
-            let steps = Plan::of_models(&models).steps(models.len(), 1.0);
-            prop_assert_eq!(steps.iter().map(|step| step.model).collect::<Vec<_>>(), models);
-        }
-
         #[test]
         fn stages_cover_all_steps_once(plan in any_plan(), steps in 1usize..120) {
             let mut next = 0;

@@ -35,7 +35,8 @@ pub fn sharing_order(first: &[StepPlan], one: &[StepPlan], other: &[StepPlan]) -
     match (one.get(differs), other.get(differs)) {
         (Some(a), Some(b)) => key(differs, a)
             .cmp(&key(differs, b))
-            .then(a.cfg.total_cmp(&b.cfg)),
+            .then(a.cfg.total_cmp(&b.cfg))
+            .then(a.span.order(b.span)),
         (a, b) => a.is_some().cmp(&b.is_some()),
     }
 }
@@ -55,10 +56,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::schedule::{DistilledGrid, SigmaGrid};
 
     fn sorted(plans: &[Plan], steps: usize) -> Vec<Vec<StepPlan>> {
         let first = Plan::only(ModelRole::Large).steps(steps, 4.0);
-        let mut all: Vec<_> = plans.iter().map(|plan| plan.steps(steps, 4.0)).collect();
+        let grid = SigmaGrid::flow_uniform(steps, 3.0);
+        let distilled = DistilledGrid::even(4).unwrap();
+        let taken = |plan: &Plan| plan.along(&grid, 4.0, Some(&distilled)).1;
+        let mut all: Vec<_> = plans.iter().map(taken).collect();
         all.push(first.clone());
         all.sort_by(|a, b| sharing_order(&first, a, b));
         all
@@ -93,7 +98,7 @@ mod tests {
             let beginnings: HashSet<String> = sorted
                 .iter()
                 .flat_map(|plan| (1..=plan.len()).map(|end| {
-                    plan[..end].iter().map(|s| format!("{}{} ", s.model.letter(), s.cfg)).collect()
+                    plan[..end].iter().map(|s| format!("{}{}{:?} ", s.model.letter(), s.cfg, s.span)).collect()
                 }))
                 .collect();
             prop_assert_eq!(steps_to_compute(&sorted).len(), beginnings.len());

@@ -71,7 +71,7 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
     let secs = forecast.cost.and_then(|c| c.denoise_secs);
     let reference_secs = forecast.reference.and_then(|c| c.denoise_secs);
     let measured = measured(scene);
-    let (kept, steps) = (forecast.kept_steps, forecast.steps.len());
+    let (kept, steps) = (forecast.kept_steps, forecast.course.steps.len());
     // Of a plan that was computed the whole of it is worth to know.
     let is_partial = (1..steps).contains(&kept);
     let left = forecast.left.filter(|_| is_partial);

@@ -141,10 +141,12 @@ fn facts(ui: &mut Ui, pair: &PairReport) {
         let rest = pair.faults.len() - NAMED;
         rows.push(("Missing or wrong", format!("And {rest} more.")));
     }
-    for (i, (name, place)) in [("Large model", &pair.large), ("Small model", &pair.small)]
-        .into_iter()
-        .enumerate()
-    {
+    let models = [
+        ("Large model", &pair.large),
+        ("Small model", &pair.small),
+        ("Distilled model", &pair.distilled),
+    ];
+    for (i, (name, place)) in models.into_iter().enumerate() {
         let Some(place) = place else { continue };
         let from = pair
             .repos
@@ -152,8 +154,8 @@ fn facts(ui: &mut Ui, pair: &PairReport) {
             .filter(|_| pair.state != PairState::Ready);
         rows.push((
             name,
-            match from {
-                Some(repos) => format!("goes to {}, from {}", place.display(), repos[i]),
+            match from.and_then(|repos| repos.get(i)) {
+                Some(repo) => format!("goes to {}, from {repo}", place.display()),
                 None => place.display().to_string(),
             },
         ));

@@ -175,7 +175,7 @@ fn badges(ui: &Ui, scene: &Scene<'_>, rect: Rect) {
         return;
     }
     let (anchor, text) = if let Some(estimate) = scene.estimate() {
-        let (step, steps) = (estimate.latents.step + 1, estimate.settings.steps);
+        let (step, steps) = (estimate.latents.step + 1, estimate.settings.steps_taken());
         let mut text = format!("x0 · step {step}/{steps}");
         if matches!(estimate.source, Source::Paused(_)) && scene.session.active().is_none() {
             text.push_str(" · paused");

@@ -394,7 +394,7 @@ fn seed(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>)
 /// The one blue button: what it would do, how long that takes, or why it cannot.
 fn generate(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let readiness = scene.readiness();
-    let (steps, kept) = (scene.forecast.steps.len(), scene.forecast.kept_steps);
+    let (steps, kept) = (scene.forecast.course.steps.len(), scene.forecast.kept_steps);
     let work = match kept {
         0 => format!("{steps} steps"),
         kept if kept == steps => "only decode".to_owned(),

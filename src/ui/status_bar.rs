@@ -192,7 +192,7 @@ fn describe(active: &ActiveRun, scene: &Scene<'_>) -> String {
         .to_owned(),
     ];
     if active.phase == Some(Phase::Denoising) {
-        let steps = active.settings.steps;
+        let steps = active.steps_in_all();
         let running = (active.steps_done() + 1).min(steps);
         parts.push(format!("step {running} of {steps}"));
         let plans = active.settings.step_plans();

@@ -32,7 +32,7 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Req
     let Some(entry) = &mut view.step_entry else {
         return;
     };
-    let steps = scene.document.settings().steps;
+    let steps = scene.forecast.course.steps.len();
     let modal = modal(ctx, "step").show(ctx, |ui| {
         ui.set_width(360.0);
         title(ui, "Run to step");

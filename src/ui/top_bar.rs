@@ -104,7 +104,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
             problem.unwrap_or_default(),
         );
         toggle(ui, out, Command::Live, view.is_live);
-        let to_step = scene.run_to_problem(scene.document.settings().steps);
+        let to_step = scene.run_to_problem(scene.forecast.course.steps.len());
         let why = to_step.as_deref().unwrap_or_default();
         item(ui, out, Command::RunToStep, to_step.is_none(), why);
         ui.separator();

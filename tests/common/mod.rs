@@ -21,7 +21,7 @@ use flowblend::media::Clip;
 use flowblend::preview::{DivergenceMaps, LatentFrames, RgbFactors};
 use flowblend::project::{PairRef, Preset, RunSettings};
 use flowblend::sampler::Cancel;
-use flowblend::schedule::{Flops, History, ModelRole, Plan, Solver};
+use flowblend::schedule::{DistilledGrid, Flops, History, ModelRole, Plan, Solver};
 
 /// Lets the fake go on: one token a step, and one for the decode.
 #[allow(dead_code)]
@@ -40,21 +40,28 @@ impl Pace {
 /// A factory of fakes and what paces them.
 #[allow(dead_code)]
 pub fn fake() -> (PipelineFactory, Pace) {
-    paced(false)
+    paced(false, false)
+}
+
+/// [`fake`], whose pair has a distilled model of eight steps.
+#[allow(dead_code)]
+pub fn distilled_fake() -> (PipelineFactory, Pace) {
+    paced(false, true)
 }
 
 /// [`fake`], whose clips are a level darker for every step of the small model.
 #[allow(dead_code)]
 pub fn telling_fake() -> (PipelineFactory, Pace) {
-    paced(true)
+    paced(true, false)
 }
 
-fn paced(tells_plans: bool) -> (PipelineFactory, Pace) {
+fn paced(tells_plans: bool, is_distilled: bool) -> (PipelineFactory, Pace) {
     let (sender, tokens) = bounded(10_000);
     let factory: PipelineFactory = Box::new(move || {
         Box::new(Fake {
             tokens: tokens.clone(),
             tells_plans,
+            is_distilled,
             device: None,
             resting: Vec::new(),
         })
@@ -98,6 +105,7 @@ pub fn timed_fake(step: Duration) -> PipelineFactory {
         Box::new(Fake {
             tokens: tokens.clone(),
             tells_plans: false,
+            is_distilled: false,
             device: None,
             resting: Vec::new(),
         })
@@ -116,6 +124,7 @@ pub fn defaults() -> RunSettings {
         shift: 3.0,
         solver: Solver::Euler,
         history: History::default(),
+        distilled_sigmas: None,
         cfg: 4.0,
         width: 64,
         height: 64,
@@ -192,6 +201,8 @@ struct Fake {
     resting: Vec<(RunSettings, usize)>,
     /// Whether a clip shows how many steps the small model took.
     tells_plans: bool,
+    /// Whether the pair has a distilled model.
+    is_distilled: bool,
     /// The device that the window asked for.
     device: Option<DeviceChoice>,
 }
@@ -229,6 +240,7 @@ impl Pipeline for Fake {
             PairRef::Named(name) => name.clone(),
             PairRef::Folders { .. } => "folders".to_owned(),
         };
+        let is_distilled = self.is_distilled;
         // Other pairs are best at other settings.
         let steps = if name == "toy" { 12 } else { defaults().steps };
         let (size, mut timings) = (defaults().size(), PairTimings::default());
@@ -241,9 +253,14 @@ impl Pipeline for Fake {
             defaults: RunSettings {
                 pair: pair.clone(),
                 steps,
+                distilled_sigmas: is_distilled.then(|| DistilledGrid::even(8).expect("a grid")),
                 ..defaults()
             },
-            parameters: [30_000_000, 3_100_000],
+            parameters: [
+                30_000_000,
+                3_100_000,
+                if is_distilled { 3_100_000 } else { 0 },
+            ],
             rgb: RgbFactors {
                 factors: vec![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
                 bias: [0.0; 3],
@@ -292,7 +309,8 @@ impl Pipeline for Fake {
         }
         progress(Progress::Phase(Phase::Encoding));
         progress(Progress::Phase(Phase::Denoising));
-        let grid = settings.grid();
+        let course = settings.course();
+        let (grid, count) = (course.grid, course.steps.len());
         let mut steps = Vec::new();
         let mut begun = 0;
         self.resting.retain(|(run, taken)| {
@@ -302,19 +320,19 @@ impl Pipeline for Fake {
         if begun > 0 {
             progress(Progress::StepsReused(begun));
         }
-        let plans = settings.step_plans().into_iter().enumerate();
+        let plans = course.steps.into_iter().enumerate();
         for (step, plan) in plans.skip(begun) {
             if cancel.rests_after(step) {
                 self.resting.push((settings.clone(), step));
                 return Err(RunError::Paused(Box::new(PausedRun {
                     settings: settings.clone(),
                     steps: step,
-                    estimate: latents(step - 1, step as f32 / settings.steps as f32),
+                    estimate: latents(step - 1, step as f32 / count as f32),
                     hold: Some("held by a test".into()),
                 })));
             }
             self.wait(cancel)?;
-            let share = (step + 1) as f32 / settings.steps as f32;
+            let share = (step + 1) as f32 / count as f32;
             if request.preview_every > 0 && (step + 1).is_multiple_of(request.preview_every) {
                 progress(Progress::Preview(latents(step, share)));
             }
@@ -325,12 +343,12 @@ impl Pipeline for Fake {
             };
             let report = StepReport {
                 step,
-                of: settings.steps,
+                of: count,
                 model: plan.model,
                 sigma: grid.sigma(step),
                 cfg: plan.cfg,
                 secs,
-                eta_secs: Some(0.15 * (settings.steps - step) as f64),
+                eta_secs: Some(0.15 * (count - step) as f64),
             };
             steps.push(report);
             progress(Progress::Step(report));
@@ -344,7 +362,7 @@ impl Pipeline for Fake {
         } else {
             0
         };
-        let kept = KeptSteps::new(vec![(settings.clone(), settings.steps)]);
+        let kept = KeptSteps::new(vec![(settings.clone(), count)]);
         progress(Progress::StepsKept(Arc::new(kept)));
         Ok(FinishedRun {
             settings: settings.clone(),

@@ -22,6 +22,7 @@ fn pair(name: &str, state: PairState, faults: &[&str]) -> PairReport {
         faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),
         large: place("large"),
         small: place("small"),
+        distilled: None,
         folder: Some(PathBuf::from("/models").join(name)),
         memory: Some(PairMemory {
             together: 139_000_000,

@@ -6,6 +6,7 @@ use eframe::egui;
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;
 use flowblend::app::{App, Places};
+use flowblend::engine::PipelineFactory;
 
 use super::{Pace, fake};
 
@@ -19,7 +20,15 @@ pub fn window<'a>() -> (Window<'a>, Pace) {
 
 /// The same at another size.
 pub fn window_of<'a>(width: f32, height: f32) -> (Window<'a>, Pace) {
-    let (factory, pace) = fake();
+    window_over(fake(), width, height)
+}
+
+/// The window over a pipeline.
+pub fn window_over<'a>(
+    (factory, pace): (PipelineFactory, Pace),
+    width: f32,
+    height: f32,
+) -> (Window<'a>, Pace) {
     let mut window = Harness::builder()
         .with_size(vec2(width, height))
         .with_step_dt(1.0 / 60.0)

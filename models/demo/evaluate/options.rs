@@ -160,6 +160,7 @@ impl Options {
             pair: PairRef::Folders {
                 large: spec.large.clone(),
                 small: spec.small.clone(),
+                distilled: spec.distilled.clone(),
             },
             prompt: own.prompt.clone(),
             negative: own.negative.clone(),
@@ -169,6 +170,7 @@ impl Options {
             shift: self.shift.unwrap_or(own.shift),
             solver: self.solver,
             history: self.history,
+            distilled_sigmas: own.distilled_sigmas.clone(),
             cfg: self.cfg.unwrap_or(own.cfg),
             width,
             height,

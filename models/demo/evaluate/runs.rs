@@ -111,7 +111,7 @@ impl<'a> Runs<'a> {
         let index = match known {
             Some((index, _)) => index,
             None => {
-                let trajectory = self.denoise(&steps, nearest)?;
+                let trajectory = self.denoise(&settings.course(), nearest)?;
                 self.done.push(Run {
                     steps,
                     trajectory,
@@ -123,21 +123,15 @@ impl<'a> Runs<'a> {
         Ok(&mut self.done[index])
     }
 
-    /// A run along `steps`, on from the run and the number of steps that `nearest` names.
-    fn denoise(&self, steps: &[StepPlan], nearest: Option<(usize, usize)>) -> Result<Trajectory> {
-        let course = Course {
-            grid: self.grid.clone(),
-            steps: steps.to_vec(),
-            solver: self.settings.solver,
-            history: self.settings.history,
-        };
+    /// A run along `course`, on from the run and the number of steps that `nearest` names.
+    fn denoise(&self, course: &Course, nearest: Option<(usize, usize)>) -> Result<Trajectory> {
         let (models, cancel) = (&self.models, &Cancel::new());
         Ok(match nearest {
             Some((index, shared)) => {
                 let begun = self.done[index].trajectory.first_steps(shared);
-                denoise_from(begun, &course, models, cancel, &mut |_| Ok(()))?
+                denoise_from(begun, course, models, cancel, &mut |_| Ok(()))?
             }
-            None => denoise(&self.initial, &course, models, cancel, &mut |_| Ok(()))?,
+            None => denoise(&self.initial, course, models, cancel, &mut |_| Ok(()))?,
         })
     }
 }

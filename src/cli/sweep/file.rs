@@ -158,7 +158,7 @@ impl Record {
         Self {
             pair: match &settings.pair {
                 PairRef::Named(name) => name.clone(),
-                PairRef::Folders { large, small } => {
+                PairRef::Folders { large, small, .. } => {
                     format!("{} {}", large.display(), small.display())
                 }
             },

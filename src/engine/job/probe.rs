@@ -31,7 +31,7 @@ impl Job<'_> {
         // After the whole run, so that two models that do not fit side by side change places once.
         self.load(&[OTHER], progress)?;
         progress(Progress::Phase(Phase::Probing));
-        let (settings, grid) = (self.settings(), self.settings().grid());
+        let (settings, grid) = (self.settings(), self.settings().course().grid);
         let models = self
             .loaded
             .guide(&[OTHER], &settings.prompt, &settings.negative)?;

@@ -10,7 +10,7 @@ use crate::engine::sweep::{SweepRequest, SweepRow, Work};
 use crate::media::Clip;
 use crate::project::RunSettings;
 use crate::sampler::Cancel;
-use crate::schedule::{Plan, StepPlan};
+use crate::schedule::{ModelRole, Plan, StepPlan};
 
 impl PairPipeline {
     /// Renders and measures; every row is told as soon as it is there.
@@ -26,6 +26,11 @@ impl PairPipeline {
         for stage in stages.flat_map(Plan::stages) {
             // A model that is not there is better known now than after an hour.
             self.keepers()?.loaded.model_path(stage.model)?;
+            if stage.model == ModelRole::Distilled {
+                return Err(RunError::Failed(
+                    "a sweep tries plans of the large and the small model, not of the distilled one; leave out those with a D".to_owned(),
+                ));
+            }
         }
         for run in &request.runs {
             let outcome = self.sweep_run(&ready, request.renders(run), cancel, progress);
@@ -46,7 +51,10 @@ impl PairPipeline {
         all: &[Work],
     ) -> Result<(), RunError> {
         let device = self.device().map_err(RunError::Failed)?;
-        let steps = settings.step_plans();
+        // Of the models that it tries, whatever the plan of the run that it was asked for.
+        let steps = settings
+            .with_plan(settings.plan.all(ModelRole::Large))
+            .step_plans();
         let passes = steps.iter().map(StepPlan::passes).sum::<usize>() as f64 / steps.len() as f64;
         let size = settings.size();
         let times = |of: fn(&Work) -> (usize, f64)| {

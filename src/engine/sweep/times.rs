@@ -21,12 +21,7 @@ impl SweepTimes {
         let settings = &rows.first()?.settings;
         let decode_secs = mean(rows.iter().map(|row| row.work.decode_secs));
         let cost = |role| pair.model_cost(role, settings.size());
-        let (large, small) = (cost(ModelRole::Large), cost(ModelRole::Small));
-        let mut eta = Eta::new(
-            [large.pass_secs, small.pass_secs],
-            [large.flops.full(), small.flops.full()],
-            Some(decode_secs),
-        );
+        let mut eta = Eta::new(cost, Some(decode_secs));
         let passes = settings.step_plans().first()?.passes();
         let mut measured_steps = [0; 2];
         for work in rows.iter().map(|row| row.work) {

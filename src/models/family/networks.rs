@@ -1,9 +1,7 @@
-use std::path::Path;
-
 use super::Family;
 use crate::models::ltx::{self, LtxTransformer, LtxVae};
 use crate::models::wan::{self, WanTransformer, WanVae};
-use crate::models::{ModelError, common_family};
+use crate::models::{ModelError, PairSpec, common_family};
 use crate::schedule::{Flops, ModelRole};
 
 /// The configs of a pair's networks: what they cost, told without loading them. The VAE is the large
@@ -12,15 +10,15 @@ use crate::schedule::{Flops, ModelRole};
 pub enum Networks {
     /// WAN 2.1.
     Wan {
-        /// The large and the small transformer.
-        transformers: [wan::TransformerConfig; 2],
+        /// The large, the small and, where there is one, the distilled transformer.
+        transformers: Vec<wan::TransformerConfig>,
         /// The VAE.
         vae: wan::VaeConfig,
     },
     /// LTX-Video.
     Ltx {
-        /// The large and the small transformer.
-        transformers: [ltx::TransformerConfig; 2],
+        /// The large, the small and, where there is one, the distilled transformer.
+        transformers: Vec<ltx::TransformerConfig>,
         /// The VAE.
         vae: ltx::VaeConfig,
     },
@@ -28,21 +26,22 @@ pub enum Networks {
 
 impl Networks {
     /// Reads the configs of a pair; of files without any, their headers.
-    pub fn read(large: &Path, small: &Path) -> Result<Self, ModelError> {
-        Ok(match common_family(large, small)? {
+    pub fn read(pair: &PairSpec) -> Result<Self, ModelError> {
+        let models = ModelRole::ALL
+            .into_iter()
+            .filter_map(|role| pair.model(role));
+        Ok(match common_family(&pair.large, &pair.small)? {
             Family::Wan => Self::Wan {
-                transformers: [
-                    WanTransformer::read_config(large)?,
-                    WanTransformer::read_config(small)?,
-                ],
-                vae: WanVae::read_config(large)?,
+                transformers: models
+                    .map(WanTransformer::read_config)
+                    .collect::<Result<_, _>>()?,
+                vae: WanVae::read_config(&pair.large)?,
             },
             Family::Ltx => Self::Ltx {
-                transformers: [
-                    LtxTransformer::read_config(large)?,
-                    LtxTransformer::read_config(small)?,
-                ],
-                vae: LtxVae::read_config(large)?,
+                transformers: models
+                    .map(LtxTransformer::read_config)
+                    .collect::<Result<_, _>>()?,
+                vae: LtxVae::read_config(&pair.large)?,
             },
         })
     }
@@ -63,7 +62,7 @@ impl Networks {
         }
     }
 
-    /// FLOPs of one forward pass of a transformer.
+    /// FLOPs of one forward pass of a transformer; none of a model that the pair has not.
     pub fn flops(
         &self,
         role: ModelRole,
@@ -71,17 +70,16 @@ impl Networks {
         text_tokens: usize,
     ) -> Flops {
         let latents = self.family().latent_shape(width, height, frames);
-        let which = usize::from(role != ModelRole::Large);
-        match self {
-            Self::Wan { transformers, .. } => {
-                let config = &transformers[which];
-                config.flops(config.tokens(latents), text_tokens)
-            }
-            Self::Ltx { transformers, .. } => {
-                let config = &transformers[which];
-                config.flops(config.tokens(latents), text_tokens)
-            }
-        }
+        let which = role.index();
+        let flops = match self {
+            Self::Wan { transformers, .. } => transformers
+                .get(which)
+                .map(|config| config.flops(config.tokens(latents), text_tokens)),
+            Self::Ltx { transformers, .. } => transformers
+                .get(which)
+                .map(|config| config.flops(config.tokens(latents), text_tokens)),
+        };
+        flops.unwrap_or_default()
     }
 
     /// Bytes that the large transformer computes with beside its weights.

@@ -6,9 +6,10 @@ use egui::{
 };
 
 use super::handles::reset;
+use super::track::own_steps;
 use super::{StageMenu, at_step, magnets};
 use crate::app::{Command, DocCommand, Request, Scene, sentence};
-use crate::schedule::{ModelRole, Plan, PlanEditError, Survivor};
+use crate::schedule::{DistilledGrid, ModelRole, Plan, PlanEditError, Stage, Survivor};
 use crate::ui::format;
 use crate::ui::theme::{FIELD_HEIGHT_PX, bold, palette, regular};
 use crate::ui::view::View;
@@ -58,10 +59,12 @@ fn stage_entries(ui: &mut Ui, scene: &Scene<'_>, menu: StageMenu, out: &mut Vec<
     };
     begin(ui);
     let range = plan.stage_steps(index, steps);
-    title(
-        ui,
-        &format!("Stage {}, {} of {steps} steps", index + 1, range.len()),
-    );
+    let own = match own_steps(scene, index) {
+        Some(own) => format!(" in {own} of its own"),
+        None => String::new(),
+    };
+    let words = format!("Stage {}, {} of {steps} steps{own}", index + 1, range.len());
+    title(ui, &words);
     row(ui, "Model", |ui| {
         for role in ModelRole::ALL {
             let has = scene.pair.is_none_or(|pair| pair.has(role));
@@ -77,6 +80,9 @@ fn stage_entries(ui: &mut Ui, scene: &Scene<'_>, menu: StageMenu, out: &mut Vec<
         }
     });
     guidance(ui, scene, index, out);
+    if stage.model == ModelRole::Distilled {
+        jumps(ui, scene, out);
+    }
     ui.separator();
     let fraction = at_step(menu.step, steps, &magnets(scene.own_boundaries(), steps)).fraction;
     let split = plan.split(fraction, steps);
@@ -87,14 +93,15 @@ fn stage_entries(ui: &mut Ui, scene: &Scene<'_>, menu: StageMenu, out: &mut Vec<
     let keys = keys(ui, Command::SplitStage);
     let hint = "Two stages of the same model, with a boundary between them";
     entry(ui, out, &text, &keys, hint, split);
-    let text = format!("Run to step {}", menu.here);
-    let why = scene.run_to_problem(menu.here).map(|why| sentence(&why));
+    let here = scene.forecast.steps_to(menu.here as f64);
+    let text = format!("Run to step {here}");
+    let why = scene.run_to_problem(here).map(|why| sentence(&why));
     let response = ui
         .add_enabled(why.is_none(), Button::new(text))
         .on_hover_text(Command::RunToStep.tooltip())
         .on_disabled_hover_text(why.unwrap_or_default());
     if response.clicked() {
-        out.push(Request::RunTo(menu.here));
+        out.push(Request::RunTo(here));
         ui.close();
     }
     ui.separator();
@@ -142,7 +149,12 @@ fn guidance(ui: &mut Ui, scene: &Scene<'_>, index: usize, out: &mut Vec<Request>
     row(ui, "CFG", |ui| {
         // A field among entries, which have no ground.
         ui.visuals_mut().widgets.inactive.weak_bg_fill = palette(ui).field;
-        let mut cfg = own.unwrap_or(settings.cfg);
+        let stage = Stage {
+            cfg: None,
+            ..plan.stages()[index]
+        };
+        let inherited = stage.cfg_in(settings.cfg);
+        let mut cfg = own.unwrap_or(inherited);
         let value = DragValue::new(&mut cfg)
             .range(0.0..=100.0)
             .speed(0.05)
@@ -154,13 +166,52 @@ fn guidance(ui: &mut Ui, scene: &Scene<'_>, index: usize, out: &mut Vec<Request>
         if let Ok(edited) = plan.with_cfg(index, Some(cfg)) {
             edit(&response, out, || DocCommand::Plan(edited));
         }
-        let text = format!("Run's, {}", format::scale(settings.cfg));
-        let inherit =
-            chip(ui, own.is_none(), &text).on_hover_text("Take the guidance scale of the run");
+        let (whose, hint) = match stage.model {
+            ModelRole::Distilled => (
+                "Its own",
+                "The model has guidance folded in and takes one pass",
+            ),
+            _ => ("Run's", "Take the guidance scale of the run"),
+        };
+        let text = format!("{whose}, {}", format::scale(inherited));
+        let inherit = chip(ui, own.is_none(), &text).on_hover_text(hint);
         if inherit.clicked()
             && let Ok(edited) = plan.with_cfg(index, None)
         {
             push(out, edited);
+        }
+    });
+}
+
+/// How many jumps the distilled model makes on the whole way, of which the stage has its part.
+fn jumps(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
+    let sigmas = scene.document.settings().distilled_sigmas.as_ref();
+    let Some(sigmas) = sigmas else { return };
+    let pair = scene
+        .pair
+        .and_then(|pair| pair.defaults.distilled_sigmas.as_ref());
+    row(ui, "Jumps", |ui| {
+        ui.visuals_mut().widgets.inactive.weak_bg_fill = palette(ui).field;
+        let mut steps = sigmas.steps();
+        let value = DragValue::new(&mut steps)
+            .range(1..=100)
+            .speed(0.05)
+            .update_while_editing(false);
+        let response = number(ui, 72.0, value)
+            .on_hover_text("Equal jumps of the distilled model from noise to clip; the stage takes those in its part")
+            .accessible_name("Jumps of the distilled model");
+        if let Ok(even) = DistilledGrid::even(steps) {
+            edit(&response, out, || DocCommand::Distilled(even));
+        }
+        if let Some(own) = pair {
+            let text = format!("Pair's, {}", own.steps());
+            let inherit = chip(ui, own == sigmas, &text)
+                .on_hover_text("The noise levels that the model was taught");
+            if inherit.clicked() {
+                out.push(Request::EndBurst);
+                out.push(Request::Edit(DocCommand::Distilled(own.clone())));
+                out.push(Request::EndBurst);
+            }
         }
     });
 }

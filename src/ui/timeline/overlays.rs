@@ -45,33 +45,33 @@ pub fn ruler(ui: &Ui, axis: &Axis<'_>, lane: Rect, taken: &[Rect]) {
     }
 }
 
-/// How many steps are done, as far as the run fits the plan on show: of the run that is going, else of
-/// earlier ones.
-fn computed(scene: &Scene<'_>) -> Option<usize> {
+/// How far the run is on the track, in steps of the solver's own grid, as far as it fits the plan on show: the run that
+/// is going, else earlier ones.
+fn computed(scene: &Scene<'_>) -> Option<f64> {
     let settings = scene.document.settings();
     // A measurement takes the steps of other plans than the one on show.
     if let Some(active) = scene.session.active().filter(|run| !run.is_measurement()) {
-        return (active.settings.steps == settings.steps).then_some(active.steps_done());
+        return (active.settings.steps == settings.steps).then(|| active.place_done());
     }
     match scene.forecast.kept_steps {
         0 => None,
-        kept => Some(kept),
+        kept => Some(scene.forecast.place(kept)),
     }
 }
 
 /// One cell a step under the track, blue when computed.
 pub fn cells(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect) {
     let palette = palette(ui);
-    let done = computed(scene).unwrap_or(0);
-    for step in 0..axis.steps() {
-        let left = axis.x(step as f64) as f32;
-        let right = axis.x(step as f64 + 1.0) as f32;
+    let done = computed(scene).unwrap_or(0.0);
+    for step in 0..scene.forecast.course.steps.len() {
+        let (begin, end) = (scene.forecast.place(step), scene.forecast.place(step + 1));
+        let (left, right) = (axis.x(begin) as f32, axis.x(end) as f32);
         let gap = if right - left > 6.0 { 1.5 } else { 0.0 };
         let cell = Rect::from_min_max(
             pos2(left + gap, lane.top()),
             pos2((right - gap).max(left + gap + 0.5), lane.bottom()),
         );
-        let colour = if step < done {
+        let colour = if begin < done {
             palette.next
         } else {
             palette.field_hover
@@ -86,7 +86,7 @@ pub fn caption(ui: &Ui, scene: &Scene<'_>, lane: Rect) {
     let text = match (active, computed(scene)) {
         (Some(_), Some(_)) => "blue: computed",
         (Some(_), None) => "the run that is going has another number of steps",
-        (None, Some(done)) if done == scene.forecast.steps.len() => "blue: computed",
+        (None, Some(done)) if done == scene.forecast.grid.steps() as f64 => "blue: computed",
         (None, Some(_)) => "blue: computed by an earlier run, only the others are left",
         (None, None) => {
             "drag a boundary; double-click a stage to split it, right-click it for more"
@@ -112,13 +112,13 @@ pub fn playhead(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, top: f32, bottom: f
     // A probe goes along the steps a second time.
     let probed = active.divergences.as_ref().map_or(0, Vec::len);
     let done = match probed {
-        0 => active.steps_done(),
-        probed => probed,
+        0 => active.place_done(),
+        probed => probed as f64,
     };
-    if active.settings.steps != axis.steps() || done >= axis.steps() {
+    if active.settings.steps != axis.steps() || done >= axis.steps() as f64 {
         return;
     }
-    let x = axis.x(done as f64) as f32;
+    let x = axis.x(done) as f32;
     let colour = palette(ui).text_strong;
     ui.painter()
         .vline(x, top..=bottom, Stroke::new(1.5, colour));

@@ -58,15 +58,26 @@ pub fn show(
 fn name(ui: &Ui, scene: &Scene<'_>, response: &Response, index: usize, stage: &Stage) {
     let settings = scene.document.settings();
     let steps = settings.plan.stage_steps(index, settings.steps);
+    let own = match own_steps(scene, index) {
+        Some(own) => format!(" in {own} of its own"),
+        None => String::new(),
+    };
     let name = format!(
-        "Stage {}, {} model, steps {} to {}, CFG {}",
+        "Stage {}, {} model, steps {} to {}{own}, CFG {}",
         index + 1,
         stage.model,
         steps.start + 1,
         steps.end,
-        format::scale(stage.cfg.unwrap_or(settings.cfg))
+        format::scale(stage.cfg_in(settings.cfg))
     );
     response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), &name));
+}
+
+/// Steps that a distilled stage takes in place of the solver's.
+pub(super) fn own_steps(scene: &Scene<'_>, index: usize) -> Option<usize> {
+    let steps = &scene.forecast.course.steps;
+    let is_own = |step: &&StepPlan| step.stage == index && step.span.is_distilled();
+    Some(steps.iter().filter(is_own).count()).filter(|own| *own > 0)
 }
 
 /// Clicks and keys on a block: choose, split, open the menu.
@@ -126,8 +137,8 @@ fn hover(scene: &Scene<'_>, axis: &Axis<'_>, response: Response) {
         return;
     };
     let position = axis.position(f64::from(pos.x));
-    let step = (position as usize).min(axis.steps().saturating_sub(1));
-    if let Some(plan) = scene.forecast.steps.get(step) {
+    let step = scene.forecast.step_at(position);
+    if let Some(plan) = scene.forecast.course.steps.get(step) {
         response.on_hover_ui_at_pointer(|ui| step_facts(ui, scene, step, plan));
     }
 }
@@ -164,12 +175,12 @@ fn paint_block(
     };
     ui.painter()
         .rect_filled(rect, corners, palette.model(stage.model));
-    step_marks(ui, axis, rect, steps.clone());
+    step_marks(ui, scene, axis, rect, steps);
     // Words stand where the block is seen.
     let rect = rect.intersect(track);
 
     let grid = &scene.forecast.grid;
-    let cfg = stage.cfg.unwrap_or(scene.document.settings().cfg);
+    let cfg = stage.cfg_in(scene.document.settings().cfg);
     let guidance = format!("CFG {}", format::scale(cfg));
     let noise = format!(
         "σ {:.2}–{:.2}",
@@ -201,12 +212,15 @@ fn paint_block(
     }
 }
 
-/// Fine marks at the block's lower edge, one a step.
-fn step_marks(ui: &Ui, axis: &Axis<'_>, rect: Rect, steps: Range<usize>) {
+/// Fine marks at the block's lower edge, one where each step begins.
+fn step_marks(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, rect: Rect, steps: &Range<usize>) {
     let colour = palette(ui).on_colour.gamma_multiply(0.28);
     let mut last_x = rect.left();
-    for step in steps.skip(1) {
-        let x = axis.x(step as f64) as f32;
+    let forecast = &scene.forecast;
+    let places = (0..forecast.course.steps.len()).map(|i| forecast.place(i));
+    let (start, end) = (steps.start as f64, steps.end as f64);
+    for place in places.filter(|place| start < *place && *place < end) {
+        let x = axis.x(place) as f32;
         // Denser marks than this are a smear.
         if x - last_x >= 4.0 {
             ui.painter().vline(
@@ -221,7 +235,7 @@ fn step_marks(ui: &Ui, axis: &Axis<'_>, rect: Rect, steps: Range<usize>) {
 
 fn step_facts(ui: &mut Ui, scene: &Scene<'_>, step: usize, plan: &StepPlan) {
     let palette = palette(ui);
-    let grid = &scene.forecast.grid;
+    let grid = &scene.forecast.course.grid;
     ui.spacing_mut().item_spacing.y = 2.0;
     ui.horizontal(|ui| {
         let (dot, _) = ui.allocate_exact_size(vec2(10.0, 16.0), Sense::hover());
