@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
 
 #[path = "common/program.rs"]
+#[allow(dead_code, reason = "other tests call the program in other ways")]
 mod program;
 
 use std::fs;
@@ -182,6 +183,36 @@ fn a_run_steps_straight_through_the_distilled_stage_and_keeps_its_levels() {
 }
 
 #[test]
+fn a_sweep_holds_plans_with_distilled_stages_against_the_others() {
+    let rig = Rig::new(|_| {});
+    let plans = ["--plans", "LDL@0.3/0.8,LSL@0.3/0.8,D", "--out", "table.csv"];
+    let run =
+        |more: &[&str]| rig.json(&[&["sweep", "a red circle"], &RUN[..], &plans, more].concat());
+    let swept = run(&[]);
+    // LLL in full, of LSL seven more, of LDL three jumps and two large steps, of D all four.
+    assert_eq!(swept["computed_steps"], 10 + 7 + 5 + 4);
+    assert_eq!(swept["steps"], 10 + 10 + 8 + 4);
+    let times = &swept["seconds_predicted_from"];
+    assert_eq!(times["distilled_step"]["measured_steps"], 3 + 4);
+    let plan = |letters: &str| {
+        let plans = swept["plans"].as_array().unwrap().iter();
+        plans
+            .clone()
+            .find(|plan| plan["letters"] == letters)
+            .unwrap()
+            .clone()
+    };
+    let step = |model: &str| times[model]["secs"].as_f64().unwrap();
+    let decode = times["decode_secs"].as_f64().unwrap();
+    let want = 5.0 * step("large_step") + 3.0 * step("distilled_step") + decode;
+    assert!((plan("LDL")["predicted_secs"].as_f64().unwrap() / want - 1.0).abs() < 1e-9);
+    assert_eq!(plan("D")["large_steps"], 0);
+    // The table knows them again, but not with other levels.
+    assert_eq!(run(&[])["clips_known"], 4);
+    assert_eq!(run(&["--distilled-steps", "2"])["clips_known"], 2);
+}
+
+#[test]
 fn what_cannot_be_is_refused_in_a_sentence() {
     let rig = Rig::new(|_| {});
     let without = Rig::new(|pair| {
@@ -201,10 +232,10 @@ fn what_cannot_be_is_refused_in_a_sentence() {
         2,
         "cannot take 0 steps",
     );
-    rig.refused(
+    without.refused(
         &["sweep", "a dot", "--plans", "D"],
         1,
-        "not of the distilled one",
+        "has no distilled model",
     );
     let (large, small) = (demo().join("large"), demo().join("small"));
     let (large, small) = (large.to_str().unwrap(), small.to_str().unwrap());

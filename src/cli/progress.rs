@@ -53,7 +53,7 @@ impl ProgressLine {
                 row.settings.seed,
                 row.similarity.psnr_db(),
                 row.work.steps(),
-                row.settings.steps
+                row.settings.steps_taken()
             ),
         }
     }

@@ -65,7 +65,8 @@ impl Eta {
             // The nearest in size says the most.
             let known = self.speeds.iter().filter_map(|other| {
                 let share = own.flops / other.flops;
-                Some((share, other.pass_secs()? * share)).filter(|(share, _)| share.is_finite())
+                Some((share, other.pass_secs()? * share))
+                    .filter(|(share, _)| share.is_finite() && *share > 0.0)
             });
             known
                 .min_by(|(a, _), (b, _)| a.ln().abs().total_cmp(&b.ln().abs()))

@@ -261,7 +261,7 @@ mod tests {
             prop_assert_eq!(merged.stages().len() + 1, plan.stages().len());
             let swallowed = plan.stage_steps(gone, steps);
             let taker = plan.stages()[kept];
-            let deed = (taker.model, taker.cfg.unwrap_or(RUN_CFG));
+            let deed = (taker.model, taker.cfg_in(RUN_CFG));
             for (step, (new, old)) in deeds(&merged, steps).into_iter().zip(deeds(&plan, steps)).enumerate() {
                 prop_assert_eq!(new, if swallowed.contains(&step) { deed } else { old });
             }

@@ -9,6 +9,7 @@ mod flow;
 mod grid;
 mod multistep;
 mod plan;
+mod role;
 mod sharing;
 mod solver;
 
@@ -19,6 +20,7 @@ pub use edit::{PlanEditError, Survivor};
 pub use flow::{FlowSchedule, TimeShift};
 pub use grid::{SigmaGrid, TRAIN_TIMESTEPS, shift_sigma};
 pub use multistep::Mix;
-pub use plan::{ModelRole, Plan, PlanError, Stage, StepPlan, shared_steps};
+pub use plan::{Plan, PlanError, Stage, StepPlan, shared_steps};
+pub use role::ModelRole;
 pub use sharing::{sharing_order, steps_to_compute};
 pub use solver::Solver;

@@ -453,6 +453,8 @@ fn sweep_row(settings: RunSettings) -> SweepRow {
             large_secs: 0.2 * large_steps as f64,
             small_steps,
             small_secs: 0.04 * small_steps as f64,
+            distilled_steps: count(ModelRole::Distilled),
+            distilled_secs: 0.02 * count(ModelRole::Distilled) as f64,
             decode_secs: 0.5,
         },
         settings,

@@ -8,6 +8,7 @@ use super::CliError;
 use crate::analysis::Similarity;
 use crate::engine::{PairSummary, SweepRow, SweepTimes, Work};
 use crate::project::{AtomicFile, PairRef, RunSettings, write_bytes_atomic};
+use crate::schedule::{DistilledGrid, ModelRole};
 
 /// How the table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,9 @@ struct Record {
     shift: f64,
     solver: String,
     history: String,
+    /// Noise levels of distilled stages, where the plan has such.
+    #[serde(default)]
+    distilled_sigmas: String,
     cfg: f64,
     width: usize,
     height: usize,
@@ -145,11 +149,24 @@ struct Record {
     computed_large_secs: f64,
     computed_small_steps: usize,
     computed_small_secs: f64,
+    #[serde(default)]
+    computed_distilled_steps: usize,
+    #[serde(default)]
+    computed_distilled_secs: f64,
     decode_secs: f64,
     large_steps: usize,
     paper_flops: f64,
     full_flops: f64,
     predicted_secs: Option<f64>,
+}
+
+/// The noise levels that a run's distilled stages step through; nothing where it has none.
+fn distilled_sigmas(settings: &RunSettings) -> String {
+    let sigmas = settings.distilled_sigmas.as_ref();
+    let sigmas = sigmas.filter(|_| settings.plan.has(ModelRole::Distilled));
+    let levels = sigmas.map_or(&[][..], DistilledGrid::sigmas);
+    let levels: Vec<_> = levels.iter().map(f64::to_string).collect();
+    levels.join(" ")
 }
 
 impl Record {
@@ -171,12 +188,13 @@ impl Record {
             shift: settings.shift,
             solver: settings.solver.to_string(),
             history: settings.history.to_string(),
+            distilled_sigmas: distilled_sigmas(settings),
             cfg: settings.cfg,
             width: settings.width,
             height: settings.height,
             frames: settings.frames,
             fps: settings.fps,
-            large_steps: (cost.large_share * settings.steps as f64).round() as usize,
+            large_steps: (cost.large_share * settings.steps_taken() as f64).round() as usize,
             paper_flops: cost.paper_flops,
             full_flops: cost.full_flops,
             ..Self::default()
@@ -200,6 +218,8 @@ impl Record {
             computed_large_secs: work.large_secs,
             computed_small_steps: work.small_steps,
             computed_small_secs: work.small_secs,
+            computed_distilled_steps: work.distilled_steps,
+            computed_distilled_secs: work.distilled_secs,
             decode_secs: work.decode_secs,
             predicted_secs: times.and_then(|times| times.predict(settings)),
             ..Self::of_run(settings, pair)
@@ -215,7 +235,7 @@ impl Record {
             && self.texts() == other.texts()
     }
 
-    fn texts(&self) -> [&str; 7] {
+    fn texts(&self) -> [&str; 8] {
         [
             &self.pair,
             &self.device,
@@ -224,6 +244,7 @@ impl Record {
             &self.plan,
             &self.solver,
             &self.history,
+            &self.distilled_sigmas,
         ]
     }
 
@@ -239,6 +260,8 @@ impl Record {
                 large_secs: self.computed_large_secs,
                 small_steps: self.computed_small_steps,
                 small_secs: self.computed_small_secs,
+                distilled_steps: self.computed_distilled_steps,
+                distilled_secs: self.computed_distilled_secs,
                 decode_secs: self.decode_secs,
             },
         }

@@ -36,7 +36,8 @@ impl Outcome<'_> {
     fn steps(&self) -> [usize; 2] {
         let new = &self.rows[self.known..];
         let computed = new.iter().map(|row| row.work.steps()).sum();
-        [computed, new.len() * self.request.settings.steps]
+        let all = new.iter().map(|row| row.settings.steps_taken()).sum();
+        [computed, all]
     }
 
     pub(super) fn print(&self) -> Result<(), CliError> {
@@ -80,7 +81,7 @@ impl Outcome<'_> {
                 if front.contains(&i) { "*" } else { "" }
             );
         }
-        println!("{}", seconds_from(&summary));
+        println!("{}", seconds_from(&summary, &self.request.models()));
         println!("{}", self.best_words(&summary));
         let [early, late] = [
             summary.early_boundary(Quality::Ssim),
@@ -184,16 +185,20 @@ impl Outcome<'_> {
         };
         let best = summary.best(Quality::Ssim, self.wish);
         let [computed, all] = self.steps();
+        let mut times = json!({
+            "large_step": step(ModelRole::Large),
+            "small_step": step(ModelRole::Small),
+            "decode_secs": summary.times.decode_secs(),
+        });
+        if self.request.models().contains(&ModelRole::Distilled) {
+            times["distilled_step"] = step(ModelRole::Distilled);
+        }
         Ok(json!({
             "settings": self.request.settings,
             "device": self.pair.device,
             "runs": runs,
             "plans": plans,
-            "seconds_predicted_from": {
-                "large_step": step(ModelRole::Large),
-                "small_step": step(ModelRole::Small),
-                "decode_secs": summary.times.decode_secs(),
-            },
+            "seconds_predicted_from": times,
             "wish": wish,
             "best": best.map(|i| summary.plans[i].plan.spec()),
             "early_boundary": criterion(summary.early_boundary(Quality::Ssim)),
@@ -219,7 +224,7 @@ fn speed_up(summary: &SweepSummary, plan: &PlanResult) -> Option<f64> {
 }
 
 /// What the seconds stand on.
-fn seconds_from(summary: &SweepSummary) -> String {
+fn seconds_from(summary: &SweepSummary, models: &[ModelRole]) -> String {
     let step = |role: ModelRole| {
         let secs = summary.times.step_secs(role)?;
         let basis = match summary.times.measured_steps(role) {
@@ -229,9 +234,7 @@ fn seconds_from(summary: &SweepSummary) -> String {
         };
         Some(format!("{:.1} ms a {role} step ({basis})", secs * 1e3))
     };
-    let steps = [ModelRole::Large, ModelRole::Small]
-        .into_iter()
-        .filter_map(step);
+    let steps = models.iter().copied().filter_map(step);
     let decode = format!("{:.1} ms a decode", summary.times.decode_secs() * 1e3);
     let parts: Vec<_> = steps.chain([decode]).collect();
     format!("seconds are predicted, from {}", parts.join(", "))

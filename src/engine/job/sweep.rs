@@ -52,6 +52,7 @@ impl Job<'_> {
         };
         let (large_steps, large_secs) = of(ModelRole::Large);
         let (small_steps, small_secs) = of(ModelRole::Small);
+        let (distilled_steps, distilled_secs) = of(ModelRole::Distilled);
         Ok(Rendered {
             plans: self.plans,
             trajectory,
@@ -61,6 +62,8 @@ impl Job<'_> {
                 large_secs,
                 small_steps,
                 small_secs,
+                distilled_steps,
+                distilled_secs,
                 decode_secs,
             },
         })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{PairPipeline, Ready, timing_key, with_both_models};
+use super::{PairPipeline, Ready, timing_key};
 use crate::analysis::{Similarity, flicker, frame_similarity, sharpness};
 use crate::engine::job::{Job, Rendered};
 use crate::engine::pipeline::{Progress, RunError, RunRequest};
@@ -20,18 +20,15 @@ impl PairPipeline {
         cancel: &Cancel,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), RunError> {
-        // The memory has to do for both models, whichever plan comes first.
-        let ready = self.prepare(&with_both_models(&request.settings)?)?;
-        let stages = request.runs.iter().flat_map(|run| &run.plans);
-        for stage in stages.flat_map(Plan::stages) {
-            // A model that is not there is better known now than after an hour.
-            self.keepers()?.loaded.model_path(stage.model)?;
-            if stage.model == ModelRole::Distilled {
-                return Err(RunError::Failed(
-                    "a sweep tries plans of the large and the small model, not of the distilled one; leave out those with a D".to_owned(),
-                ));
-            }
-        }
+        // A model that is not there is better known now than after an hour; and the memory has to do for all of them,
+        // whichever plan comes first.
+        let all = request
+            .settings
+            .with_plan(Plan::of_models(&request.models()));
+        let ready = self.prepare(&RunSettings {
+            steps: all.steps.max(request.models().len()),
+            ..all
+        })?;
         for run in &request.runs {
             let outcome = self.sweep_run(&ready, request.renders(run), cancel, progress);
             progress(Progress::StepsKept(self.steps.told()));
@@ -64,10 +61,13 @@ impl PairPipeline {
         self.timings
             .correct(timing_key(&ready.spec, &device), |timings| {
                 // Of no step there is no time, and what is no number is not taken in.
-                let large = times(|work| (work.large_steps, work.large_secs));
+                let large = times(|work| work.of(ModelRole::Large));
                 timings.large.add(size, large / passes);
-                let small = times(|work| (work.small_steps, work.small_secs));
+                let small = times(|work| work.of(ModelRole::Small));
                 timings.small.add(size, small / passes);
+                // Guidance is folded into it.
+                let distilled = times(|work| work.of(ModelRole::Distilled));
+                timings.distilled.add(size, distilled);
                 if !ready.fit.in_tiles {
                     timings
                         .decode

@@ -66,6 +66,14 @@ impl SweepRequest {
         self.runs.iter().flat_map(of_run).collect()
     }
 
+    /// The models that its plans and their references take.
+    pub fn models(&self) -> Vec<ModelRole> {
+        let plans = || self.runs.iter().flat_map(|run| &run.plans);
+        let is_used =
+            |role: &ModelRole| *role == ModelRole::Large || plans().any(|plan| plan.has(*role));
+        ModelRole::ALL.into_iter().filter(is_used).collect()
+    }
+
     /// What is left of it where some rows are known. A run that is not complete renders its reference again,
     /// to hold the rest against.
     #[must_use]
@@ -111,6 +119,10 @@ pub struct Work {
     pub small_steps: usize,
     /// Seconds of these.
     pub small_secs: f64,
+    /// Steps of the distilled model.
+    pub distilled_steps: usize,
+    /// Seconds of these.
+    pub distilled_secs: f64,
     /// Seconds of the decode.
     pub decode_secs: f64,
 }
@@ -118,7 +130,16 @@ pub struct Work {
 impl Work {
     /// Steps computed.
     pub fn steps(&self) -> usize {
-        self.large_steps + self.small_steps
+        self.large_steps + self.small_steps + self.distilled_steps
+    }
+
+    /// Steps of one model and their seconds.
+    pub fn of(&self, role: ModelRole) -> (usize, f64) {
+        match role {
+            ModelRole::Large => (self.large_steps, self.large_secs),
+            ModelRole::Small => (self.small_steps, self.small_secs),
+            ModelRole::Distilled => (self.distilled_steps, self.distilled_secs),
+        }
     }
 }
 

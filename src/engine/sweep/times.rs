@@ -3,15 +3,16 @@ use crate::analysis::mean;
 use crate::engine::eta::Eta;
 use crate::engine::event::PairSummary;
 use crate::project::RunSettings;
-use crate::schedule::ModelRole;
+use crate::schedule::{ModelRole, Plan, StepPlan};
 
 /// The times that the seconds of every plan of a sweep are predicted from, the same for all. What a single
 /// plan took says little: most of its steps may have been taken for another.
 #[derive(Clone, Debug)]
 pub struct SweepTimes {
     eta: Eta,
-    passes: usize,
-    measured_steps: [usize; 2],
+    /// Passes of a step, and steps that were measured, by the index of their model.
+    passes: [usize; 3],
+    measured_steps: [usize; 3],
     decode_secs: f64,
 }
 
@@ -22,13 +23,18 @@ impl SweepTimes {
         let decode_secs = mean(rows.iter().map(|row| row.work.decode_secs));
         let cost = |role| pair.model_cost(role, settings.size());
         let mut eta = Eta::new(cost, Some(decode_secs));
-        let passes = settings.step_plans().first()?.passes();
-        let mut measured_steps = [0; 2];
-        for work in rows.iter().map(|row| row.work) {
-            eta.record_passes(ModelRole::Large, work.large_steps * passes, work.large_secs);
-            eta.record_passes(ModelRole::Small, work.small_steps * passes, work.small_secs);
-            measured_steps[0] += work.large_steps;
-            measured_steps[1] += work.small_steps;
+        let passes = ModelRole::ALL.map(|role| {
+            let alone = settings.with_plan(Plan::only(role)).step_plans();
+            alone.first().map_or(1, StepPlan::passes)
+        });
+        let mut measured_steps = [0; 3];
+        for (row, role) in rows
+            .iter()
+            .flat_map(|row| ModelRole::ALL.map(|role| (row, role)))
+        {
+            let (steps, secs) = row.work.of(role);
+            eta.record_passes(role, steps * passes[role.index()], secs);
+            measured_steps[role.index()] += steps;
         }
         Some(Self {
             eta,
@@ -38,17 +44,17 @@ impl SweepTimes {
         })
     }
 
-    /// Seconds of one step of a model; `None` where nothing is known of either.
+    /// Seconds of one step of a model; `None` where nothing is known of any.
     pub fn step_secs(&self, role: ModelRole) -> Option<f64> {
         self.eta
             .pass_secs(role)
-            .map(|secs| secs * self.passes as f64)
+            .map(|secs| secs * self.passes[role.index()] as f64)
     }
 
-    /// Steps of the sweep that this stands on; of 0 it was remembered, or told by the other model's and the
+    /// Steps of the sweep that this stands on; of 0 it was remembered, or told by another model's and the
     /// FLOPs.
     pub fn measured_steps(&self, role: ModelRole) -> usize {
-        self.measured_steps[usize::from(role != ModelRole::Large)]
+        self.measured_steps[role.index()]
     }
 
     /// Seconds of one decode, the mean of the sweep's.
@@ -64,6 +70,7 @@ impl SweepTimes {
             0 => Some(0.0),
             count => Some(count as f64 * self.step_secs(role)?),
         };
-        Some(of(ModelRole::Large)? + of(ModelRole::Small)? + self.decode_secs)
+        let denoise: Option<f64> = ModelRole::ALL.into_iter().map(of).sum();
+        Some(denoise? + self.decode_secs)
     }
 }
