@@ -39,6 +39,7 @@ impl Rig {
             pair[model] = json!(demo().join(model));
         }
         pair["distilled"] = json!(demo().join("small"));
+        (pair["cfg"], pair["shift"]) = (json!(3.0), json!(1.0));
         pair["distilled_sigmas"] = json!([1.0, 0.75, 0.5, 0.25, 0.0]);
         change(&mut pair);
         let place = folder.path().join("models/demo");
