@@ -175,7 +175,11 @@ fn badges(ui: &Ui, scene: &Scene<'_>, rect: Rect) {
         return;
     }
     let (anchor, text) = if let Some(estimate) = scene.estimate() {
-        let (step, steps) = (estimate.latents.step + 1, estimate.settings.steps_taken());
+        let step = estimate.latents.step + 1;
+        let steps = match (estimate.source, scene.session.active()) {
+            (Source::Estimate(_), Some(active)) => active.steps_in_all(),
+            _ => estimate.settings.steps_taken(),
+        };
         let mut text = format!("x0 · step {step}/{steps}");
         if matches!(estimate.source, Source::Paused(_)) && scene.session.active().is_none() {
             text.push_str(" · paused");

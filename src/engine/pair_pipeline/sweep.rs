@@ -20,14 +20,17 @@ impl PairPipeline {
         cancel: &Cancel,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), RunError> {
+        let settings = &request.settings;
+        settings
+            .check()
+            .map_err(|why| RunError::Failed(why.to_string()))?;
         // A model that is not there is better known now than after an hour; and the memory has to do for all of them,
         // whichever plan comes first.
-        let all = request
-            .settings
-            .with_plan(Plan::of_models(&request.models()));
+        let models = request.models();
         let ready = self.prepare(&RunSettings {
-            steps: all.steps.max(request.models().len()),
-            ..all
+            plan: Plan::of_models(&models),
+            steps: settings.steps.max(models.len()),
+            ..settings.clone()
         })?;
         for run in &request.runs {
             let outcome = self.sweep_run(&ready, request.renders(run), cancel, progress);
