@@ -133,6 +133,24 @@ fn in_the_middle_of_a_run() {
 }
 
 #[test]
+fn a_distilled_stage() {
+    let (mut window, pace) = window_of(1440.0, 900.0, common::distilled_fake());
+    window.get_by_label("Plan LDL").click();
+    window.run_steps(3);
+    pace.allow(15);
+    press(&mut window, Modifiers::COMMAND, Key::Enter);
+    until(&mut window, |app| {
+        app.session().active().is_some_and(|a| a.steps.len() == 15)
+            && app.session().preview().is_some_and(|p| p.step == 14)
+    });
+    hold(&mut window, 2);
+    let stage = window.get_by_label_contains("Stage 2, distilled model");
+    stage.click_secondary();
+    window.run_steps(3);
+    window.snapshot("distilled");
+}
+
+#[test]
 fn finished_runs() {
     let (mut window, pace) = window(1440.0, 900.0);
     for plan in ["Plan LLL", "Plan SSS", "Plan LSL"] {
