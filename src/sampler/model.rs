@@ -8,7 +8,7 @@ use super::{Cancel, SampleError};
 pub struct Context(pub Vec<Tensor>);
 
 /// A network that predicts the flow-matching velocity `v = noise - x0`.
-pub trait VelocityModel {
+pub trait VelocityModel: Sync {
     /// Turns text embeddings `(1, tokens, dim)` into what [`velocity`](Self::velocity) needs.
     fn context(&self, embeddings: &Tensor) -> Result<Context, SampleError>;
 
