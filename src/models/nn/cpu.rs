@@ -101,9 +101,9 @@ pub(super) unsafe fn gemm(
     }
 }
 
-/// Defines a function whose loops are compiled a second time for AVX2, and the choice between the
-/// two. Both do the same operations in the same order (nothing is fused), so that results do not
-/// depend on the processor.
+/// Defines a function whose loops are compiled a second time for AVX2 and a third for AVX-512, and the
+/// choice between them. All do the same operations in the same order (nothing is fused), so that results
+/// do not depend on the processor.
 macro_rules! vectorised {
     ($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),*) $body:block) => {
         $(#[$meta])*
@@ -115,6 +115,14 @@ macro_rules! vectorised {
                 #[target_feature(enable = "avx2")]
                 fn wide($($arg: $type),*) {
                     plain($($arg),*);
+                }
+                #[target_feature(enable = "avx512f")]
+                fn widest($($arg: $type),*) {
+                    plain($($arg),*);
+                }
+                if std::arch::is_x86_feature_detected!("avx512f") {
+                    // SAFETY: the processor has the feature.
+                    return unsafe { widest($($arg),*) };
                 }
                 if std::arch::is_x86_feature_detected!("avx2") {
                     // SAFETY: the processor has the feature.
