@@ -10,6 +10,8 @@ pub enum Activation {
     GeluTanh,
     /// SiLU, `x * sigmoid(x)`.
     Silu,
+    /// What lies outside [-1, 1], moved to its ends.
+    Clip,
 }
 
 impl Activation {
@@ -18,6 +20,7 @@ impl Activation {
         match self {
             Self::GeluTanh => gelu_tanh(values),
             Self::Silu => silu(values),
+            Self::Clip => clip(values),
         }
     }
 }
@@ -36,6 +39,14 @@ cpu::vectorised! {
     fn silu(values: &mut [f32]) {
         for x in values {
             *x /= 1.0 + cpu::exp(-*x);
+        }
+    }
+}
+
+cpu::vectorised! {
+    fn clip(values: &mut [f32]) {
+        for x in values {
+            *x = x.clamp(-1.0, 1.0);
         }
     }
 }
@@ -61,6 +72,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     match activation {
         Activation::GeluTanh => x.gelu(),
         Activation::Silu => x.silu(),
+        Activation::Clip => x.clamp(-1f32, 1f32),
     }
 }
 
@@ -82,6 +94,12 @@ mod tests {
             .unwrap()
             .to_vec1::<f32>()
             .unwrap();
+        let clipped = activate(&t, Activation::Clip).unwrap();
+        let by_candle = t.clamp(-1f32, 1f32).unwrap();
+        assert_eq!(
+            clipped.to_vec1::<f32>().unwrap(),
+            by_candle.to_vec1::<f32>().unwrap()
+        );
         for ((&x, g), s) in x.iter().zip(gelu).zip(silu) {
             let x = f64::from(x);
             let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);

@@ -19,7 +19,7 @@ mod sinusoid;
 pub use activation::{Activation, activate};
 pub use attention::attention;
 pub use channel_rms::channel_rms;
-pub use conv::{Conv3d, Conv3dConfig};
+pub use conv::{Conv3d, Conv3dConfig, With};
 pub use linear::{Linear, linear, linear_no_bias};
 pub use norm::{
     ChannelRmsNorm, LayerNorm, RmsNorm, gated_add, layer_norm, modulated, rms_modulated,

@@ -1,6 +1,6 @@
 use std::cell::RefCell;
 
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 use super::super::cpu::{self, vectorised};
@@ -20,6 +20,12 @@ pub(super) struct Winograd {
     size: [usize; 3],
     outputs: usize,
     kernel: Kernel,
+    /// Frames `(B, inputs, t, H, W)` that come before the input.
+    pub(super) earlier: Option<Tensor>,
+    /// What the result is added to.
+    pub(super) onto: Option<Tensor>,
+    /// The input counts as twice as high and wide.
+    pub(super) doubled: bool,
 }
 
 impl Winograd {
@@ -37,7 +43,25 @@ impl Winograd {
             size,
             outputs,
             kernel: Kernel::best(),
+            earlier: None,
+            onto: None,
+            doubled: false,
         }
+    }
+}
+
+/// Runs `work` on the numbers of a contiguous f32 tensor on the CPU, or on none.
+fn with_numbers<T>(
+    tensor: Option<&Tensor>,
+    work: impl FnOnce(Option<&[f32]>) -> Result<T>,
+) -> Result<T> {
+    let Some(tensor) = tensor else {
+        return work(None);
+    };
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => work(Some(cpu::slice(storage, layout)?)),
+        _ => bail!("a convolution on the CPU was given {:?}", tensor.device()),
     }
 }
 
@@ -122,12 +146,33 @@ impl CustomOp3 for Winograd {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (batch, inputs, frames, height, width) = x_layout.shape().dims5()?;
-        let [out_frames, out_height, out_width] = self.size;
-        let kernel_t = self.config.kernel[0];
+        let dims = x_layout.shape().dims5()?;
         let x = cpu::slice(x, x_layout)?;
         let weight = cpu::slice(weight, weight_layout)?;
         let bias = cpu::slice(bias, bias_layout)?;
+        with_numbers(self.earlier.as_ref(), |earlier| {
+            with_numbers(self.onto.as_ref(), |onto| {
+                self.run(dims, x, earlier, onto, weight, bias)
+            })
+        })
+    }
+}
+
+impl Winograd {
+    /// The convolution of `x`, `(batch, inputs, frames, height, width)`, with a packed weight.
+    fn run(
+        &self,
+        (batch, inputs, frames, height, width): (usize, usize, usize, usize, usize),
+        x: &[f32],
+        earlier: Option<&[f32]>,
+        onto: Option<&[f32]>,
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Result<(CpuStorage, Shape)> {
+        let [out_frames, out_height, out_width] = self.size;
+        let kernel_t = self.config.kernel[0];
+        let earlier = earlier.unwrap_or_default();
+        let kept = earlier.len() / (batch * inputs * height * width).max(1);
         let mix_len = kernel_t * inputs * 3 * BLOCK;
         let blocks = self.outputs.div_ceil(BLOCK);
         if weight.len() != blocks * MIXES * mix_len || bias.len() != self.outputs {
@@ -138,7 +183,14 @@ impl CustomOp3 for Winograd {
         }
 
         let plane = out_height * out_width;
-        let mut out = vec![0.0; batch * self.outputs * out_frames * plane];
+        let len = batch * self.outputs * out_frames * plane;
+        if onto.is_some_and(|onto| onto.len() != len)
+            || earlier.len() != batch * inputs * kept * height * width
+            || (self.doubled && kept > 0)
+        {
+            bail!("what belongs to the input of a convolution is not of its size");
+        }
+        let mut out = vec![0.0; len];
         let shared = cpu::Shared::new(&mut out);
         let tiles = out_width.div_ceil(TILE);
         let rows = (BAND / tiles.max(1)).clamp(1, out_height.max(1));
@@ -182,10 +234,12 @@ impl CustomOp3 for Winograd {
                 for frame in seen.clone() {
                     for channel in 0..inputs {
                         let Some(planes) = planes.next() else { return };
-                        let start = ((item * inputs + channel) * frames + frame - self.past)
-                            * height
-                            * width;
-                        let image = &x[start..start + height * width];
+                        let channel = item * inputs + channel;
+                        let (from, at) = match (frame - self.past).checked_sub(kept) {
+                            Some(frame) => (x, channel * frames + frame),
+                            None => (earlier, channel * kept + frame - self.past),
+                        };
+                        let image = &from[at * height * width..][..height * width];
                         self.mix(image, width, top, tiles, row, phases, planes);
                     }
                 }
@@ -223,12 +277,17 @@ impl CustomOp3 for Winograd {
                                 + top * out_width;
                             // SAFETY: a task owns its band of rows in its frames, in its blocks of outputs.
                             let target = unsafe { shared.slice(start, rows * out_width) };
+                            let onto = onto.map(|onto| &onto[start..start + rows * out_width]);
                             let of_output = |mix: usize| &sums[(mix * BLOCK + i) * room..];
                             for (r, target) in target.chunks_exact_mut(out_width).enumerate() {
                                 let line = r * tiles..(r + 1) * tiles;
                                 let sums: [&[f32]; MIXES] =
                                     std::array::from_fn(|mix| &of_output(mix)[line.clone()]);
                                 unmix(&sums, bias[output], row, target);
+                                if let Some(onto) = onto {
+                                    let onto = &onto[r * out_width..][..out_width];
+                                    target.iter_mut().zip(onto).for_each(|(a, b)| *a += b);
+                                }
                             }
                         }
                     }
@@ -240,9 +299,7 @@ impl CustomOp3 for Winograd {
             (batch, self.outputs, out_frames, out_height, out_width),
         )
     }
-}
 
-impl Winograd {
     /// The mixes of the rows of `image` that the output rows from `top` on see: `planes` is `(mixes, rows + 2, tiles)`.
     #[expect(clippy::too_many_arguments, reason = "three of them are buffers")]
     fn mix(
@@ -263,14 +320,53 @@ impl Winograd {
             let mut rest = planes.chunks_exact_mut(lines * tiles);
             let mut mixes: [&mut [f32]; MIXES] =
                 std::array::from_fn(|_| &mut rest.next().unwrap_or_default()[at.clone()]);
+            let scale = if self.doubled { 2 } else { 1 };
             match (top + line).checked_sub(before) {
-                Some(y) if y * width < image.len() => {
-                    row[before..before + width].copy_from_slice(&image[y * width..][..width]);
+                Some(y) if y / scale * width < image.len() => {
+                    let line = &image[y / scale * width..][..width];
+                    match self.doubled {
+                        false => row[before..before + width].copy_from_slice(line),
+                        true => {
+                            for (pair, value) in row[before..].chunks_exact_mut(2).zip(line) {
+                                pair.fill(*value);
+                            }
+                        }
+                    }
                     mix_row(row, phases, &mut mixes);
                 }
                 _ => mixes.iter_mut().for_each(|mix| mix.fill(0.0)),
             }
         }
+    }
+}
+
+/// Shares the numbers of `row` out in turn.
+#[inline(always)]
+fn part(row: &[f32], mut phases: [&mut [f32]; TILE]) {
+    let tiles = phases
+        .iter()
+        .map(|phase| phase.len())
+        .fold(row.len() / TILE, usize::min);
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    while done + 4 <= tiles {
+        use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
+        // SAFETY: four tiles lie in `row` from here on, and four places in each of the phases; the instructions are
+        // those that every processor of the kind has.
+        unsafe {
+            let from = row.as_ptr().add(TILE * done);
+            let mut four: [_; TILE] = std::array::from_fn(|i| _mm_loadu_ps(from.add(TILE * i)));
+            let [a, b, c, d] = &mut four;
+            _MM_TRANSPOSE4_PS(a, b, c, d);
+            for (phase, values) in phases.iter_mut().zip(four) {
+                _mm_storeu_ps(phase.as_mut_ptr().add(done), values);
+            }
+        }
+        done += 4;
+    }
+    let [p0, p1, p2, p3] = phases;
+    for (j, four) in row.chunks_exact(TILE).enumerate().take(tiles).skip(done) {
+        (p0[j], p1[j], p2[j], p3[j]) = (four[0], four[1], four[2], four[3]);
     }
 }
 
@@ -281,11 +377,7 @@ vectorised! {
         let (p0, rest) = phases.split_at_mut(tiles + 1);
         let (p1, rest) = rest.split_at_mut(tiles + 1);
         let (p2, p3) = rest.split_at_mut(tiles + 1);
-        for ((((four, a), b), c), d) in
-            row.chunks_exact(TILE).zip(&mut *p0).zip(&mut *p1).zip(&mut *p2).zip(&mut *p3)
-        {
-            (*a, *b, *c, *d) = (four[0], four[1], four[2], four[3]);
-        }
+        part(row, [&mut *p0, &mut *p1, &mut *p2, &mut *p3]);
         let [m0, m1, m2, m3, m4, m5] = mixes;
         let (m0, m1, m2) = (&mut m0[..tiles], &mut m1[..tiles], &mut m2[..tiles]);
         let (m3, m4, m5) = (&mut m3[..tiles], &mut m4[..tiles], &mut m5[..tiles]);

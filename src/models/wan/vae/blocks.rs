@@ -1,7 +1,7 @@
 use candle_core::{Result, Tensor};
 
 use super::cache::{Cache, continued};
-use crate::models::nn::{Activation, ChannelRmsNorm, Conv3d, Conv3dConfig, attention};
+use crate::models::nn::{Activation, ChannelRmsNorm, Conv3d, Conv3dConfig, With, attention};
 use crate::models::weights::Params;
 
 /// Two convolutions around a shortcut (`WanResidualBlock` in diffusers).
@@ -37,13 +37,14 @@ impl Residual {
 
     pub(super) fn forward(&self, x: &Tensor, cache: &mut Cache) -> Result<Tensor> {
         let inner = self.norm1.forward(x, Some(Activation::Silu))?;
-        let inner = cache.convolve(&self.conv1, &inner)?;
+        let inner = cache.convolve(&self.conv1, &inner, None)?;
         let inner = self.norm2.forward(&inner, Some(Activation::Silu))?;
-        let inner = cache.convolve(&self.conv2, &inner)?;
-        match &self.shortcut {
-            Some(shortcut) => inner + shortcut.forward(x, 0)?,
-            None => inner + x,
-        }
+        let beside = self
+            .shortcut
+            .as_ref()
+            .map(|shortcut| shortcut.forward(x, 0));
+        let beside = beside.transpose()?;
+        cache.convolve(&self.conv2, &inner, Some(beside.as_ref().unwrap_or(x)))
     }
 }
 
@@ -145,21 +146,20 @@ impl Upsample {
                 let entry = cache.entry();
                 let frames = x.dim(2)?;
                 if !first {
-                    doubled(&continued(entry, conv, x)?)?
+                    doubled(&continued(entry, conv, x, None)?)?
                 } else if frames == 1 {
                     x.clone()
                 } else {
-                    let rest = continued(entry, conv, &x.narrow(2, 1, frames - 1)?)?;
+                    let rest = continued(entry, conv, &x.narrow(2, 1, frames - 1)?, None)?;
                     Tensor::cat(&[&x.narrow(2, 0, 1)?, &doubled(&rest)?], 2)?
                 }
             }
         };
-        let (batch, channels, frames, height, width) = x.dims5()?;
-        let wide = x
-            .reshape((batch * channels, frames, height, width))?
-            .upsample_nearest2d(2 * height, 2 * width)?
-            .reshape((batch, channels, frames, 2 * height, 2 * width))?;
-        self.conv.forward(&wide, 0)
+        let wide = With {
+            doubled: true,
+            ..With::default()
+        };
+        self.conv.forward_with(&x, wide)
     }
 }
 

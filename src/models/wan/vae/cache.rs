@@ -1,6 +1,6 @@
 use candle_core::{Result, Tensor};
 
-use crate::models::nn::Conv3d;
+use crate::models::nn::{Conv3d, With};
 
 /// The frames that causal convolutions remember from the chunks before, one entry a convolution
 /// in the order in which they run.
@@ -26,25 +26,49 @@ impl Cache {
         &mut self.entries[index]
     }
 
-    /// Runs `conv` over the chunk `x` `(B, C, T, H, W)` as if the earlier chunks preceded it;
-    /// before the first chunk there are zeros.
-    pub(super) fn convolve(&mut self, conv: &Conv3d, x: &Tensor) -> Result<Tensor> {
-        continued(self.entry(), conv, x)
+    /// Runs `conv` over the chunk `x` `(B, C, T, H, W)` as if the earlier chunks preceded it; before the first chunk
+    /// there are zeros. The result is added to `onto`.
+    pub(super) fn convolve(
+        &mut self,
+        conv: &Conv3d,
+        x: &Tensor,
+        onto: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        continued(self.entry(), conv, x, onto)
     }
 }
 
 /// As [`Cache::convolve`], with the convolution's entry at hand. The entry keeps the last two
 /// frames, which is all a kernel of three frames looks back.
-pub(super) fn continued(entry: &mut Option<Tensor>, conv: &Conv3d, x: &Tensor) -> Result<Tensor> {
+pub(super) fn continued(
+    entry: &mut Option<Tensor>,
+    conv: &Conv3d,
+    x: &Tensor,
+    onto: Option<&Tensor>,
+) -> Result<Tensor> {
     const KEPT: usize = 2;
-    let (joined, earlier) = match entry.as_ref() {
-        Some(kept) => (Tensor::cat(&[kept, x], 2)?, kept.dim(2)?),
-        None => (x.clone(), 0),
-    };
-    let out = conv.forward(&joined, earlier)?;
-    let frames = joined.dim(2)?;
-    let kept = frames.min(KEPT);
+    let out = conv.forward_with(
+        x,
+        With {
+            earlier: entry.as_ref(),
+            onto,
+            doubled: false,
+        },
+    )?;
+    let frames = x.dim(2)?;
     // A copy, so that the whole chunk is not kept alive by a view of its end.
-    *entry = Some(joined.narrow(2, frames - kept, kept)?.force_contiguous()?);
+    *entry = Some(match entry.as_ref() {
+        Some(kept) if frames < KEPT => {
+            let joined = Tensor::cat(&[kept, x], 2)?;
+            let kept = joined.dim(2)?.min(KEPT);
+            joined
+                .narrow(2, joined.dim(2)? - kept, kept)?
+                .force_contiguous()?
+        }
+        _ => {
+            let kept = frames.min(KEPT);
+            x.narrow(2, frames - kept, kept)?.force_contiguous()?
+        }
+    });
     Ok(out)
 }

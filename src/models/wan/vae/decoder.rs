@@ -77,7 +77,7 @@ impl Decoder {
     /// Decodes a chunk of latent frames; `first` says that it starts with the clip's first.
     pub(super) fn forward(&self, x: &Tensor, first: bool, cache: &mut Cache) -> Result<Tensor> {
         cache.rewind();
-        let mut x = cache.convolve(&self.conv_in, x)?;
+        let mut x = cache.convolve(&self.conv_in, x, None)?;
         x = self.middle.forward(&x, cache)?;
         for level in &self.levels {
             for residual in &level.residuals {
@@ -88,6 +88,6 @@ impl Decoder {
             }
         }
         x = self.norm_out.forward(&x, Some(Activation::Silu))?;
-        cache.convolve(&self.conv_out, &x)
+        cache.convolve(&self.conv_out, &x, None)
     }
 }

@@ -79,7 +79,7 @@ impl Encoder {
     /// frames after it, later such a multiple.
     pub(super) fn forward(&self, x: &Tensor, cache: &mut Cache) -> Result<Tensor> {
         cache.rewind();
-        let mut x = cache.convolve(&self.conv_in, x)?;
+        let mut x = cache.convolve(&self.conv_in, x, None)?;
         for layer in &self.layers {
             x = match layer {
                 Layer::Residual(layer) => layer.forward(&x, cache)?,
@@ -89,6 +89,6 @@ impl Encoder {
         }
         x = self.middle.forward(&x, cache)?;
         x = self.norm_out.forward(&x, Some(Activation::Silu))?;
-        cache.convolve(&self.conv_out, &x)
+        cache.convolve(&self.conv_out, &x, None)
     }
 }

@@ -15,7 +15,7 @@ use self::decoder::Decoder;
 use self::encoder::Encoder;
 use super::{VaeConfig, files};
 use crate::models::ModelError;
-use crate::models::nn::{Conv3d, Conv3dConfig};
+use crate::models::nn::{Activation, Conv3d, Conv3dConfig, activate};
 use crate::models::weights::{Loading, Params};
 use crate::sampler::Cancel;
 
@@ -128,7 +128,7 @@ impl WanVae {
                 .post_quant_conv
                 .forward(&z.narrow(2, start, count)?, 0)?;
             let x = self.decoder.forward(&x, start == 0, &mut cache)?;
-            parts.push(x.to_dtype(DType::F32)?.clamp(-1f32, 1f32)?);
+            parts.push(activate(&x.to_dtype(DType::F32)?, Activation::Clip)?);
             progress(start + count, frames);
         }
         cancel.check()?;
