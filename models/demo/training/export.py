@@ -2,7 +2,7 @@
 
     python export.py --work work --out models/demo
 
-`--work` holds vae.pt, text/, latents/stats.json, preview.json, large.pt and small.pt. Averaged weights are
+`--work` holds vae.pt, text/, latents/stats.json, preview.json, large.pt, small.pt and distilled.pt. Averaged weights are
 written, in float16. What is at `--out` already, such as this program, stays; only what it writes is replaced.
 """
 
@@ -33,8 +33,8 @@ def vae_of(work: Path) -> AutoencoderKLWan:
     return vae
 
 
-def transformer_of(work: Path, size: str):
-    model, checkpoint = build(size), work / f"{size}.pt"
+def transformer_of(work: Path, size: str, name: str | None = None):
+    model, checkpoint = build(size), work / f"{name or size}.pt"
     if checkpoint.exists():
         model.load_state_dict(torch.load(checkpoint)["ema"])
     return model
@@ -47,6 +47,7 @@ def pair(args: argparse.Namespace) -> dict:
         "licence": "MIT",
         "large": "large",
         "small": "small",
+        "distilled": "distilled",
         "width": args.width,
         "height": args.height,
         "frames": args.frames,
@@ -55,6 +56,7 @@ def pair(args: argparse.Namespace) -> dict:
         "shift": args.shift,
         "cfg": args.cfg,
         "boundaries": args.boundaries,
+        "distilled_sigmas": [1 - i / args.jumps for i in range(args.jumps + 1)],
         "text_tokens": MAX_TOKENS,
         "seed": args.first_seed,
         "prompt": args.prompt,
@@ -88,7 +90,8 @@ def write(args: argparse.Namespace, out: Path):
         vae=vae_of(args.work).half(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=args.shift),
     ).save_pretrained(out / "large")
-    transformer_of(args.work, "small").half().save_pretrained(out / "small" / "transformer")
+    for name in ("small", "distilled"):
+        transformer_of(args.work, "small", name).half().save_pretrained(out / name / "transformer")
     index = json.loads((out / "large" / "model_index.json").read_text())
     kept = {k: v for k, v in index.items() if k.startswith("_") or k == "transformer"}
     (out / "small" / "model_index.json").write_text(json.dumps(kept, indent=2) + "\n")
@@ -104,9 +107,10 @@ def main():
     parser.add_argument("--height", type=int, default=SIZE)
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--jumps", type=int, default=8, help="that the distilled model was taught")
     parser.add_argument("--shift", type=float, default=1.0)
     parser.add_argument("--cfg", type=float, default=3.0)
-    parser.add_argument("--boundaries", type=float, nargs=2, default=[0.4, 0.9333])
+    parser.add_argument("--boundaries", type=float, nargs=2, default=[0.4333, 0.9333])
     parser.add_argument("--first-seed", type=int, default=13, help="of the noise a fresh window starts with")
     parser.add_argument("--prompt", default="a red circle bouncing over a blue background")
     args = parser.parse_args()
@@ -115,7 +119,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=args.out.parent) as folder:
         made = Path(folder) / "made"
         write(args, made)
-        for part in ("large", "small", "pair.json"):
+        for part in ("large", "small", "distilled", "pair.json"):
             old = args.out / part
             if old.exists():
                 old.rename(Path(folder) / f"old-{part}")

@@ -2,6 +2,7 @@
 
     python train_reader.py --out work/reader.pt --export ../evaluate --minutes 25
     python train_reader.py --out work/reader.pt --export ../evaluate --check   # only measure and export
+    python train_reader.py --export ../evaluate --check   # only measure the exported one, against another VAE say
 
 A reader that calls any blob the nearest shape would flatter a model. So some of its clips show spoilt
 objects, which are to be called "none": two shapes in one, a shape that changes on the way, pieces.
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 import reader as net
@@ -164,7 +165,8 @@ def caught(reader: Reader, first: int, count: int) -> float:
     return round(torch.cat(hits).mean().item(), 4)
 
 
-def export(reader: Reader, vae: AutoencoderKLWan, folder: Path, clips: int):
+def describe(reader: Reader, vae: AutoencoderKLWan, folder: Path, clips: int):
+    """Write reader.json: what it tells apart and how often it is right."""
     found = {"rendered": check(reader, None, 30_000_000, clips), "decoded": check(reader, vae, 31_000_000, clips // 16)}
     log(**{f"{kind}_{slot}": share for kind, row in found.items() for slot, share in row.items()})
     about = {
@@ -182,8 +184,6 @@ def export(reader: Reader, vae: AutoencoderKLWan, folder: Path, clips: int):
         "validation_decoded": {slot: share for slot, share in found["decoded"].items() if slot != "all"},
         "spoilt_caught": caught(reader, 33_000_000, clips // 16),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(reader.exported(), folder / "reader.safetensors")
     (folder / "reader.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
@@ -207,7 +207,7 @@ def settle(reader: Reader, clips: int = 512):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="checkpoint")
     parser.add_argument("--export", type=Path, help="folder for reader.safetensors and reader.json")
     parser.add_argument("--fixture", type=Path)
     parser.add_argument("--vae", type=Path, default=Path("../large/vae"))
@@ -218,6 +218,9 @@ def main():
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
 
+    if args.check and not args.out:
+        best = Reader.imported(load_file(args.export / "reader.safetensors"))
+        return describe(best, wan_vae.load(args.vae).eval(), args.export, args.clips)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = Reader().to(memory_format=torch.channels_last_3d)
@@ -255,7 +258,9 @@ def main():
     best.eval()
     settle(best)
     if args.export:
-        export(best, wan_vae.load(args.vae).eval(), args.export, args.clips)
+        args.export.mkdir(parents=True, exist_ok=True)
+        save_file(best.exported(), args.export / "reader.safetensors")
+        describe(best, wan_vae.load(args.vae).eval(), args.export, args.clips)
     if args.fixture:
         fixture(best, args.fixture)
 

@@ -2,6 +2,7 @@
 
     python train_vae.py --out work/vae.pt --minutes 30
     python train_vae.py --out work/vae-sharper.pt --start work/vae.pt --decoder-only --lr 1e-3 --minutes 15
+    python train_vae.py --check ../large/vae
 
 Once latents are encoded and transformers are trained on them the encoder has to stay as it is; the decoder
 may still be made sharper, which is what --decoder-only does.
@@ -68,20 +69,21 @@ def loss_terms(vae: AutoencoderKLWan, clips: torch.Tensor) -> tuple[torch.Tensor
 
 
 @torch.no_grad()
-def psnr(vae: AutoencoderKLWan, size: int, count: int = 6) -> float:
-    """Mean PSNR (dB) over whole held-out clips, without sampling noise."""
-    rng, total = np.random.default_rng(10_000_000), 0.0
+def psnrs(vae: AutoencoderKLWan, size: int, count: int = 6) -> torch.Tensor:
+    """PSNR (dB) of whole held-out clips, without sampling noise: [count]."""
+    rng, found = np.random.default_rng(10_000_000), []
     for _ in range(count):
         clip = torch.from_numpy(scenes.render(scenes.sample_scene(rng), FRAMES, size, size)).permute(3, 0, 1, 2)[None]
         clip = clip.to(vae.device)
         made = wan_vae.decode(vae, wan_vae.encode(vae, 2 * clip - 1)[0]).clamp(-1, 1) / 2 + 0.5
-        total += -10 * float((made - clip).square().mean().log10())
-    return total / count
+        found.append(-10 * (made - clip).square().mean().log10())
+    return torch.stack(found)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--check", type=Path, help="only measure this VAE, on 24 held-out clips")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--lr", type=float, default=2e-3)
@@ -94,6 +96,12 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
+    if args.check:
+        found = psnrs(wan_vae.load(args.check).eval(), args.size, 24)
+        log(mean=found.mean().item(), median=found.median().item(), worst=found.min().item())
+        return
+    if not args.out:
+        parser.error("--out is missing")
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     if args.start:
@@ -124,7 +132,7 @@ def main():
         save_atomic(state | dict(step=step, spent=budget.spent), args.out)
         shown.load_state_dict(average.weights)
         pixel, edge, kl = (sums / max(since, 1)).tolist()
-        log(step=step, l1=pixel, edges=edge, kl=kl, ema_psnr=psnr(shown, args.size), left=1 - budget.progress, at=note)
+        log(step=step, l1=pixel, edges=edge, kl=kl, ema_psnr=psnrs(shown, args.size).mean().item(), left=1 - budget.progress, at=note)
 
     while not budget.over:
         kinds = STILLS if budget.progress < STILLS_UNTIL and not args.start else CLIPS
