@@ -235,6 +235,10 @@ fn the_best_plan_is_named_under_a_limit_or_at_the_knee() {
     assert!(why.contains("grid.svg already exists"), "{why}");
 }
 
+/// Two models, and none that is distilled.
+const LARGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/large");
+const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/small");
+
 #[test]
 fn a_sweep_refuses_what_cannot_be_done() {
     let folder = tempfile::tempdir().unwrap();
@@ -244,7 +248,11 @@ fn a_sweep_refuses_what_cannot_be_done() {
         (&["sweep", "--plans", "LXL"], 2, "LXL"),
         (&["sweep", "--plans", "LS@a"], 2, "not a number"),
         (&["sweep", "--plans", "LSL@0.4"], 2, "boundaries"),
-        (&["sweep", "--plans", "D"], 1, "distilled"),
+        (
+            &["sweep", "--plans", "D", "--large", LARGE, "--small", SMALL],
+            1,
+            "distilled",
+        ),
         (&["sweep", "--plans", "S", "--grid"], 2, "--grid"),
         (&["sweep", "--plans", "S", "--plan", "L"], 2, "--plan"),
         (&["sweep", "--plans", "S", "--cfg", "1,2,3"], 2, "one --cfg"),

@@ -71,20 +71,20 @@ fn tiles_of_a_wan_clip_meet_without_a_seam() {
     let Vae::Wan(wan) = &vae else {
         panic!("the demo pair is WAN");
     };
+    // Less than half of what tiles share where memory is short.
     let tiling = Tiling {
         side: Span {
             length: 8,
-            overlap: 2,
+            overlap: 3,
         },
         ..Family::Wan.tiling()
     };
     for scene in scenes() {
         let latents = wan.encode(&scene, &Cancel::new()).unwrap();
         let (whole, tiled) = (whole(&vae, &latents), tiled(&vae, &latents, &tiling));
-        // Not seen, 44 dB, and far less than what the VAE itself is off.
+        // Far less than what the VAE itself is off, and not seen: 44 dB.
         let (apart, off) = (distance(&whole, &tiled), distance(&whole, &scene));
-        let seen = 2.0 / 10f32.powf(44.0 / 20.0);
-        assert!(apart < seen && apart < 0.5 * off, "{apart} {off}");
+        assert!(apart < 0.012 && apart < 0.5 * off, "{apart} {off}");
         // Between neighbouring rows and columns the two differ by less than four levels of 255.
         for axis in [3, 4] {
             assert!(steepest(&tiled, &whole, axis) < 0.03);
