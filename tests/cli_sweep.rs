@@ -326,6 +326,20 @@ fn a_clip_takes_the_best_plan_of_a_sweep_and_its_steps() {
     }
     assert_eq!(plans[1], "LLL");
     assert_ne!(plans[0], "LLL");
+    // What was found for a wish serves other prompts and seeds; for another grid with a word of warning.
+    for (shift, is_warned) in [(None, false), (Some(["--shift", "3"]), true)] {
+        let limit = ["--out", "a.mp4", "--at-least-ssim", "0.9", "--seed", "4"];
+        let generate = ["generate", "a green ring", "--json", "--overwrite"];
+        let shift = shift.iter().flatten().copied().collect::<Vec<_>>();
+        let (out, told) = run(
+            folder.path(),
+            &[&generate[..], &swept, &limit, &shift].concat(),
+        );
+        assert!(told.contains("remembered, at no cost"), "{told}");
+        assert_eq!(told.contains("warning: "), is_warned, "{told}");
+        let found: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(found["plan"].as_str().unwrap(), plans[0]);
+    }
 
     let short = [
         "--boundaries",

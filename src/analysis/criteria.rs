@@ -1,5 +1,7 @@
 //! Where to put the boundaries, from what a sweep over plans measured.
 
+use serde::{Deserialize, Serialize};
+
 /// What a plan costs and what its clip is worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trade {
@@ -17,7 +19,7 @@ impl Trade {
 }
 
 /// What is asked of the best plan.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Wish {
     /// The point of the Pareto front beyond which more seconds buy less and less.
     #[default]

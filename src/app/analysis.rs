@@ -199,6 +199,7 @@ impl Analysis {
             plans: plans.clone(),
         };
         SweepRequest {
+            wish: None,
             settings: settings.clone(),
             runs: (0..self.seeds).map(run).collect(),
         }

@@ -36,10 +36,7 @@ impl App {
                 "Boundaries remembered, found by {}.",
                 known.found_by.words()
             );
-            self.take_plan(
-                Ok(Plan::blend(known.boundaries, &settings.grid())),
-                now_secs,
-            );
+            self.take_plan(Ok(Plan::blend(known.found, &settings.grid())), now_secs);
             self.notice = Some(match known.warning {
                 Some(warning) => Notice::error(&warning),
                 None => Notice::done(&found),

@@ -75,7 +75,7 @@ pub(super) fn told_online(rule: OnlineRule, pair: &PairSummary, run: &FinishedRu
 pub(super) fn remembered(pair: &PairSummary, settings: &RunSettings) -> Option<Choice> {
     let known = pair.remembered_boundaries(settings);
     known.map(|known| Choice {
-        plan: Plan::blend(known.boundaries, &settings.grid()),
+        plan: Plan::blend(known.found, &settings.grid()),
         found_by: known.found_by,
         measured: String::new(),
         measured_secs: None,
@@ -111,13 +111,23 @@ pub(super) fn find(
     })
 }
 
-/// The best plan of a sweep at a run's own prompt and seed.
+/// The plan that a sweep found the best for this wish: one that is remembered, or else of a sweep at the run's own
+/// prompt and seed.
 pub(super) fn find_by_sweep(
     session: &mut Session,
     pair: &PairSummary,
     settings: &RunSettings,
     wish: Wish,
 ) -> Result<Choice, CliError> {
+    if let Some(known) = pair.remembered_plan(settings, wish) {
+        return Ok(Choice {
+            plan: known.found,
+            found_by: known.found_by,
+            measured: String::new(),
+            measured_secs: None,
+            warning: known.warning,
+        });
+    }
     let started = std::time::Instant::now();
     let (plan, clips) = best_plan(session, pair, settings, wish)?;
     Ok(Choice {

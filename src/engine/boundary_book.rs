@@ -1,25 +1,47 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::book;
+use crate::analysis::Wish;
 use crate::project::RunSettings;
-use crate::schedule::Solver;
+use crate::schedule::{Plan, Solver};
 
 /// Boundaries of LSL that were found for the runs of one pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnownBoundaries {
     /// Where the second and the third stage start, as fractions of the steps.
     pub boundaries: [f64; 2],
-    /// Steps of the runs they were found for.
-    pub steps: usize,
-    /// Flow shift of those runs.
-    pub shift: f64,
-    /// Solver of those runs.
-    pub solver: Solver,
+    /// The runs they were found for.
+    #[serde(flatten)]
+    pub runs: RunKind,
     /// How they were found.
     pub found_by: BoundaryMethod,
+}
+
+/// The best plan of a sweep over plans, for the runs of one pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KnownPlan {
+    /// The plan.
+    pub plan: Plan,
+    /// The runs it was found for.
+    #[serde(flatten)]
+    pub runs: RunKind,
+    /// What it is the best for.
+    pub wish: Wish,
+}
+
+/// What runs have in common that the same boundaries serve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunKind {
+    /// Denoising steps.
+    pub steps: usize,
+    /// Flow shift.
+    pub shift: f64,
+    /// Solver.
+    pub solver: Solver,
 }
 
 /// How boundaries were found.
@@ -42,23 +64,25 @@ impl BoundaryMethod {
     }
 }
 
-/// What is known of a run's boundaries without measuring anything.
+/// What is known of a run without measuring anything.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Remembered {
-    /// Where the second and the third stage start, as fractions of the run's steps.
-    pub boundaries: [f64; 2],
-    /// How they were found.
+pub struct Remembered<T> {
+    /// The boundaries, or the plan.
+    pub found: T,
+    /// How it was found.
     pub found_by: BoundaryMethod,
-    /// Where they were found for other runs, a sentence that says so.
+    /// Where it was found for other runs, a sentence that says so.
     pub warning: Option<String>,
 }
 
-impl KnownBoundaries {
-    /// Whether they were found for runs of the very same steps, shift and solver.
-    fn fits(&self, settings: &RunSettings) -> bool {
-        self.steps == settings.steps
-            && self.shift == settings.shift
-            && self.solver == settings.solver
+impl RunKind {
+    /// Of runs like one.
+    pub(super) fn of(settings: &RunSettings) -> Self {
+        Self {
+            steps: settings.steps,
+            shift: settings.shift,
+            solver: settings.solver,
+        }
     }
 
     /// How much has to change for a run; the smaller, the better they serve. Another grid of noise levels
@@ -70,59 +94,115 @@ impl KnownBoundaries {
         1e3 * grid + ratio(self.steps as f64, settings.steps as f64)
     }
 
-    /// As they are for a run. Boundaries are fractions of the steps, which another number of steps does not
-    /// change; another shift or solver moves them to where the noise levels are the same.
-    fn for_run(&self, settings: &RunSettings) -> Remembered {
-        let same_grid = self.shift == settings.shift && self.solver == settings.solver;
-        let boundaries = match same_grid {
-            true => self.boundaries,
+    /// A boundary, as it is for a run. Boundaries are fractions of the steps, which another number of steps does
+    /// not change; another shift or solver moves them to where the noise levels are the same.
+    fn carried(&self, fraction: f64, settings: &RunSettings) -> f64 {
+        match self.shift == settings.shift && self.solver == settings.solver {
+            true => fraction,
             false => {
                 let from = self.solver.grid(self.steps, self.shift);
-                let to = settings.grid();
-                self.boundaries.map(|fraction| from.carried(fraction, &to))
+                from.carried(fraction, &settings.grid())
             }
-        };
+        }
+    }
+
+    /// A sentence where a run is of another kind.
+    fn warning(&self, settings: &RunSettings) -> Option<String> {
         let Self {
             steps,
             shift,
             solver,
-            found_by,
-            ..
         } = self;
-        let warning = (!self.fits(settings)).then(|| {
+        (*self != Self::of(settings)).then(|| {
             format!(
                 "boundaries found at {steps} steps, shift {shift}, {solver} were re-scaled to {} steps, \
-                 shift {}, {}; measure the divergence there to be sure",
+                 shift {}, {}; measure there to be sure",
                 settings.steps, settings.shift, settings.solver
             )
-        });
-        Remembered {
-            boundaries,
-            found_by: *found_by,
-            warning,
-        }
+        })
     }
+}
+
+/// What was found for runs of a kind.
+pub(super) trait Found: Clone + Serialize + DeserializeOwned {
+    /// The runs.
+    fn runs(&self) -> &RunKind;
+
+    /// Whether it takes the other's place.
+    fn replaces(&self, other: &Self) -> bool;
+}
+
+impl Found for KnownBoundaries {
+    fn runs(&self) -> &RunKind {
+        &self.runs
+    }
+
+    fn replaces(&self, other: &Self) -> bool {
+        self.runs == other.runs
+    }
+}
+
+impl Found for KnownPlan {
+    fn runs(&self) -> &RunKind {
+        &self.runs
+    }
+
+    fn replaces(&self, other: &Self) -> bool {
+        self.runs == other.runs && self.wish == other.wish
+    }
+}
+
+fn nearest<'a, T: Found>(
+    known: impl Iterator<Item = &'a T>,
+    settings: &RunSettings,
+) -> Option<&'a T> {
+    let distance = |one: &&T| one.runs().distance(settings);
+    known.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
 /// What `known` of a pair's boundaries says of a run: those found for runs like it, or else those of the
 /// nearest, re-scaled. `None` where nothing is known.
-pub(super) fn remembered(known: &[KnownBoundaries], settings: &RunSettings) -> Option<Remembered> {
-    let distance = |one: &&KnownBoundaries| one.distance(settings);
-    let nearest = known
-        .iter()
-        .min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
-    Some(nearest.for_run(settings))
+pub(super) fn remembered(
+    known: &[KnownBoundaries],
+    settings: &RunSettings,
+) -> Option<Remembered<[f64; 2]>> {
+    let KnownBoundaries {
+        boundaries,
+        runs,
+        found_by,
+    } = nearest(known.iter(), settings)?;
+    Some(Remembered {
+        found: boundaries.map(|fraction| runs.carried(fraction, settings)),
+        found_by: *found_by,
+        warning: runs.warning(settings),
+    })
 }
 
-/// Boundaries that were found on this machine, by pair. Losing the file costs no more than finding them
-/// again.
-#[derive(Debug, Default)]
-pub(super) struct BoundaryBook {
+/// What `known` of a pair's plans says of a run of which the same is wished: as [`remembered`].
+pub(super) fn remembered_plan(
+    known: &[KnownPlan],
+    settings: &RunSettings,
+    wish: Wish,
+) -> Option<Remembered<Plan>> {
+    let KnownPlan { plan, runs, .. } =
+        nearest(known.iter().filter(|known| known.wish == wish), settings)?;
+    let boundaries = plan.boundaries().iter();
+    let boundaries = boundaries.map(|fraction| runs.carried(*fraction, settings));
+    Some(Remembered {
+        found: Plan::new(plan.stages().to_vec(), boundaries.collect()).ok()?,
+        found_by: BoundaryMethod::Sweep,
+        warning: runs.warning(settings),
+    })
+}
+
+/// What was found on this machine, by pair. Losing the file costs no more than finding it again.
+#[derive(Debug)]
+pub(super) struct FoundBook<T> {
     file: Option<PathBuf>,
-    pairs: BTreeMap<String, Vec<KnownBoundaries>>,
+    pairs: BTreeMap<String, Vec<T>>,
 }
 
-impl BoundaryBook {
+impl<T: Found> FoundBook<T> {
     /// Opens the book kept in `file`; `None` keeps nothing.
     pub(super) fn open(file: Option<PathBuf>) -> Self {
         let pairs = book::read(file.as_deref());
@@ -130,16 +210,14 @@ impl BoundaryBook {
     }
 
     /// All that is known of a pair.
-    pub(super) fn of(&self, pair: &str) -> Vec<KnownBoundaries> {
+    pub(super) fn of(&self, pair: &str) -> Vec<T> {
         self.pairs.get(pair).cloned().unwrap_or_default()
     }
 
-    /// Remembers boundaries in the place of those of the same runs.
-    pub(super) fn note(&mut self, pair: String, found: KnownBoundaries) {
+    /// Remembers in the place of what was found for the same runs.
+    pub(super) fn note(&mut self, pair: String, found: T) {
         let known = self.pairs.entry(pair).or_default();
-        known.retain(|other| {
-            (other.steps, other.shift, other.solver) != (found.steps, found.shift, found.solver)
-        });
+        known.retain(|other| !found.replaces(other));
         known.push(found);
         book::write(self.file.as_deref(), &self.pairs);
     }
@@ -149,14 +227,16 @@ impl BoundaryBook {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{History, Plan};
+    use crate::schedule::History;
 
     fn known(steps: usize, shift: f64, boundaries: [f64; 2]) -> KnownBoundaries {
         KnownBoundaries {
             boundaries,
-            steps,
-            shift,
-            solver: Solver::Euler,
+            runs: RunKind {
+                steps,
+                shift,
+                solver: Solver::Euler,
+            },
             found_by: BoundaryMethod::Divergence,
         }
     }
@@ -186,10 +266,10 @@ mod tests {
         let book = [known(30, 1.0, [0.3, 0.9]), known(50, 5.0, [0.4, 0.8])];
         assert_eq!(remembered(&[], &run(30, 1.0)), None);
         let same = remembered(&book, &run(50, 5.0)).unwrap();
-        assert_eq!((same.boundaries, same.warning), ([0.4, 0.8], None));
+        assert_eq!((same.found, same.warning), ([0.4, 0.8], None));
         // Fractions of the steps stay what they are.
         let fewer = remembered(&book, &run(20, 5.0)).unwrap();
-        assert_eq!(fewer.boundaries, [0.4, 0.8]);
+        assert_eq!(fewer.found, [0.4, 0.8]);
         let warning = fewer.warning.unwrap();
         assert!(
             warning.contains("50 steps, shift 5") && warning.contains("20 steps"),
@@ -201,12 +281,12 @@ mod tests {
     fn another_shift_keeps_the_noise_levels() {
         let found = remembered(&[known(50, 3.0, [0.4, 0.8])], &run(50, 8.0)).unwrap();
         let (from, to) = (run(50, 3.0).grid(), run(50, 8.0).grid());
-        for (was, now) in [0.4, 0.8].into_iter().zip(found.boundaries) {
+        for (was, now) in [0.4, 0.8].into_iter().zip(found.found) {
             let (was, now) = (from.sigma_at(was * 50.0), to.sigma_at(now * 50.0));
             assert!((was - now).abs() < 1e-9, "{was} {now}");
         }
         // More of the steps lie at high noise.
-        assert!(found.boundaries[0] > 0.4 && found.boundaries[1] > 0.8);
+        assert!(found.found[0] > 0.4 && found.found[1] > 0.8);
         assert!(found.warning.is_some());
     }
 
@@ -214,16 +294,42 @@ mod tests {
     fn what_was_noted_outlives_the_program_and_gives_way_to_newer() {
         let folder = tempfile::tempdir().unwrap();
         let file = Some(folder.path().join("boundaries.json"));
-        let mut book = BoundaryBook::open(file.clone());
+        let mut book = FoundBook::open(file.clone());
         for late in [0.8, 0.9] {
             book.note("demo".to_owned(), known(30, 1.0, [0.3, late]));
         }
         book.note("demo".to_owned(), known(50, 1.0, [0.3, 0.7]));
-        let again = BoundaryBook::open(file);
+        let again = FoundBook::<KnownBoundaries>::open(file);
         assert_eq!(
             again.of("demo"),
             [known(30, 1.0, [0.3, 0.9]), known(50, 1.0, [0.3, 0.7])]
         );
         assert_eq!(again.of("other"), []);
+    }
+
+    #[test]
+    fn a_plan_is_remembered_for_what_was_wished() {
+        let best = |letters: &str, boundaries: &[f64], wish| KnownPlan {
+            plan: Plan::parse(letters, boundaries).unwrap(),
+            runs: known(30, 1.0, [0.0, 0.0]).runs,
+            wish,
+        };
+        let fast = best("LS", &[0.2], Wish::AtMostSecs(1.0));
+        let alike = best("LSL", &[0.4, 0.8], Wish::AtLeast(0.95));
+        let folder = tempfile::tempdir().unwrap();
+        let file = Some(folder.path().join("plans.json"));
+        let mut book = FoundBook::open(file.clone());
+        book.note("demo".to_owned(), best("SL", &[0.2], Wish::AtMostSecs(1.0)));
+        for found in [&alike, &fast] {
+            book.note("demo".to_owned(), found.clone());
+        }
+        let all = FoundBook::<KnownPlan>::open(file).of("demo");
+        assert_eq!(all, [alike.clone(), fast.clone()]);
+
+        let same = remembered_plan(&all, &run(30, 1.0), Wish::AtMostSecs(1.0)).unwrap();
+        assert_eq!((same.found, same.warning), (fast.plan, None));
+        assert_eq!(remembered_plan(&all, &run(30, 1.0), Wish::Knee), None);
+        let shifted = remembered_plan(&all, &run(30, 5.0), Wish::AtLeast(0.95)).unwrap();
+        assert!(shifted.found.boundaries()[0] > 0.4 && shifted.warning.is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::boundary_book::{KnownBoundaries, Remembered, remembered};
+use super::boundary_book::{KnownBoundaries, KnownPlan, Remembered, remembered, remembered_plan};
 use super::loaded::no_model;
 use super::paused::PausedRun;
 use super::probe::Probe;
@@ -12,11 +12,11 @@ use super::residency::MemoryNeed;
 use super::step_cache::KeptSteps;
 use super::sweep::SweepRow;
 use super::timings::PairTimings;
-use crate::analysis::Divergence;
+use crate::analysis::{Divergence, Wish};
 use crate::media::Clip;
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, Preset, RunSettings};
-use crate::schedule::{Flops, ModelCost, ModelRole, PlanCost, plan_cost};
+use crate::schedule::{Flops, ModelCost, ModelRole, Plan, PlanCost, plan_cost};
 
 /// Tells the events of one run from those of every other. Later runs have larger ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -135,6 +135,8 @@ pub struct PairSummary {
     pub timings: PairTimings,
     /// Boundaries that were found for its runs.
     pub known_boundaries: Vec<KnownBoundaries>,
+    /// Plans that sweeps found the best.
+    pub known_plans: Vec<KnownPlan>,
     /// Bytes of memory that runs may take; `None` where nobody knows.
     pub memory_bytes: Option<u64>,
     /// The device runs happen on, as people name it.
@@ -203,8 +205,13 @@ impl PairSummary {
     }
 
     /// The boundaries that are known for a run like this one, or re-scaled from another.
-    pub fn remembered_boundaries(&self, settings: &RunSettings) -> Option<Remembered> {
+    pub fn remembered_boundaries(&self, settings: &RunSettings) -> Option<Remembered<[f64; 2]>> {
         remembered(&self.known_boundaries, settings)
+    }
+
+    /// The plan that a sweep found the best for this wish in a run like this one, or re-scaled from another.
+    pub fn remembered_plan(&self, settings: &RunSettings, wish: Wish) -> Option<Remembered<Plan>> {
+        remembered_plan(&self.known_plans, settings, wish)
     }
 
     /// What a run with these settings costs.

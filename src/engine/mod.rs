@@ -33,7 +33,7 @@ mod weight_hashes;
 
 pub use crate::project::DeviceChoice;
 pub use crate::sampler::OnlineRule;
-pub use boundary_book::{BoundaryMethod, KnownBoundaries, Remembered};
+pub use boundary_book::{BoundaryMethod, KnownBoundaries, KnownPlan, Remembered, RunKind};
 pub use device::{OpenDevice, device_missing};
 pub use event::{
     EngineEvent, EventKind, FinishedRun, PairRules, PairSummary, Phase, RunId, RunReport,

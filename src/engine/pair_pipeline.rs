@@ -3,7 +3,7 @@ mod sweep;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::boundary_book::{BoundaryBook, BoundaryMethod, KnownBoundaries};
+use super::boundary_book::{BoundaryMethod, FoundBook, KnownBoundaries, KnownPlan, RunKind};
 use super::device::OpenDevice;
 use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers};
@@ -49,7 +49,8 @@ pub struct PairPipeline {
     unwritten: Unwritten,
     steps: StepCache,
     probes: TensorCache,
-    boundaries: BoundaryBook,
+    boundaries: FoundBook<KnownBoundaries>,
+    plans: FoundBook<KnownPlan>,
     /// Folder of text embeddings.
     embeddings: Option<PathBuf>,
 }
@@ -73,7 +74,8 @@ impl PairPipeline {
             unwritten: Unwritten::in_folder(cached("latents")),
             steps: StepCache::in_folder(cached("steps")),
             probes: TensorCache::new(cached("probes")),
-            boundaries: BoundaryBook::open(cached("boundaries.json")),
+            boundaries: FoundBook::open(cached("boundaries.json")),
+            plans: FoundBook::open(cached("plans.json")),
             embeddings: cached("embeddings"),
         }
     }
@@ -89,6 +91,7 @@ impl PairPipeline {
 
     fn summary(&mut self, spec: &PairSpec, pair: &PairRef) -> Result<PairSummary, String> {
         let device = self.device()?;
+        let models = models_of(spec).map_err(|why| why.to_string())?;
         let rules =
             Rules::read(spec, device.dtype.size_in_bytes()).map_err(|why| why.to_string())?;
         let (parameters, channels) = (rules.parameters(), rules.channels());
@@ -106,9 +109,8 @@ impl PairPipeline {
                 .unwrap_or_else(|| RgbFactors::first_channels(channels)),
             rules,
             timings: self.timings.of(&timing_key(spec, &device)),
-            known_boundaries: self
-                .boundaries
-                .of(&models_of(spec).map_err(|why| why.to_string())?),
+            known_boundaries: self.boundaries.of(&models),
+            known_plans: self.plans.of(&models),
             memory_bytes: self.options.memory_bytes.or(device.memory_bytes()),
             device: device.to_string(),
             vocabulary: spec
@@ -313,9 +315,7 @@ impl PairPipeline {
         if let Some(boundaries) = probe.boundaries_for(settings) {
             let found = KnownBoundaries {
                 boundaries,
-                steps: settings.steps,
-                shift: settings.shift,
-                solver: settings.solver,
+                runs: RunKind::of(settings),
                 found_by: BoundaryMethod::Divergence,
             };
             self.boundaries.note(models_of(spec)?, found);

@@ -268,6 +268,7 @@ impl Pipeline for Fake {
             rules: Arc::new(Rules),
             timings,
             known_boundaries: Vec::new(),
+            known_plans: Vec::new(),
             memory_bytes: None,
             device: self.device(),
             vocabulary: vec![

@@ -109,6 +109,7 @@ impl SweepOptions {
         let seeds = (0..u64::from(self.seeds)).map(|i| settings.seed.wrapping_add(i));
         let runs = seeds.flat_map(|seed| prompts.iter().map(move |prompt| (prompt, seed)));
         Ok(SweepRequest {
+            wish: None,
             runs: runs
                 .map(|(prompt, seed)| SweptRun {
                     prompt: prompt.clone(),
@@ -200,6 +201,7 @@ pub(super) fn best_plan(
     wish: Wish,
 ) -> Result<(Plan, usize), CliError> {
     let request = SweepRequest {
+        wish: Some(wish),
         settings: settings.clone(),
         runs: vec![SweptRun {
             prompt: settings.prompt.clone(),

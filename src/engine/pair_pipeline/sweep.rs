@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{PairPipeline, Ready, timing_key};
+use super::{PairPipeline, Ready, models_of, timing_key};
 use crate::analysis::{Similarity, flicker, frame_similarity, sharpness};
+use crate::engine::boundary_book::{KnownPlan, RunKind};
 use crate::engine::job::{Job, Rendered};
 use crate::engine::pipeline::{Progress, RunError, RunRequest};
-use crate::engine::sweep::{SweepRequest, SweepRow, Work};
+use crate::engine::sweep::{Quality, SweepRequest, SweepRow, SweepSummary, Work};
 use crate::media::Clip;
 use crate::project::RunSettings;
 use crate::sampler::Cancel;
@@ -32,10 +33,31 @@ impl PairPipeline {
             steps: settings.steps.max(models.len()),
             ..settings.clone()
         })?;
+        let mut rows = Vec::new();
         for run in &request.runs {
-            let outcome = self.sweep_run(&ready, request.renders(run), cancel, progress);
+            let mut progress = |news| {
+                if let Progress::SweepRow(row) = &news
+                    && request.wish.is_some()
+                {
+                    rows.push((**row).clone());
+                }
+                progress(news);
+            };
+            let outcome = self.sweep_run(&ready, request.renders(run), cancel, &mut progress);
             progress(Progress::StepsKept(self.steps.told()));
             self.remember_work(&ready, &request.settings, &outcome?)?;
+        }
+        if let Some(wish) = request.wish
+            && let Ok(pair) = self.summary(&ready.spec, &request.settings.pair)
+            && let Some(summary) = SweepSummary::of(&rows, &pair)
+            && let Some(best) = summary.best(Quality::Ssim, wish)
+        {
+            let found = KnownPlan {
+                plan: summary.plans[best].plan.clone(),
+                runs: RunKind::of(&request.settings),
+                wish,
+            };
+            self.plans.note(models_of(&ready.spec)?, found);
         }
         if let Ok(summary) = self.summary(&ready.spec, &request.settings.pair) {
             progress(Progress::Pair(Arc::new(summary)));

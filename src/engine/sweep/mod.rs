@@ -3,7 +3,7 @@
 mod summary;
 mod times;
 
-use crate::analysis::Similarity;
+use crate::analysis::{Similarity, Wish};
 use crate::project::RunSettings;
 use crate::schedule::{ModelRole, Plan, StepPlan, shared_steps, sharing_order, steps_to_compute};
 
@@ -18,6 +18,8 @@ pub struct SweepRequest {
     pub settings: RunSettings,
     /// The runs, each with its plans.
     pub runs: Vec<SweptRun>,
+    /// What the best plan is remembered for; `None` where none is.
+    pub wish: Option<Wish>,
 }
 
 /// A prompt and a seed, and the plans to try for them.
@@ -87,6 +89,8 @@ impl SweepRequest {
             }
         });
         Self {
+            // A part of a sweep does not know the best of all.
+            wish: None,
             settings: self.settings.clone(),
             runs: runs.filter(|run| !run.plans.is_empty()).collect(),
         }
@@ -185,6 +189,7 @@ mod tests {
             ],
         };
         let request = SweepRequest {
+            wish: None,
             settings: settings(),
             runs: vec![run.clone(), SweptRun { seed: 8, ..run }],
         };

@@ -48,7 +48,7 @@ impl Found {
         let known = scene.pair?.remembered_boundaries(settings)?;
         let how = format!("Remembered, found by {}", known.found_by.words());
         Some(Self {
-            boundaries: known.boundaries,
+            boundaries: known.found,
             why: match known.warning {
                 Some(warning) => format!("{how}; {warning}"),
                 None => how,
