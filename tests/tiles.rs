@@ -82,9 +82,9 @@ fn tiles_of_a_wan_clip_meet_without_a_seam() {
     for scene in scenes() {
         let latents = wan.encode(&scene, &Cancel::new()).unwrap();
         let (whole, tiled) = (whole(&vae, &latents), tiled(&vae, &latents, &tiling));
-        // Far less than what the VAE itself is off, and not seen: 44 dB.
+        // Far less than what the VAE itself is off, and not seen: 48 dB.
         let (apart, off) = (distance(&whole, &tiled), distance(&whole, &scene));
-        assert!(apart < 0.012 && apart < 0.5 * off, "{apart} {off}");
+        assert!(apart < 0.008 && apart < 0.35 * off, "{apart} {off}");
         // Between neighbouring rows and columns the two differ by less than four levels of 255.
         for axis in [3, 4] {
             assert!(steepest(&tiled, &whole, axis) < 0.03);

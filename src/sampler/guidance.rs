@@ -28,18 +28,19 @@ impl Guided<'_> {
         if cfg == 1.0 {
             return of(self.prompt);
         }
-        let (prompt, negative) = match side_by_side(latents) {
-            true => rayon::join(|| of(self.prompt), || of(self.negative)),
-            false => (of(self.prompt), of(self.negative)),
+        let (prompt, negative) = if side_by_side(latents) {
+            let (prompt, negative) = rayon::join(|| of(self.prompt), || of(self.negative));
+            (prompt?, negative?)
+        } else {
+            (of(self.prompt)?, of(self.negative)?)
         };
-        let (prompt, negative) = (prompt?, negative?);
         Ok((&negative + ((prompt - &negative)? * cfg)?)?)
     }
 }
 
-/// Numbers of latents up to which both passes are made at once: 4096 tokens of WAN's. Beyond, a pass keeps all cores
+/// Numbers of latents up to which both passes are made at once on a CPU: 4096 tokens of WAN's. Beyond, a pass keeps all cores
 /// busy by itself, and two would need its memory twice.
-const TOGETHER: usize = 1 << 18;
+pub const TOGETHER: usize = 1 << 18;
 
 /// Whether both passes are made at once. Small passes share their work out badly: there is more waiting between their
 /// many short operations than where each core has a pass of its own.

@@ -14,7 +14,7 @@ pub use cancel::Cancel;
 pub(crate) use denoise::is_finite;
 pub use denoise::{ModelSet, StepView, denoise, denoise_from, denoise_until};
 pub use error::SampleError;
-pub use guidance::Guided;
+pub use guidance::{Guided, TOGETHER};
 pub use model::{Context, VelocityModel};
 pub use noise::initial_noise;
 pub use online::{Bend, OnDecided, OnlineRule, SrDiffusion, Switch, denoise_online};

@@ -3,17 +3,15 @@
     python tests/reference/distilled.py
 
 A run LDL: the levels of the scheduler's own grid but for the middle stage, where those of a distilled model's grid lie
-between the level it begins at and the one it ends at. diffusers rounds velocities and states to float32 at every step.
+between the level it begins at and the one it ends at.
 """
 
 import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-
-VALUES = 4
+from solvers import walked
 
 
 def run(steps: int, shift: float, stage: tuple, taught: list, rng: np.random.Generator) -> dict:
@@ -25,24 +23,8 @@ def run(steps: int, shift: float, stage: tuple, taught: list, rng: np.random.Gen
     levels = own[: begin + 1] + inside + own[end:]
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
     scheduler.set_timesteps(sigmas=levels[:-1])
-    x = torch.from_numpy(rng.standard_normal((1, VALUES)))
-    row = {
-        "steps": steps,
-        "shift": shift,
-        "boundaries": [begin / steps, end / steps],
-        "taught": taught,
-        "sigmas": scheduler.sigmas.tolist(),
-        "timesteps": scheduler.timesteps.tolist(),
-        "initial": x[0].tolist(),
-        "velocities": [],
-        "states": [],
-    }
-    for timestep in scheduler.timesteps:
-        velocity = torch.from_numpy(rng.standard_normal((1, VALUES)))
-        x = scheduler.step(velocity, timestep, x).prev_sample
-        row["velocities"].append(velocity[0].tolist())
-        row["states"].append(x[0].tolist())
-    return row
+    row = {"steps": steps, "shift": shift, "boundaries": [begin / steps, end / steps], "taught": taught}
+    return row | walked(scheduler, rng)
 
 
 def main():

@@ -31,11 +31,13 @@ SOLVERS = {
 def run(name: str, steps: int, shift: float, rng: np.random.Generator) -> dict:
     scheduler = SOLVERS[name](shift)
     scheduler.set_timesteps(steps)
+    return {"solver": name, "steps": steps, "shift": shift} | walked(scheduler, rng)
+
+
+def walked(scheduler, rng: np.random.Generator) -> dict:
+    """The scheduler's levels, and the states that random velocities lead through."""
     x = torch.from_numpy(rng.standard_normal((1, VALUES)))
     row = {
-        "solver": name,
-        "steps": steps,
-        "shift": shift,
         "sigmas": scheduler.sigmas.tolist(),
         "timesteps": scheduler.timesteps.tolist(),
         "initial": x[0].tolist(),

@@ -2,7 +2,7 @@
 
     python export.py --work work --out models/demo
 
-`--work` holds vae.pt, text/, latents/stats.json, preview.json, large.pt, small.pt and distilled.pt. Averaged weights are
+`--work` holds vae.pt, text/, latents/stats.json, preview.json, large.pt, small.pt and, where one was trained, distilled.pt. Averaged weights are
 written, in float16. What is at `--out` already, such as this program, stays; only what it writes is replaced.
 """
 
@@ -42,12 +42,16 @@ def transformer_of(work: Path, size: str, name: str | None = None):
 
 def pair(args: argparse.Namespace) -> dict:
     """What a program needs to know to run the two models together."""
+    distilled = {}
+    if (args.work / "distilled.pt").exists():
+        levels = [1 - i / args.jumps for i in range(args.jumps + 1)]
+        distilled = {"distilled": "distilled", "distilled_sigmas": levels}
     return {
         "name": "demo",
         "licence": "MIT",
         "large": "large",
         "small": "small",
-        "distilled": "distilled",
+        **distilled,
         "width": args.width,
         "height": args.height,
         "frames": args.frames,
@@ -56,7 +60,6 @@ def pair(args: argparse.Namespace) -> dict:
         "shift": args.shift,
         "cfg": args.cfg,
         "boundaries": args.boundaries,
-        "distilled_sigmas": [1 - i / args.jumps for i in range(args.jumps + 1)],
         "text_tokens": MAX_TOKENS,
         "seed": args.first_seed,
         "prompt": args.prompt,
@@ -91,7 +94,8 @@ def write(args: argparse.Namespace, out: Path):
         scheduler=FlowMatchEulerDiscreteScheduler(shift=args.shift),
     ).save_pretrained(out / "large")
     for name in ("small", "distilled"):
-        transformer_of(args.work, "small", name).half().save_pretrained(out / name / "transformer")
+        if name == "small" or (args.work / "distilled.pt").exists():
+            transformer_of(args.work, "small", name).half().save_pretrained(out / name / "transformer")
     index = json.loads((out / "large" / "model_index.json").read_text())
     kept = {k: v for k, v in index.items() if k.startswith("_") or k == "transformer"}
     (out / "small" / "model_index.json").write_text(json.dumps(kept, indent=2) + "\n")
@@ -123,7 +127,8 @@ def main():
             old = args.out / part
             if old.exists():
                 old.rename(Path(folder) / f"old-{part}")
-            (made / part).rename(old)
+            if (made / part).exists():
+                (made / part).rename(old)
     for path in sorted(args.out.rglob("*.safetensors")):
         print(f"{path.stat().st_size / 1e6:7.2f} MB  {path.relative_to(args.out)}")
 

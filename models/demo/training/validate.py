@@ -39,9 +39,12 @@ def prompts_of(count: int) -> list[dict]:
     return rows
 
 
-def course(plan: str, boundaries: list[float], steps: int, levels: list[float]) -> list[tuple[str, float, float]]:
+def course(
+    plan: str, boundaries: list[float], steps: int, shift: float, levels: list[float]
+) -> list[tuple[str, float, float]]:
     """Model, noise level and the next level of each step. A distilled stage goes by its own levels in between."""
-    sigmas = [*np.linspace(1, 0.001, steps), 0.0]
+    even = np.linspace(1, 0.001, steps)
+    sigmas = [*(shift * even / (1 + (shift - 1) * even)), 0.0]
     edges = [0, *(round(b * steps) for b in boundaries), steps] if len(plan) > 1 else [0, steps]
     way = []
     for letter, a, b in zip(plan, edges, edges[1:]):
@@ -122,7 +125,7 @@ def main():
         for asked in args.plans:
             plan, _, where = asked.partition("@")
             boundaries = [float(b) for b in where.split(",")] if where else settings["boundaries"]
-            way = course(plan, boundaries, steps, settings.get("distilled_sigmas", []))
+            way = course(plan, boundaries, steps, settings["shift"], settings.get("distilled_sigmas", []))
             clips, readings = [], []
             for first in range(0, args.count, args.batch):
                 part = slice(first, first + args.batch)

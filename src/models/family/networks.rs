@@ -2,6 +2,7 @@ use super::Family;
 use crate::models::ltx::{self, LtxTransformer, LtxVae};
 use crate::models::wan::{self, WanTransformer, WanVae};
 use crate::models::{ModelError, PairSpec, common_family};
+use crate::sampler::TOGETHER;
 use crate::schedule::{Flops, ModelRole};
 
 /// The configs of a pair's networks: what they cost, told without loading them. The VAE is the large
@@ -82,17 +83,23 @@ impl Networks {
         flops.unwrap_or_default()
     }
 
-    /// Bytes that the large transformer computes with beside its weights.
+    /// Bytes that the large transformer computes with beside its weights, in both passes where they may be made at once.
     pub fn denoise_bytes(&self, (width, height, frames): (usize, usize, usize)) -> u64 {
         let latents = self.family().latent_shape(width, height, frames);
-        match self {
-            Self::Wan { transformers, .. } => {
-                transformers[0].working_bytes(transformers[0].tokens(latents))
+        let passes = if latents.iter().product::<usize>() <= TOGETHER {
+            2
+        } else {
+            1
+        };
+        passes
+            * match self {
+                Self::Wan { transformers, .. } => {
+                    transformers[0].working_bytes(transformers[0].tokens(latents))
+                }
+                Self::Ltx { transformers, .. } => {
+                    transformers[0].working_bytes(transformers[0].tokens(latents))
+                }
             }
-            Self::Ltx { transformers, .. } => {
-                transformers[0].working_bytes(transformers[0].tokens(latents))
-            }
-        }
     }
 
     /// Bytes that the VAE computes with, beside its weights and the video, for a clip or a tile.
