@@ -1,17 +1,24 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::session::Session;
 use super::{CliError, auto};
-use crate::engine::PairSummary;
+use crate::engine::{PairSummary, published_pair};
 use crate::project::RunSettings;
 use crate::schedule::{Course, ModelRole, Plan, PlanCost, Stage};
 
-/// `flowblend plan`: what a run would cost. Runs nothing.
+/// `flowblend plan`: what a run would cost. Runs nothing. Of a public pair that is not on disk its published
+/// configuration tells, as far as it goes.
 pub(super) fn plan(options: &DenoiseOptions, global: &GlobalOptions) -> Result<(), CliError> {
     options.check()?;
-    let session = Session::start(global)?;
-    let pair = session.describe(options.pair())?;
+    let published = published_pair(&options.pair(), &global.engine()).map_err(CliError::Failed)?;
+    let is_on_disk = published.is_none();
+    let pair = match published {
+        Some(pair) => Arc::new(pair),
+        None => Session::start(global)?.describe(options.pair())?,
+    };
     let mut settings = options.settings(&pair, &pair.defaults.prompt)?;
     if options.finds_boundaries() {
         let known = auto::remembered(&pair, &settings).ok_or_else(|| {
@@ -29,8 +36,17 @@ pub(super) fn plan(options: &DenoiseOptions, global: &GlobalOptions) -> Result<(
     let reference = all_large(&settings);
     let (cost, full) = (pair.cost(&settings), pair.cost(&reference));
     if global.json {
-        println!("{}", to_json(&pair, &settings, &cost, &full));
+        let mut told = to_json(&pair, &settings, &cost, &full);
+        told["on_disk"] = is_on_disk.into();
+        println!("{told}");
     } else {
+        if !is_on_disk {
+            println!(
+                "{name} is not on disk: all figures are those of its published configuration, and no time was \
+                 measured; `flowblend models pull {name}` fetches it",
+                name = pair.name
+            );
+        }
         print(&pair, &settings, &cost, &full);
     }
     Ok(())
@@ -97,12 +113,17 @@ fn print(pair: &PairSummary, settings: &RunSettings, cost: &PlanCost, full: &Pla
             |s| format!("{s:.2} s"),
         )
     };
+    let convention = pair
+        .model_cost(ModelRole::Large, settings.size())
+        .flops
+        .paper;
     println!(
         "large model's share of the steps: {:.0} %",
         cost.large_share * 100.0
     );
     println!(
-        "FLOPs, paper convention (linear layers, one pass): {:.4} T, LLL {:.4} T",
+        "FLOPs, paper convention ({}): {:.4} T, LLL {:.4} T",
+        convention.words(),
         cost.paper_flops / 1e12,
         full.paper_flops / 1e12
     );
@@ -146,7 +167,7 @@ fn to_json(
                 "sigma": grid.sigma(i),
                 "timestep": grid.timestep(i),
                 "cfg": step.cfg,
-                "paper_flops": model.flops.linear,
+                "paper_flops": model.flops.paper.of_step(step.passes()),
                 "full_flops": model.flops.full() * passes,
                 "secs": model.pass_secs.map(|secs| secs * passes),
             })

@@ -105,7 +105,7 @@ mod tests {
                 } else {
                     10.0
                 },
-                attention: 0.0,
+                ..Flops::default()
             },
             pass_secs: None,
         };

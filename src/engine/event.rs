@@ -81,7 +81,7 @@ pub struct RunReport {
     pub decode_secs: f64,
     /// Whether it decoded in tiles, because memory was short.
     pub decoded_in_tiles: bool,
-    /// FLOPs in the paper's convention: linear layers, one pass a step.
+    /// FLOPs as FlowBlending's tables count them.
     pub paper_flops: f64,
     /// FLOPs with attention and both passes of guidance.
     pub full_flops: f64,

@@ -383,7 +383,7 @@ fn timing_key(spec: &PairSpec, device: &OpenDevice) -> String {
 }
 
 /// The settings a fresh document starts with.
-fn default_settings(spec: &PairSpec, pair: &PairRef) -> Result<RunSettings, String> {
+pub(super) fn default_settings(spec: &PairSpec, pair: &PairRef) -> Result<RunSettings, String> {
     let defaults = &spec.defaults;
     Ok(RunSettings {
         pair: pair.clone(),

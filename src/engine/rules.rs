@@ -1,6 +1,9 @@
 use super::residency::MemoryNeed;
 use crate::engine::PairRules;
-use crate::models::{Family, ModelError, Networks, PairSpec, PartSize};
+use crate::models::manifest::Manifest;
+use crate::models::{
+    Family, ModelError, Networks, PairDefaults, PairSpec, PartSize, TransformerConfig,
+};
 use crate::schedule::{Flops, ModelRole};
 
 /// What the program itself takes before any model is loaded.
@@ -47,6 +50,32 @@ impl Rules {
         })
     }
 
+    /// The same of a pair that is published, from its manifest: nothing has to be on disk. `None` where the
+    /// manifest does not name the transformers.
+    pub(super) fn published(manifest: &Manifest, value_bytes: usize) -> Option<Self> {
+        let published = manifest.published.as_ref()?;
+        let configs: Option<Vec<_>> = published
+            .names()
+            .map(TransformerConfig::published)
+            .collect();
+        let networks = Networks::published(configs?)?;
+        let count = &manifest.parameters;
+        let part = |parameters| PartSize {
+            parameters,
+            ..PartSize::default()
+        };
+        // A distilled model has the shape of the one that it was distilled from.
+        let distilled = published.distilled.as_ref().map_or(0, |_| count.small);
+        Some(Self {
+            transformers: [count.large, count.small, distilled].map(part),
+            vae: part(count.vae),
+            text: part(count.text_encoder),
+            text_tokens: PairDefaults::published(networks.family()).text_tokens,
+            value_bytes: value_bytes as u64,
+            networks,
+        })
+    }
+
     /// Parameters of the large, the small and the distilled transformer; 0 where there is none.
     pub(super) fn parameters(&self) -> [u64; 3] {
         self.transformers.map(|size| size.parameters)
@@ -57,7 +86,8 @@ impl Rules {
         self.networks.channels()
     }
 
-    fn family(&self) -> Family {
+    /// The family of its models.
+    pub(super) fn family(&self) -> Family {
         self.networks.family()
     }
 }

@@ -73,12 +73,20 @@ pub struct PairMemory {
 impl EngineOptions {
     /// Bytes that one weight of a transformer takes, told without opening the device.
     pub fn weight_bytes(&self) -> usize {
+        let dtype = match self.is_for_cpu() {
+            true => DType::F32,
+            false => DType::BF16,
+        };
+        self.dtype.unwrap_or(dtype).size_in_bytes()
+    }
+
+    /// Whether runs happen on the processor, told without opening the device.
+    pub(super) fn is_for_cpu(&self) -> bool {
         let has_gpu = cfg!(any(feature = "cuda", feature = "metal"));
-        match (self.dtype, self.device) {
-            (Some(dtype), _) => dtype.size_in_bytes(),
-            (None, DeviceChoice::Cpu) => DType::F32.size_in_bytes(),
-            (None, DeviceChoice::Best) if !has_gpu => DType::F32.size_in_bytes(),
-            (None, _) => DType::BF16.size_in_bytes(),
+        match self.device {
+            DeviceChoice::Cpu => true,
+            DeviceChoice::Best => !has_gpu,
+            DeviceChoice::Cuda(_) | DeviceChoice::Metal => false,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::ModelError;
 use super::loader::read_json;
+use super::{ModelError, TransformerConfig};
 
 /// What ends the name of a list of shards.
 pub const INDEX_ENDING: &str = ".index.json";
@@ -26,6 +26,8 @@ pub struct Manifest {
     pub estimated_bytes: u64,
     /// Parameters of all parts.
     pub parameters: Parameters,
+    /// The configurations of its transformers, where the program knows them.
+    pub published: Option<Published>,
     /// The large model, which also gives VAE and text encoder.
     pub large: Checkpoint,
     /// The small model; only its transformer is used, so only that is listed.
@@ -44,6 +46,20 @@ pub struct Parameters {
     pub vae: u64,
     /// The text encoder.
     pub text_encoder: u64,
+}
+
+/// The transformers of a pair by the names of
+/// [`TransformerConfig::PUBLISHED`](super::TransformerConfig::PUBLISHED), so that its costs can be told before
+/// any file is there.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The large transformer.
+    pub large: String,
+    /// The small transformer.
+    pub small: String,
+    /// That of a step-distilled model of the family, which is not among the pair's files.
+    pub distilled: Option<String>,
 }
 
 /// The files of one model on the hub.
@@ -93,10 +109,31 @@ impl Manifest {
         if path.file_stem().and_then(|stem| stem.to_str()) != Some(&self.name) {
             return Some(format!("it must be called {}.json", self.name));
         }
+        if let Some(name) = self.published.iter().find_map(Published::unknown) {
+            return Some(format!(
+                "`{name}` is no published transformer; there are {}",
+                TransformerConfig::PUBLISHED.join(", ")
+            ));
+        }
         self.checkpoints()
             .into_iter()
             .flat_map(|(_, checkpoint)| &checkpoint.files)
             .find_map(ManifestFile::fault)
+    }
+}
+
+impl Published {
+    /// The names of its models in the order of their roles.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.large, &self.small]
+            .into_iter()
+            .chain(&self.distilled)
+            .map(String::as_str)
+    }
+
+    fn unknown(&self) -> Option<&str> {
+        self.names()
+            .find(|name| TransformerConfig::published(name).is_none())
     }
 }
 
@@ -199,6 +236,7 @@ mod tests {
                 .filter_map(|file| file.size)
                 .sum();
             assert!(stated < manifest.estimated_bytes, "{name}");
+            assert!(manifest.published.is_some(), "{name}");
         }
     }
 
@@ -222,6 +260,18 @@ mod tests {
             assert!(said.contains("no path inside"), "{path}: {said}");
         }
         assert!(manifest("x", "ABC").unwrap_err().to_string().contains("64"));
+    }
+
+    #[test]
+    fn a_transformer_that_nobody_published_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"name":"m","title":"t","licence":"l","estimated_bytes":1,
+            "parameters":{"large":1,"small":1,"vae":1,"text_encoder":1},
+            "published":{"large":"wan-14b","small":"wan-2b"},
+            "large":{"repo":"a/b","revision":"main","files":[]},
+            "small":{"repo":"a/b","revision":"main","files":[]}}"#;
+        let said = Manifest::read(&file(folder.path(), "m.json", text)).unwrap_err();
+        assert!(said.to_string().contains("`wan-2b`"), "{said}");
     }
 
     #[test]

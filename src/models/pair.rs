@@ -199,21 +199,8 @@ impl PairDefaults {
     /// WAN: none were for LTX-Video. What is wrong with the folder is met, and named, when it is loaded.
     fn ltx(large: &Path) -> Self {
         let pipeline = Pipeline::read(large).unwrap_or_default();
-        let mut defaults = Self {
-            steps: 40,
-            shift: 1.0,
-            cfg: 3.0,
-            width: 768,
-            height: 512,
-            frames: 121,
-            fps: 25.0,
-            text_tokens: text_tokens(large, pipeline.text_tokens()),
-            solver: match pipeline {
-                Pipeline::Text => Solver::EulerLinspace,
-                Pipeline::Condition => Solver::EulerQuadratic,
-            },
-            ..Self::default()
-        };
+        let mut defaults = Self::of_ltx_pipeline(pipeline);
+        defaults.text_tokens = text_tokens(large, defaults.text_tokens);
         let path = large.join("scheduler").join("scheduler_config.json");
         if let Ok(schedule) = read_json::<FlowSchedule>(&path)
             && schedule.fault().is_none()
@@ -223,6 +210,33 @@ impl PairDefaults {
             defaults.shift = schedule.shift_of(frames * height * width);
         }
         defaults
+    }
+
+    /// Those of a published pair of `family`, whose folders are not there to say more: WAN 2.1's, or
+    /// LTX-Video's from 0.9.7 on.
+    pub fn published(family: Family) -> Self {
+        match family {
+            Family::Wan => Self::default(),
+            Family::Ltx => Self::of_ltx_pipeline(Pipeline::Condition),
+        }
+    }
+
+    fn of_ltx_pipeline(pipeline: Pipeline) -> Self {
+        Self {
+            steps: 40,
+            shift: 1.0,
+            cfg: 3.0,
+            width: 768,
+            height: 512,
+            frames: 121,
+            fps: 25.0,
+            text_tokens: pipeline.text_tokens(),
+            solver: match pipeline {
+                Pipeline::Text => Solver::EulerLinspace,
+                Pipeline::Condition => Solver::EulerQuadratic,
+            },
+            ..Self::default()
+        }
     }
 
     /// What no run could use, in words; `None` where all is well.

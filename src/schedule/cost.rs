@@ -1,5 +1,3 @@
-use std::ops::{Add, Mul};
-
 use serde::Serialize;
 
 use super::{ModelRole, StepPlan};
@@ -11,34 +9,51 @@ pub struct Flops {
     pub linear: f64,
     /// Attention's score and value products.
     pub attention: f64,
+    /// The same pass as the FlowBlending paper counts it.
+    pub paper: PaperCount,
+}
+
+/// What FlowBlending's tables (project page of arXiv 2512.24724) count of a step: linear layers and no
+/// attention products, but of guidance's two passes one for WAN and both for LTX-Video.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaperCount {
+    /// So many operations a step, whatever its passes.
+    OnePass(f64),
+    /// So many in each pass.
+    EveryPass(f64),
+}
+
+impl Default for PaperCount {
+    fn default() -> Self {
+        Self::OnePass(0.0)
+    }
+}
+
+impl PaperCount {
+    /// Operations of a step of so many passes.
+    pub fn of_step(self, passes: usize) -> f64 {
+        match self {
+            Self::OnePass(flops) => flops,
+            Self::EveryPass(flops) => flops * passes as f64,
+        }
+    }
+
+    /// What is counted, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OnePass(_) => "linear layers, one pass a step",
+            Self::EveryPass(_) => {
+                "linear layers, the timestep's for every token, both passes of guidance"
+            }
+        }
+    }
 }
 
 impl Flops {
     /// Everything counted.
     pub fn full(self) -> f64 {
         self.linear + self.attention
-    }
-}
-
-impl Add for Flops {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            linear: self.linear + other.linear,
-            attention: self.attention + other.attention,
-        }
-    }
-}
-
-impl Mul<f64> for Flops {
-    type Output = Self;
-
-    fn mul(self, times: f64) -> Self {
-        Self {
-            linear: self.linear * times,
-            attention: self.attention * times,
-        }
     }
 }
 
@@ -54,7 +69,7 @@ pub struct ModelCost {
 /// What a whole plan costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PlanCost {
-    /// FLOPs in the convention of FlowBlending's table for WAN: linear layers, one pass a step.
+    /// FLOPs as FlowBlending's tables count them, see [`PaperCount`].
     pub paper_flops: f64,
     /// FLOPs with attention and with both passes of classifier-free guidance.
     pub full_flops: f64,
@@ -73,8 +88,8 @@ pub fn plan_cost(steps: &[StepPlan], cost: impl Fn(ModelRole) -> ModelCost) -> P
     for step in steps {
         let model = cost(step.model);
         let passes = step.passes() as f64;
-        total.paper_flops += model.flops.linear;
-        total.full_flops += (model.flops * passes).full();
+        total.paper_flops += model.flops.paper.of_step(step.passes());
+        total.full_flops += model.flops.full() * passes;
         total.denoise_secs = total
             .denoise_secs
             .zip(model.pass_secs)
@@ -101,6 +116,7 @@ mod tests {
             flops: Flops {
                 linear,
                 attention: 100.0,
+                paper: PaperCount::OnePass(linear),
             },
             pass_secs: (role == ModelRole::Large).then_some(2.0),
         }
@@ -133,6 +149,21 @@ mod tests {
         assert_eq!(two.full_flops, 2.0 * one.full_flops);
         assert_eq!(two.denoise_secs, Some(40.0));
         assert_eq!(one.paper_flops, two.paper_flops);
+    }
+
+    #[test]
+    fn a_count_of_every_pass_knows_what_guidance_costs() {
+        let cost = |cfg| {
+            let plan = Plan::parse("L", &[]).unwrap();
+            plan_cost(&plan.steps(10, cfg), |_| ModelCost {
+                flops: Flops {
+                    paper: PaperCount::EveryPass(3.0),
+                    ..Flops::default()
+                },
+                pass_secs: None,
+            })
+        };
+        assert_eq!((cost(1.0).paper_flops, cost(5.0).paper_flops), (30.0, 60.0));
     }
 
     #[test]

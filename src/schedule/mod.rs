@@ -13,7 +13,7 @@ mod role;
 mod sharing;
 mod solver;
 
-pub use cost::{Flops, ModelCost, PlanCost, plan_cost};
+pub use cost::{Flops, ModelCost, PaperCount, PlanCost, plan_cost};
 pub use course::{Course, History};
 pub use distilled::{DistilledGrid, DistilledGridError, Span};
 pub use edit::{PlanEditError, Survivor};

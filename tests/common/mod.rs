@@ -166,6 +166,7 @@ impl PairRules for Rules {
         Flops {
             linear: tokens * parameters / 32.0,
             attention: tokens * tokens,
+            ..Flops::default()
         }
     }
 

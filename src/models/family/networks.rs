@@ -1,4 +1,4 @@
-use super::Family;
+use super::{Family, TransformerConfig};
 use crate::models::ltx::{self, LtxTransformer, LtxVae};
 use crate::models::wan::{self, WanTransformer, WanVae};
 use crate::models::{ModelError, PairSpec, common_family};
@@ -45,6 +45,29 @@ impl Networks {
                 vae: LtxVae::read_config(&pair.large)?,
             },
         })
+    }
+
+    /// Those of a pair that is published, told without its files; `None` where its transformers have no
+    /// family in common. The VAE is the one that the family's newest transformers share.
+    pub fn published(transformers: Vec<TransformerConfig>) -> Option<Self> {
+        let (mut of_wan, mut of_ltx) = (Vec::new(), Vec::new());
+        for config in transformers {
+            match config {
+                TransformerConfig::Wan(config) => of_wan.push(config),
+                TransformerConfig::Ltx(config) => of_ltx.push(config),
+            }
+        }
+        match (of_wan.is_empty(), of_ltx.is_empty()) {
+            (false, true) => Some(Self::Wan {
+                transformers: of_wan,
+                vae: wan::VaeConfig::default(),
+            }),
+            (true, false) => Some(Self::Ltx {
+                transformers: of_ltx,
+                vae: ltx::VaeConfig::ltx_095(),
+            }),
+            _ => None,
+        }
     }
 
     /// Their family.

@@ -70,6 +70,8 @@ pub(super) unsafe fn gemm(
     b: Mat,
     threads: usize,
 ) {
+    #[cfg(test)]
+    counting::add(m * n * k);
     let parallelism = if threads > 1 {
         gemm::Parallelism::Rayon(threads)
     } else {
@@ -98,6 +100,30 @@ pub(super) unsafe fn gemm(
             false,
             parallelism,
         );
+    }
+}
+
+/// What the matrix products really do, for the formulas that foretell it.
+#[cfg(test)]
+pub(crate) mod counting {
+    use std::cell::Cell;
+
+    thread_local! {
+        static DONE: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn add(multiply_adds: usize) {
+        DONE.set(DONE.get() + multiply_adds as u64);
+    }
+
+    /// Multiply-adds of all matrix products in `work`, which one thread does alone.
+    pub(crate) fn multiply_adds(work: impl FnOnce() + Send) -> u64 {
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        alone.unwrap().install(|| {
+            DONE.set(0);
+            work();
+            DONE.get()
+        })
     }
 }
 

@@ -20,6 +20,8 @@ pub use activation::{Activation, activate};
 pub use attention::attention;
 pub use channel_rms::channel_rms;
 pub use conv::{Conv3d, Conv3dConfig, With};
+#[cfg(test)]
+pub(crate) use cpu::counting::multiply_adds;
 pub use linear::{Linear, linear, linear_no_bias};
 pub use norm::{
     ChannelRmsNorm, LayerNorm, RmsNorm, gated_add, layer_norm, modulated, rms_modulated,

@@ -1,10 +1,10 @@
 use super::{TransformerConfig, VaeConfig};
-use crate::schedule::Flops;
+use crate::schedule::{Flops, PaperCount};
 
 impl TransformerConfig {
     /// The cost of one forward pass over `tokens` video tokens and `text_tokens` text tokens,
-    /// without guidance's second pass. `linear` alone is the convention of the FlowBlending
-    /// paper (arXiv 2512.24724).
+    /// without guidance's second pass. The FlowBlending paper (arXiv 2512.24724) counts `linear` alone,
+    /// once a step.
     ///
     /// A block of width d and inner width f over N tokens with C of text costs
     /// `8 N d^2` for self-attention's four layers, `4 N d^2 + 4 C d^2` for cross-attention's,
@@ -20,8 +20,10 @@ impl TransformerConfig {
         let text = 2.0 * c * d * (self.text_dim as f64 + d);
         let time = 2.0 * d * (self.freq_dim as f64 + 7.0 * d);
         let block = 12.0 * n * d * d + 4.0 * c * d * d + 4.0 * n * d * f;
+        let linear = layers * block + ends + text + time;
         Flops {
-            linear: layers * block + ends + text + time,
+            linear,
+            paper: PaperCount::OnePass(linear),
             attention: layers * (4.0 * n * n * d + 4.0 * n * c * d),
         }
     }
@@ -47,8 +49,34 @@ impl VaeConfig {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{DType, Device, Tensor};
+
     use super::TransformerConfig;
-    use crate::models::wan;
+    use crate::models::nn::multiply_adds;
+    use crate::models::wan::{self, WanTransformer};
+    use crate::models::weights::Params;
+    use crate::sampler::{Cancel, VelocityModel as _};
+
+    #[test]
+    fn what_is_counted_is_what_the_network_does() {
+        let config = TransformerConfig::tiny();
+        let (params, _) = Params::random(0.02, DType::F32, &Device::Cpu);
+        let network = WanTransformer::new(&config, params).unwrap();
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+        for (latents, text_tokens) in [[1, 16, 3, 8, 12], [1, 16, 1, 4, 4], [1, 16, 2, 30, 52]]
+            .into_iter()
+            .zip([5, 1, 256])
+        {
+            let done = multiply_adds(|| {
+                let text = zeros(&[1, text_tokens, config.text_dim]);
+                let text = network.context(&text).unwrap();
+                let velocity = network.velocity(&zeros(&latents), 500.0, &text, &Cancel::new());
+                velocity.unwrap();
+            });
+            let told = config.flops(config.tokens(latents), text_tokens).full();
+            assert_eq!(told, 2.0 * done as f64, "{latents:?}");
+        }
+    }
 
     /// The figures published for 50 steps of 832x480, 61 frames (project page of arXiv
     /// 2512.24724), in TFLOPs.
@@ -67,6 +95,26 @@ mod tests {
                 (run / published - 1.0).abs() < 1e-3,
                 "{run} against {published}"
             );
+        }
+    }
+
+    /// What torch counts of diffusers' transformer at full size, its patch embedding among it: the sums behind
+    /// `tests/reference/paper_flops.py`.
+    #[test]
+    fn diffusers_counts_the_same() {
+        for (config, layers, patches) in [
+            (
+                TransformerConfig::wan_14b(),
+                598_944_548_126_720_f64,
+                16_357_785_600_f64,
+            ),
+            (
+                TransformerConfig::wan_1_3b(),
+                62_580_064_518_144.0,
+                4_907_335_680.0,
+            ),
+        ] {
+            assert_eq!(config.flops(24_960, 512).linear, layers + patches);
         }
     }
 
