@@ -116,9 +116,22 @@ fn a_probe_finds_what_the_runs_velocities_say_and_remembers_it() {
         .to_rgb8();
     assert!(png.width() > 1000 && png.pixels().any(|pixel| pixel.0 == [0x3D, 0x63, 0xDD]));
 
-    let again = [&["probe", PROMPT, "--plot", "one.png"][..], &RUN].concat();
-    let error = String::from_utf8(flowblend(folder.path(), &again).stderr).unwrap();
-    assert!(error.contains("one.png already exists"), "{error}");
+    let (mapped, _) = probe(folder.path(), &["--maps", "maps.safetensors"]);
+    assert_eq!(mapped["maps"], "maps.safetensors");
+    let maps = safetensors::load(folder.path().join("maps.safetensors"), &Device::Cpu).unwrap();
+    let maps = &maps["maps"];
+    assert_eq!(maps.dims()[0], 6, "a map a step");
+    let most = maps.flatten_all().unwrap().max(0).unwrap();
+    assert!(most.to_scalar::<f32>().unwrap() > 0.05);
+
+    for file in [["--plot", "one.png"], ["--maps", "maps.safetensors"]] {
+        let again = [&["probe", PROMPT][..], &file, &RUN].concat();
+        let error = String::from_utf8(flowblend(folder.path(), &again).stderr).unwrap();
+        assert!(
+            error.contains(&format!("{} already exists", file[1])),
+            "{error}"
+        );
+    }
 }
 
 #[test]

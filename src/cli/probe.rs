@@ -8,8 +8,9 @@ use super::options::{DenoiseOptions, GlobalOptions};
 use super::progress::ProgressLine;
 use super::session::Session;
 use crate::analysis::{EARLY_RIM, LATE_RIM, Measure};
-use crate::engine::{EventKind, Probe, ProbeRequest};
+use crate::engine::{EventKind, Probe, ProbeRequest, write_divergence_maps};
 use crate::plot::{Axis, Colour, Figure, Form, Panel, PlotError, PlotFormat, Point, Series, Span};
+use crate::project::AtomicFile;
 use crate::schedule::SigmaGrid;
 
 #[derive(Debug, Args)]
@@ -22,8 +23,12 @@ pub(super) struct ProbeOptions {
     /// Draw the curve into this file, which ends in .png or .svg.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Replace an existing plot.
-    #[arg(long, requires = "plot")]
+    /// Write where in frames and space the velocities differ, for every step of the first run, into this
+    /// safetensors file, as the tensor `maps`.
+    #[arg(long, value_name = "FILE")]
+    maps: Option<PathBuf>,
+    /// Replace existing files.
+    #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
     denoise: DenoiseOptions,
@@ -36,6 +41,11 @@ pub(super) fn probe(options: &ProbeOptions, global: &GlobalOptions) -> Result<()
     options.denoise.check_boundaries_given()?;
     if let Some(file) = &options.plot {
         PlotFormat::check_target(file, options.overwrite).map_err(failed)?;
+    }
+    if let Some(file) = &options.maps {
+        // What cannot be written is refused now and not after the run.
+        let target = AtomicFile::create(file, options.overwrite);
+        target.map_err(|why| CliError::Failed(why.to_string()))?;
     }
     let mut session = Session::start(global)?;
     let pair = session.describe(options.denoise.pair())?;
@@ -59,8 +69,11 @@ pub(super) fn probe(options: &ProbeOptions, global: &GlobalOptions) -> Result<()
         let drawn = figure(&probe).write(file, options.overwrite);
         drawn.map_err(failed)?;
     }
+    if let Some(file) = &options.maps {
+        write_divergence_maps(file, &probe.maps, options.overwrite).map_err(CliError::Failed)?;
+    }
     match global.json {
-        true => println!("{}", to_json(&probe, &grid, options.plot.as_ref())),
+        true => println!("{}", to_json(&probe, &grid, options)),
         false => print(&probe, &grid),
     }
     Ok(())
@@ -135,7 +148,7 @@ fn print(probe: &Probe, grid: &SigmaGrid) {
     }
 }
 
-fn to_json(probe: &Probe, grid: &SigmaGrid, plot: Option<&PathBuf>) -> serde_json::Value {
+fn to_json(probe: &Probe, grid: &SigmaGrid, options: &ProbeOptions) -> serde_json::Value {
     let lengths = probe.curve.mean_and_spread(Measure::RelativeL2);
     let turns = probe.curve.mean_and_spread(Measure::OneMinusCosine);
     let steps: Vec<_> = lengths
@@ -158,7 +171,8 @@ fn to_json(probe: &Probe, grid: &SigmaGrid, plot: Option<&PathBuf>) -> serde_jso
         "runs": probe.curve.runs(),
         "steps": steps,
         "suggested_boundaries": probe.curve.boundaries(Measure::RelativeL2),
-        "plot": plot,
+        "plot": options.plot,
+        "maps": options.maps,
     })
 }
 

@@ -58,5 +58,6 @@ pub use sweep::{
     Criterion, PlanResult, Quality, SweepRequest, SweepRow, SweepSummary, SweepTimes, SweptRun,
     Work,
 };
+pub use tensors::write_divergence_maps;
 pub use threads::set_threads;
 pub use timings::{BySize, PairTimings, Recent};

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use serde_json::json;
 
 use super::pipeline::{RunError, RunRequest};
+use crate::preview::DivergenceMaps;
 use crate::project::{AtomicError, AtomicFile, RunSettings, write_atomic, write_bytes_atomic};
 use crate::sampler::Trajectory;
 use crate::schedule::Course;
@@ -121,6 +122,20 @@ pub(super) fn write_by_products(
         files.push(file);
     }
     Ok(files)
+}
+
+/// Writes where the two velocities differ into a safetensors file: the tensor `maps`, f32, `(steps, frames, height,
+/// width)` in latent frames and places, relative to the large velocity's mean length. The error is a sentence.
+pub fn write_divergence_maps(
+    file: &Path,
+    maps: &DivergenceMaps,
+    overwrite: bool,
+) -> Result<(), String> {
+    let [frames, height, width] = maps.size;
+    let steps = maps.data.len() / (frames * height * width).max(1);
+    let tensor = Tensor::from_slice(&maps.data, (steps, frames, height, width), &Device::Cpu)
+        .map_err(|why| why.to_string())?;
+    write_tensors(file, &[("maps", &tensor)], overwrite).map_err(|why| why.to_string())
 }
 
 fn write_tensors(
