@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowblend::engine::{
-    EngineOptions, FinishedRun, KeptSteps, PairPipeline, PausedRun, Pipeline as _, Progress,
-    RunError, RunRequest,
+    EngineOptions, FinishedRun, KeptSteps, OnlineRule, PairPipeline, PausedRun, Pipeline as _,
+    Progress, RunError, RunRequest,
 };
 use flowblend::project::{PairRef, RunSettings};
 use flowblend::sampler::Cancel;
@@ -72,12 +72,24 @@ impl Rig {
         reuse_steps: bool,
         stop: Option<usize>,
     ) -> Result<(FinishedRun, Vec<u8>, usize), RunError> {
+        self.run_by(None, settings, reuse_steps, stop)
+    }
+
+    /// The same by a rule that decides on the plan, if one does.
+    fn run_by(
+        &mut self,
+        online: Option<OnlineRule>,
+        settings: &RunSettings,
+        reuse_steps: bool,
+        stop: Option<usize>,
+    ) -> Result<(FinishedRun, Vec<u8>, usize), RunError> {
         self.runs += 1;
         let latents = self
             .folder
             .path()
             .join(format!("{}.safetensors", self.runs));
         let request = RunRequest {
+            online,
             save_latents: Some(latents.clone()),
             reuse_steps,
             ..settings.clone().into()
@@ -107,7 +119,17 @@ impl Rig {
 
 /// Where a test's run rests, and what is told on the way.
 fn pause(rig: &mut Rig, settings: &RunSettings, after: usize) -> (PausedRun, usize) {
+    pause_by(rig, None, settings, after)
+}
+
+fn pause_by(
+    rig: &mut Rig,
+    online: Option<OnlineRule>,
+    settings: &RunSettings,
+    after: usize,
+) -> (PausedRun, usize) {
     let request = RunRequest {
+        online,
         reuse_steps: true,
         pause_after: Some(after),
         ..settings.clone().into()
@@ -325,6 +347,53 @@ fn a_paused_run_goes_on_to_the_same_bits_also_after_a_restart() {
     let (end, bits, reused) = rig.run(&base, true, None).unwrap();
     assert_eq!(reused, STEPS);
     assert!(bits == wanted && end.clip.frames == whole.clip.frames);
+}
+
+#[test]
+fn a_paused_run_that_decides_on_its_plan_decides_the_same_after_a_restart() {
+    // The bundled pair: of models with random weights no rule lets go.
+    let of_demo = |rig: &mut Rig| RunSettings {
+        width: 64,
+        height: 64,
+        frames: 5,
+        steps: 16,
+        ..rig.pipeline.describe(&PairRef::default()).unwrap().defaults
+    };
+    for rule in OnlineRule::ALL {
+        let (mut rig, mut fresh) = (Rig::new(), Rig::new());
+        let base = of_demo(&mut fresh);
+        let (whole, wanted, _) = fresh.run_by(Some(rule), &base, false, None).unwrap();
+        let models: Vec<ModelRole> = whole.report.steps.iter().map(|s| s.model).collect();
+        let to_small = models.iter().position(|model| *model == ModelRole::Small);
+        let to_small = to_small.expect("it changes models");
+
+        // While the large model is at it, at the very step that decides, and in the small one's stage.
+        let mut computed_before = 0;
+        for rests in [2, to_small, to_small + 2] {
+            rig.restart(&base.pair);
+            let (paused, computed) = pause_by(&mut rig, Some(rule), &base, rests);
+            assert_eq!((paused.steps, paused.online), (rests, Some(rule)));
+            assert_eq!(
+                computed,
+                rests - computed_before,
+                "nothing is computed twice"
+            );
+            computed_before = rests;
+            rig.restart(&base.pair);
+            let left = rig.pipeline.paused_runs();
+            let left = left.iter().find(|left| left.steps == rests).unwrap();
+            assert_eq!(
+                (left.online, &left.settings),
+                (Some(rule), &paused.settings)
+            );
+        }
+        // Its settings have the plan as far as it was decided on; that is no part of the question.
+        let left = rig.pipeline.paused_runs().pop().unwrap();
+        let (end, bits, reused) = rig.run_by(left.online, &left.settings, true, None).unwrap();
+        assert_eq!(reused, to_small + 2);
+        assert_eq!(end.settings.plan, whole.settings.plan);
+        assert!(bits == wanted && end.clip.frames == whole.clip.frames);
+    }
 }
 
 #[test]

@@ -88,6 +88,30 @@ fn a_run_is_paused_looked_at_and_gone_on_with() {
 }
 
 #[test]
+fn a_run_that_decides_on_its_plan_is_paused_and_goes_on_deciding() {
+    let (mut window, pace) = window();
+    press(&mut window, Modifiers::NONE, Key::A);
+    click(&mut window, "Generate so");
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    pace.allow(5);
+    let steps = |app: &App| app.session().active().map_or(0, |run| run.steps_done());
+    until(&mut window, |app| steps(app) == 5);
+    press(&mut window, CTRL_SHIFT, Key::P);
+    pace.allow(1);
+    until(&mut window, |app| rests(app) == Some(6));
+    press(&mut window, CTRL_SHIFT, Key::R);
+    until(&mut window, |app| steps(app) == 6);
+    let active = window.state().session().active();
+    assert!(active.is_some_and(|run| run.is_online));
+    pace.allow(25);
+    until(&mut window, |app| app.gallery().runs().len() == 1);
+    // The document has the plan that came out, and nothing rests any more.
+    let plan = &window.state().document().settings().plan;
+    assert_eq!(plan.words(), "LSL 0.30/0.90");
+    assert!(window.state().paused().runs().is_empty());
+}
+
+#[test]
 fn a_run_goes_to_a_typed_step_and_is_dropped() {
     let (mut window, pace) = window();
     press(&mut window, CTRL_SHIFT, Key::T);

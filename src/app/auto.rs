@@ -86,11 +86,21 @@ impl App {
             return;
         }
         let settings = self.settings_to_run(now_secs);
+        self.start_online(settings, rule);
+    }
+
+    /// Hands a run to the engine whose plan `rule` decides on.
+    pub(super) fn start_online(
+        &mut self,
+        settings: RunSettings,
+        rule: OnlineRule,
+    ) -> Option<RunId> {
         let request = RunRequest {
             online: Some(rule),
             ..self.request_for(settings)
         };
         self.auto.run = self.start_request(request);
+        self.auto.run
     }
 
     /// A run that decided on its plan is over: the document takes the plan, unless it moved on.

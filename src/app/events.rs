@@ -15,6 +15,7 @@ impl App {
     pub(super) fn drain_engine(&mut self, ctx: &Context) {
         while let Some(event) = self.engine.poll() {
             self.note_event(&event);
+            let is_online = self.session.active().is_some_and(|active| active.is_online);
             match self.session.take(event) {
                 None | Some(Outcome::Progress) => {}
                 Some(Outcome::Pair(pair)) if self.wanted.as_ref() == Some(&pair.pair) => {
@@ -39,7 +40,7 @@ impl App {
                         keeper.keep(id, (*run).clone());
                     }
                     let is_reference = self.comparison.takes(id);
-                    self.paused.ended(&run.settings);
+                    self.paused.ended(&run.settings, is_online);
                     self.paused.hide();
                     if self.auto.takes(id) {
                         self.take_online_plan(&run.settings, ctx.input(|i| i.time));
@@ -58,7 +59,7 @@ impl App {
                 Some(Outcome::Probed(id, probe)) => {
                     self.probed(id, *probe, ctx.input(|i| i.time));
                 }
-                Some(Outcome::Cancelled(settings)) => self.paused.ended(&settings),
+                Some(Outcome::Cancelled(settings)) => self.paused.ended(&settings, is_online),
                 Some(Outcome::Paused(id, run)) => self.run_paused(id, *run),
                 Some(Outcome::LeftPaused(run)) => self.found_paused(*run),
                 Some(Outcome::Failed(why)) => self.notice = Some(Notice::error(&why)),

@@ -14,6 +14,17 @@ pub struct Resting {
     pub run: PausedRun,
 }
 
+impl Resting {
+    /// Whether it rests of a run with these settings. The plan of one that decides on it is no part of what it is.
+    fn is_of(&self, settings: &RunSettings, is_online: bool) -> bool {
+        match (self.run.online, is_online) {
+            (None, false) => self.run.settings == *settings,
+            (Some(_), true) => self.run.settings.differs_only_in_plan(settings),
+            _ => false,
+        }
+    }
+}
+
 /// The runs that rest, the one that was paused last in front.
 #[derive(Debug, Default)]
 pub struct Paused {
@@ -47,7 +58,7 @@ impl Paused {
     /// Adds a run that rests now. It takes the place of an earlier rest of the same run.
     pub(super) fn add(&mut self, run: PausedRun) -> u64 {
         self.runs.retain(|resting| {
-            let is_other = resting.run.settings != run.settings;
+            let is_other = !resting.is_of(&run.settings, run.online.is_some());
             if !is_other && resting.run.hold != run.hold {
                 resting.run.let_go();
             }
@@ -76,9 +87,10 @@ impl Paused {
         Some(run)
     }
 
-    /// A run with these settings came to its end, or was cancelled: nobody goes on with it.
-    pub(super) fn ended(&mut self, settings: &RunSettings) {
-        let ids = self.runs.iter().filter(|r| r.run.settings == *settings);
+    /// A run with these settings, which may have decided on their plan, came to its end or was cancelled: nobody
+    /// goes on with it.
+    pub(super) fn ended(&mut self, settings: &RunSettings, is_online: bool) {
+        let ids = self.runs.iter().filter(|r| r.is_of(settings, is_online));
         for id in ids.map(|resting| resting.id).collect::<Vec<_>>() {
             self.drop_run(id);
         }
@@ -91,7 +103,6 @@ pub(super) fn pause_problem(active: Option<&ActiveRun>) -> Option<&'static str> 
         None => Some("No run is going on"),
         Some(active) if active.is_cancelling => Some("The run is being cancelled"),
         Some(active) if active.is_measurement() => Some("A measurement cannot be paused"),
-        Some(active) if active.is_online => Some("A run that decides on its plan cannot be paused"),
         Some(active) if active.phase == Some(Phase::Decoding) => {
             Some("All steps are taken; a decode cannot be paused")
         }
@@ -149,17 +160,23 @@ impl App {
             Some(id) => self.paused.get(id),
             None => self.paused.meant(),
         };
-        let Some((id, settings)) = resting.map(|r| (r.id, r.run.settings.clone())) else {
+        let Some(Resting { id, run }) = resting.cloned() else {
             self.notice = Some(Notice::error("no run is paused"));
             return;
         };
-        if let Some(why) = self.scene().continue_problem(&settings) {
+        if let Some(why) = self.scene().continue_problem(&run) {
             self.notice = Some(Notice::error(why));
             return;
         }
         if self.session.active().is_some() {
-            self.queue.add_first(settings);
-        } else if self.start(settings).is_some() {
+            self.queue.add_first(run.settings);
+            return;
+        }
+        let started = match run.online {
+            None => self.start(run.settings),
+            Some(rule) => self.start_online(run.settings, rule),
+        };
+        if started.is_some() {
             self.notice = None;
             self.paused.show(id);
             self.queue.go_on();

@@ -6,7 +6,7 @@ use super::{
     ActiveRun, Analysis, Comparison, Document, ExportProgress, Files, Forecast, Gallery,
     Likenesses, Log, Models, Notice, Paused, Probes, Queue, RunSession, Settings, Sides,
 };
-use crate::engine::{PairSummary, Phase, RunId};
+use crate::engine::{PairSummary, PausedRun, Phase, RunId};
 use crate::preview::{LatentFrames, Player, RgbFactors};
 use crate::project::RunSettings;
 
@@ -134,7 +134,13 @@ impl Scene<'_> {
     }
 
     /// Why a paused run with these settings cannot be gone on with now.
-    pub fn continue_problem(&self, settings: &RunSettings) -> Option<&'static str> {
+    pub fn continue_problem(&self, run: &PausedRun) -> Option<&'static str> {
+        let settings = &run.settings;
+        if run.online.is_some() && self.session.active().is_some() {
+            return Some(
+                "A run is going on; one that decides on its plan waits in no queue, so continue it after that",
+            );
+        }
         let is_going = |active: &ActiveRun| !active.is_cancelling && active.settings == *settings;
         if self.session.active().is_some_and(is_going) {
             return Some("It is going on already");

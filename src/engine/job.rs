@@ -16,6 +16,7 @@ use super::pipeline::{Progress, RunError, RunRequest};
 use super::residency::{Fit, MemoryNeed, Residency, stretches};
 use super::step_cache::StepCache;
 use super::step_clock::StepClock;
+use super::step_store::Hold;
 use super::tensor_cache::TensorCache;
 use super::tensors;
 use super::unwritten::Unwritten;
@@ -141,10 +142,14 @@ impl<'a> Job<'a> {
         };
         let (mut text, mut denoise_secs) = (TextTime::default(), 0.0);
         let (mut reused_steps, mut files) = (0, Vec::new());
+        let mut deciding = self.deciding();
         let latents = match left {
             Some(latents) => latents,
             None => {
-                let mut trajectory = self.begin(progress)?;
+                let mut trajectory = match &mut deciding {
+                    None => self.begin(progress)?,
+                    Some(deciding) => self.begin_online(deciding, progress)?,
+                };
                 reused_steps = trajectory.steps();
                 let stretches = match self.cancel.rests_after(reused_steps) {
                     true => Vec::new(),
@@ -155,9 +160,11 @@ impl<'a> Job<'a> {
                     self.load(roles, progress)?;
                 }
                 let started = Instant::now();
-                let outcome = match self.request.online {
+                let outcome = match &mut deciding {
                     None => self.denoise(&mut trajectory, &stretches, &mut clock, progress),
-                    Some(rule) => self.denoise_online(rule, &mut trajectory, &mut clock, progress),
+                    Some(deciding) => {
+                        self.denoise_online(deciding, &mut trajectory, &mut clock, progress)
+                    }
                 };
                 denoise_secs = started.elapsed().as_secs_f64();
                 if outcome.is_ok() && self.cancel.rests_after(trajectory.steps()) {
@@ -249,18 +256,18 @@ impl<'a> Job<'a> {
 
     /// Where the run starts from: the noise, or the steps that an earlier run has in common with it.
     fn begin(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Trajectory, RunError> {
+        let begun = self.beginning()?;
+        self.tell_begun(&begun, progress)?;
+        Ok(begun)
+    }
+
+    fn beginning(&mut self) -> Result<Trajectory, RunError> {
         let (settings, device) = (self.settings(), self.loaded.device().clone());
         if self.request.reuse_steps
-            && self.request.online.is_none()
             && let Some(begun) = self.steps.begin(&self.source()?, &settings, &device)
         {
             // Whoever wants to see the clip after a step sees that step, also where more are known.
-            let begun = begun.first_steps(self.cancel.pauses_after());
-            progress(Progress::StepsReused(begun.steps()));
-            if self.request.preview_every > 0 {
-                progress(Progress::Preview(self.estimate(&begun)?));
-            }
-            return Ok(begun);
+            return Ok(begun.first_steps(self.cancel.pauses_after()));
         }
         let shape = self.latent_shape().into();
         let initial = match &self.request.init_latents {
@@ -268,6 +275,21 @@ impl<'a> Job<'a> {
             None => initial_noise(settings.seed, shape, &device)?,
         };
         Ok(Trajectory::starting_at(initial))
+    }
+
+    /// Tells of the steps that the run begins with, where there are any.
+    fn tell_begun(
+        &self,
+        begun: &Trajectory,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
+        if begun.steps() > 0 {
+            progress(Progress::StepsReused(begun.steps()));
+            if self.request.preview_every > 0 {
+                progress(Progress::Preview(self.estimate(begun)?));
+            }
+        }
+        Ok(())
     }
 
     /// The estimate after the last step of a run, which has one.
@@ -286,11 +308,15 @@ impl<'a> Job<'a> {
     /// Sees to it that the run can be gone on from, also after the program has ended.
     fn pause(&mut self, trajectory: &Trajectory) -> Result<PausedRun, RunError> {
         let (source, estimate) = (self.source()?, self.estimate(trajectory)?);
-        let hold = self
-            .steps
-            .hold(source, &self.settings, trajectory, &estimate);
+        let online = self.request.online;
+        let hold = Hold {
+            estimate: estimate.clone(),
+            online,
+        };
+        let hold = self.steps.hold(source, &self.settings, trajectory, hold);
         Ok(PausedRun {
             settings: RunSettings::clone(&self.settings),
+            online,
             steps: trajectory.steps(),
             estimate,
             hold,

@@ -6,12 +6,15 @@ use candle_core::{Device, Tensor};
 
 use crate::preview::LatentFrames;
 use crate::project::{AtomicFile, RunSettings};
+use crate::sampler::OnlineRule;
 
 /// A run that somebody stopped between two steps, to look at it and go on later, or not.
 #[derive(Clone, Debug)]
 pub struct PausedRun {
     /// What it renders.
     pub settings: RunSettings,
+    /// The rule that decides on the rest of its plan; `None` where that is fixed.
+    pub online: Option<OnlineRule>,
     /// Steps it took.
     pub steps: usize,
     /// What the clip looked like after the last of them.
@@ -36,8 +39,12 @@ pub(super) fn hold_path(steps: &Path) -> PathBuf {
     steps.with_extension("paused")
 }
 
-/// Writes such a file. The tensor in it is named by its step.
-pub(super) fn write_hold(path: &Path, estimate: &LatentFrames) -> Option<()> {
+/// Writes such a file. The tensor in it is named by its step and, where one decides, by the rule.
+pub(super) fn write_hold(
+    path: &Path,
+    estimate: &LatentFrames,
+    online: Option<OnlineRule>,
+) -> Option<()> {
     let LatentFrames {
         step,
         channels,
@@ -49,21 +56,29 @@ pub(super) fn write_hold(path: &Path, estimate: &LatentFrames) -> Option<()> {
     let shape = (channels, frames, height, width);
     let tensor = Tensor::from_slice(data, shape, &Device::Cpu).ok()?;
     let file = AtomicFile::create(path, true).ok()?;
-    let tensors = std::collections::HashMap::from([(step.to_string(), tensor)]);
+    let name = match online {
+        Some(rule) => format!("{step} {}", rule.name()),
+        None => step.to_string(),
+    };
+    let tensors = std::collections::HashMap::from([(name, tensor)]);
     candle_core::safetensors::save(&tensors, file.temp_path()).ok()?;
     file.commit().ok()
 }
 
-pub(super) fn read_hold(path: &Path) -> Option<LatentFrames> {
+/// Reads such a file. One of a rule that is not known any more goes on by its plan.
+pub(super) fn read_hold(path: &Path) -> Option<(LatentFrames, Option<OnlineRule>)> {
     let tensors = candle_core::safetensors::load(path, &Device::Cpu).ok()?;
     let (name, tensor) = tensors.into_iter().next()?;
+    let (step, rule) = name.split_once(' ').unwrap_or((&name, ""));
     let (channels, frames, height, width) = tensor.dims4().ok()?;
-    Some(LatentFrames {
-        step: name.parse().ok()?,
+    let estimate = LatentFrames {
+        step: step.parse().ok()?,
         channels,
         frames,
         height,
         width,
         data: tensor.flatten_all().ok()?.to_vec1::<f32>().ok()?.into(),
-    })
+    };
+    let mut rules = OnlineRule::ALL.into_iter();
+    Some((estimate, rules.find(|known| known.name() == rule)))
 }

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use super::paused::PausedRun;
-use super::step_store::{StepStore, Stored};
-use crate::preview::LatentFrames;
+use super::step_store::{Hold, StepStore, Stored};
 use crate::project::{PairRef, RunSettings};
 use crate::sampler::Trajectory;
 use crate::schedule::{StepPlan, shared_steps};
@@ -183,7 +182,7 @@ impl StepCache {
         source: String,
         settings: &RunSettings,
         trajectory: &Trajectory,
-        estimate: &LatentFrames,
+        hold: Hold,
     ) -> Option<PathBuf> {
         let trajectory = trajectory.to_device(&Device::Cpu).ok()?;
         let stored = Stored {
@@ -193,7 +192,7 @@ impl StepCache {
         };
         self.remember(&stored, &trajectory);
         // Also where another run has these steps: that one may go.
-        self.store.hold(stored, trajectory, estimate.clone())
+        self.store.hold(stored, trajectory, hold)
     }
 
     /// Runs that rest, the oldest first.

@@ -16,7 +16,7 @@ use super::paused::{PausedRun, hold_path, read_hold, write_hold};
 use super::tensor_cache::{TensorCache, prune};
 use crate::preview::LatentFrames;
 use crate::project::{AtomicFile, RunSettings, write_bytes_atomic};
-use crate::sampler::Trajectory;
+use crate::sampler::{OnlineRule, Trajectory};
 
 /// Bytes of steps on disk besides those of paused runs, unless another limit is set; those that were used
 /// least lately go first.
@@ -47,8 +47,17 @@ impl Stored {
 struct Errand {
     stored: Stored,
     trajectory: Trajectory,
-    /// Of a paused run: its estimate, and who waits for it to be on disk.
-    hold: Option<(LatentFrames, Sender<bool>)>,
+    /// Of a paused run, and who waits for it to be on disk.
+    hold: Option<(Hold, Sender<bool>)>,
+}
+
+/// What is kept of a paused run beside its steps.
+#[derive(Clone, Debug)]
+pub(super) struct Hold {
+    /// What the clip looked like after the last of them.
+    pub(super) estimate: LatentFrames,
+    /// The rule that decides on the rest of its plan.
+    pub(super) online: Option<OnlineRule>,
 }
 
 /// The thread that writes, and the way to it.
@@ -100,7 +109,7 @@ impl StepStore {
         &mut self,
         stored: Stored,
         trajectory: Trajectory,
-        estimate: LatentFrames,
+        hold: Hold,
     ) -> Option<PathBuf> {
         let path = hold_path(&tensors_path(self.folder.as_deref()?, &stored.key()));
         let (sender, answer) = bounded(1);
@@ -108,7 +117,7 @@ impl StepStore {
         self.ask(Errand {
             stored,
             trajectory,
-            hold: Some((estimate, sender)),
+            hold: Some((hold, sender)),
         });
         answer.recv().ok()?.then_some(path)
     }
@@ -124,9 +133,10 @@ impl StepStore {
             .filter_map(|stored| {
                 let hold = hold_path(&tensors_path(folder, &stored.key()));
                 let since = fs::metadata(&hold).ok()?.modified().ok()?;
-                let estimate = read_hold(&hold)?;
+                let (estimate, online) = read_hold(&hold)?;
                 let paused = PausedRun {
                     settings: stored.settings.clone(),
+                    online,
                     // One that failed after it was gone on with has more by now.
                     steps: (estimate.step + 1).min(stored.steps),
                     estimate,
@@ -192,9 +202,9 @@ impl Errand {
         // A paused run is no cache: it is kept where nothing else is.
         let is_wanted = most_bytes > 0 || self.hold.is_some();
         let is_written = is_wanted && write(folder, &self.stored, &self.trajectory).is_some();
-        if let Some((estimate, answer)) = self.hold {
+        if let Some((Hold { estimate, online }, answer)) = self.hold {
             let path = hold_path(&tensors_path(folder, &self.stored.key()));
-            let is_held = is_written && write_hold(&path, &estimate).is_some();
+            let is_held = is_written && write_hold(&path, &estimate, online).is_some();
             let _ = answer.send(is_held);
         }
         if is_written || most_bytes == 0 {

@@ -17,6 +17,6 @@ pub use error::SampleError;
 pub use guidance::{Guided, TOGETHER};
 pub use model::{Context, VelocityModel};
 pub use noise::initial_noise;
-pub use online::{Bend, OnDecided, OnlineRule, SrDiffusion, Switch, denoise_online};
+pub use online::{Bend, OnDecided, OnlineRule, SrDiffusion, Switch, decide_again, denoise_online};
 pub use stepper::Stepper;
 pub use trajectory::Trajectory;

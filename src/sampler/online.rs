@@ -23,6 +23,14 @@ impl OnlineRule {
     /// Every rule, in the order menus show them.
     pub const ALL: [Self; 2] = [Self::Bend, Self::SrDiffusion];
 
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bend => "bend",
+            Self::SrDiffusion => "srdiffusion",
+        }
+    }
+
     /// What people call it.
     pub fn words(self) -> &'static str {
         match self {
@@ -59,11 +67,7 @@ pub fn denoise_online(
         let mut next = current.model;
         let now = course.clone();
         denoise_until(at + 1, trajectory, &now, models, cancel, &mut |view| {
-            next = switch.next(&view, &now.grid)?;
-            let stage = current.stage + usize::from(next != current.model);
-            for step in &mut course.steps[at + 1..] {
-                (step.model, step.stage) = (next, stage);
-            }
+            next = decide(&view, course, switch)?;
             on_step(view, &course.steps)
         })?;
         if trajectory.steps() == at || next != current.model {
@@ -71,6 +75,47 @@ pub fn denoise_online(
         }
     }
     Ok(())
+}
+
+/// Has `switch` hear of the steps of `known` from the first that it has not heard of, as if they were just taken,
+/// so that [`denoise_online`] goes on bit for bit as the run that took them did. `known` took them by the plan in
+/// `course` as it stands; comes back with the number of leading steps that hold, those up to the first after which
+/// another model goes on.
+pub fn decide_again(
+    known: &Trajectory,
+    heard: usize,
+    course: &mut Course,
+    switch: &mut dyn Switch,
+) -> Result<usize, SampleError> {
+    for step in heard..known.steps() {
+        let plan = course.steps[step];
+        let view = StepView {
+            step,
+            plan,
+            sigma: course.grid.sigma(step),
+            before: known.state(step),
+            velocity: known.velocity(step),
+            after: known.state(step + 1),
+        };
+        if decide(&view, course, switch)? != plan.model {
+            return Ok(step + 1);
+        }
+    }
+    Ok(known.steps())
+}
+
+/// Asks `switch` for the model of the step after `taken` and gives it all steps that are left.
+fn decide(
+    taken: &StepView<'_>,
+    course: &mut Course,
+    switch: &mut dyn Switch,
+) -> Result<ModelRole, SampleError> {
+    let next = switch.next(taken, &course.grid)?;
+    let stage = taken.plan.stage + usize::from(next != taken.plan.model);
+    for step in &mut course.steps[taken.step + 1..] {
+        (step.model, step.stage) = (next, stage);
+    }
+    Ok(next)
 }
 
 /// The rule of SRDiffusion (arXiv 2505.19151): large until the change of its velocity from one step to the
@@ -332,21 +377,48 @@ mod tests {
         assert_eq!(bits(plain.unwrap().last()), bits(online.last()));
     }
 
+    /// Runs to the end, or to where `cancel` has it rest.
+    fn run_on(
+        online: &mut Trajectory,
+        course: &mut Course,
+        switch: &mut dyn Switch,
+        cancel: &Cancel,
+    ) {
+        while online.steps() < STEPS && !cancel.rests_after(online.steps()) {
+            denoise_online(online, course, &pair(), switch, cancel, &mut |_, _| Ok(())).unwrap();
+        }
+    }
+
     #[test]
-    fn a_pause_ends_a_run_that_decides_as_it_goes() {
-        let cancel = Cancel::new();
-        cancel.pause_after(3);
-        let mut online = Trajectory::starting_at(noise());
-        denoise_online(
-            &mut online,
-            &mut large_alone(),
-            &pair(),
-            OnlineRule::Bend.start().as_mut(),
-            &cancel,
-            &mut |_, _| Ok(()),
-        )
-        .unwrap();
-        assert_eq!(online.steps(), 3);
+    fn a_pause_ends_a_run_that_decides_as_it_goes_and_it_goes_on_as_if_there_had_been_none() {
+        let (mut whole, mut decided) = (Trajectory::starting_at(noise()), large_alone());
+        let mut switch = OnlineRule::Bend.start();
+        run_on(&mut whole, &mut decided, switch.as_mut(), &Cancel::new());
+        for pause in 1..STEPS {
+            let cancel = Cancel::new();
+            cancel.pause_after(pause);
+            let (mut online, mut course) = (Trajectory::starting_at(noise()), large_alone());
+            run_on(
+                &mut online,
+                &mut course,
+                OnlineRule::Bend.start().as_mut(),
+                &cancel,
+            );
+            assert_eq!(online.steps(), pause);
+            // Another start of the program knows the steps alone.
+            let (mut switch, mut course) = (OnlineRule::Bend.start(), large_alone());
+            let mut heard = 0;
+            while heard < pause {
+                heard = decide_again(&online, heard, &mut course, switch.as_mut()).unwrap();
+            }
+            run_on(&mut online, &mut course, switch.as_mut(), &Cancel::new());
+            assert_eq!(course.steps, decided.steps, "paused after {pause}");
+            assert_eq!(
+                bits(online.last()),
+                bits(whole.last()),
+                "paused after {pause}"
+            );
+        }
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn entry(ui: &mut Ui, scene: &Scene<'_>, resting: &Resting, out: &mut Vec<Reques
         ui.horizontal(|ui| {
             ui.spacing_mut().interact_size.y = 24.0;
             ui.spacing_mut().item_spacing.x = GRID_PX;
-            let why = scene.continue_problem(settings);
+            let why = scene.continue_problem(run);
             let waits = match scene.session.active() {
                 Some(_) => "Go on where it rests, after the run that is going",
                 None => Command::ContinueRun.tooltip(),

@@ -50,7 +50,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
             });
         }
         if let Some(resting) = resting(scene) {
-            let why = scene.continue_problem(&resting.run.settings);
+            let why = scene.continue_problem(&resting.run);
             command_button(ui, "Drop", Command::DropPaused, None, out);
             ui.add_enabled_ui(why.is_none(), |ui| {
                 command_button(ui, "Continue", Command::ContinueRun, why, out);

@@ -113,7 +113,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
         item(ui, out, Command::PauseRun, pause.is_none(), why);
         let meant = scene.paused.meant();
         let none = "No run is paused";
-        let go_on = meant.map_or(Some(none), |r| scene.continue_problem(&r.run.settings));
+        let go_on = meant.map_or(Some(none), |r| scene.continue_problem(&r.run));
         let why = go_on.unwrap_or_default();
         item(ui, out, Command::ContinueRun, go_on.is_none(), why);
         item(ui, out, Command::DropPaused, meant.is_some(), none);

@@ -328,6 +328,7 @@ impl Pipeline for Fake {
                 self.resting.push((settings.clone(), step));
                 return Err(RunError::Paused(Box::new(PausedRun {
                     settings: settings.clone(),
+                    online: request.online,
                     steps: step,
                     estimate: latents(step - 1, step as f32 / count as f32),
                     hold: Some("held by a test".into()),

@@ -11,11 +11,56 @@ use crate::engine::step_clock::StepClock;
 use crate::models::{Family, read_ahead};
 use crate::project::RunSettings;
 use crate::sampler::{
-    OnlineRule, SampleError, StepView, Trajectory, denoise_online, denoise_until,
+    SampleError, StepView, Switch, Trajectory, decide_again, denoise_online, denoise_until,
 };
 use crate::schedule::{Course, ModelRole, Plan, StepPlan};
 
+/// A plan as far as it is decided on, and what decides on the rest of it.
+pub(super) struct Deciding {
+    switch: Box<dyn Switch>,
+    course: Course,
+}
+
 impl Job<'_> {
+    /// What decides on the run's plan, where that is not fixed.
+    pub(super) fn deciding(&self) -> Option<Deciding> {
+        Some(Deciding {
+            switch: self.request.online?.start(),
+            course: self.settings.course(),
+        })
+    }
+
+    /// Where a run that decides on its plan starts from: the steps that earlier runs have in common with it, each
+    /// of which is decided on once more.
+    pub(super) fn begin_online(
+        &mut self,
+        deciding: &mut Deciding,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Trajectory, RunError> {
+        let Deciding { switch, course } = deciding;
+        let mut known = self.beginning()?;
+        let mut begun = known.first_steps(0);
+        while known.steps() > begun.steps() {
+            let held = decide_again(&known, begun.steps(), course, switch.as_mut())?;
+            begun = known.first_steps(held);
+            self.take_plan(course);
+            // Another run may have gone on from there as this one is to.
+            known = self.beginning()?;
+        }
+        self.tell_begun(&begun, progress)?;
+        Ok(begun)
+    }
+
+    /// The plan of `course` is the job's from now on.
+    fn take_plan(&mut self, course: &Course) {
+        let models: Vec<ModelRole> = course.steps.iter().map(|step| step.model).collect();
+        self.settings = Arc::new(RunSettings {
+            plan: Plan::of_models(&models),
+            ..RunSettings::clone(&self.settings)
+        });
+        self.plans.clone_from(&course.steps);
+    }
+
     /// Takes the steps that are left.
     pub(super) fn denoise(
         &mut self,
@@ -58,37 +103,32 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Takes all steps, each with the model that `rule` decides on. The plan that came out, or would as it
+    /// Takes the steps that are left, each with the model that is decided on. The plan that came out, or would as it
     /// stands, is the job's from then on.
     pub(super) fn denoise_online(
         &mut self,
-        rule: OnlineRule,
+        deciding: &mut Deciding,
         trajectory: &mut Trajectory,
         clock: &mut StepClock,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), RunError> {
-        let mut course = self.settings.course();
-        let outcome = self.decide_steps(rule, &mut course, trajectory, clock, progress);
-        let models: Vec<ModelRole> = course.steps.iter().map(|step| step.model).collect();
-        self.settings = Arc::new(RunSettings {
-            plan: Plan::of_models(&models),
-            ..RunSettings::clone(&self.settings)
-        });
-        self.roles.retain(|role| models.contains(role));
-        self.plans = course.steps;
+        let outcome = self.decide_steps(deciding, trajectory, clock, progress);
+        self.take_plan(&deciding.course);
+        let plans = &self.plans;
+        self.roles
+            .retain(|role| plans.iter().any(|step| step.model == *role));
         outcome
     }
 
     fn decide_steps(
         &mut self,
-        rule: OnlineRule,
-        course: &mut Course,
+        Deciding { switch, course }: &mut Deciding,
         trajectory: &mut Trajectory,
         clock: &mut StepClock,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), RunError> {
         let settings = self.settings();
-        let (mut switch, every) = (rule.start(), self.request.preview_every);
+        let every = self.request.preview_every;
         while trajectory.steps() < course.steps.len()
             && !self.cancel.rests_after(trajectory.steps())
         {
