@@ -10,11 +10,13 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 use flowblend::analysis::{Extractor, Features, flicker, frechet, mean, psnr, sharpness, ssim};
+use flowblend::engine::{EngineOptions, PairPipeline, Pipeline as _};
 use flowblend::media::{Clip, EncodeOptions, Format, encode};
 use flowblend::models::Loading;
 use flowblend::models::vision::{ClipModel, Dinov2};
-use flowblend::project::{Recipe, RunSettings, write_bytes_atomic};
-use flowblend::schedule::Plan;
+use flowblend::project::{PairRef, Recipe, RunSettings, write_bytes_atomic};
+use flowblend::sampler::Cancel;
+use flowblend::schedule::{ModelRole, Plan};
 use program::flowblend;
 use serde_json::Value;
 
@@ -307,4 +309,58 @@ fn sets_of_clips_are_compared_as_distributions() {
         &["--frechet", "empty", "reference"],
         &["empty holds no clips"],
     );
+}
+
+/// Prompts that the bundled pair can draw.
+const DRAWN: [&str; 6] = [
+    "a red circle bouncing over a blue background",
+    "a small green star orbiting over a striped purple background",
+    "a cyan triangle moving right over a plain grey background",
+    "a large white square pulsing over a green background",
+    "a yellow ring growing over a dotted black background",
+    "an orange cross moving up over a brown background",
+];
+
+/// A clip a prompt, by one model alone, in few steps.
+fn draw(pipeline: &mut PairPipeline, set: &Path, model: ModelRole, first_seed: u64) {
+    let defaults = pipeline.describe(&PairRef::default()).unwrap().defaults;
+    for (seed, prompt) in (first_seed..).zip(DRAWN) {
+        let run = RunSettings {
+            prompt: prompt.to_owned(),
+            seed,
+            plan: Plan::only(model),
+            steps: 12,
+            ..defaults.clone()
+        };
+        let run = pipeline.run(&run.into(), &Cancel::new(), &mut |_| {});
+        write(&run.unwrap().clip, &set.join(format!("{seed}.mkv")));
+    }
+}
+
+#[test]
+fn the_readers_distance_tells_the_small_models_clips_from_the_large_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipeline = PairPipeline::with_cache_in(EngineOptions::default(), None);
+    for (set, model, first_seed) in [
+        ("lll", ModelRole::Large, 10),
+        ("other lll", ModelRole::Large, 20),
+        ("sss", ModelRole::Small, 10),
+    ] {
+        draw(&mut pipeline, &folder.path().join(set), model, first_seed);
+    }
+    let found = json(
+        folder.path(),
+        &["--frechet", "lll", "other lll", "sss", "lll"],
+    );
+    let distance = |set: usize| {
+        let told = &found["sets"][set]["distances"][0];
+        assert_eq!(told["feature"], "reader of the bundled pair, clips");
+        assert_eq!(told["vectors"], serde_json::json!([6, 6]));
+        assert_eq!(told["is_biased"], true);
+        told["frechet_distance"].as_f64().unwrap()
+    };
+    let (other, small, itself) = (distance(0), distance(1), distance(2));
+    assert!(itself.abs() < 1e-6 * other, "{itself}");
+    // Other noise moves the set; the other model, from the same noise, moves it farther.
+    assert!(small > 1.5 * other, "SSS {small}, another LLL {other}");
 }
