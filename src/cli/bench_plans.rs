@@ -17,6 +17,10 @@ const MOST_STAGES: usize = 4;
 /// How far a measured time may be from the predicted one, either way.
 const NEAR: f64 = 0.1;
 
+/// Runs of both models before the first plan is predicted. The first loads them and is slower for it; what a person
+/// waits for from then on is told by the second.
+const WARM_UPS: usize = 2;
+
 /// A plan, what it was said to take and what it took.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Forecast {
@@ -59,7 +63,7 @@ pub(super) fn random_plans(count: usize, seed: u64) -> Vec<Plan> {
         .collect()
 }
 
-/// Predicts each plan by all that was measured before it, then measures it.
+/// Warms up, then predicts each plan by all that was measured before it, and measures it.
 pub(super) fn measure(
     session: &mut Session,
     settings: &RunSettings,
@@ -70,9 +74,11 @@ pub(super) fn measure(
         plan: plan.clone(),
         ..settings.clone()
     };
-    // Loads everything, and is all that a machine which never ran the pair has to go by.
+    // All that a machine which never ran the pair has to go by.
     let both = Plan::parse("LS", &[0.5]).map_err(|why| CliError::Failed(why.to_string()))?;
-    timed_run(session, &run(&both))?;
+    for _ in 0..WARM_UPS {
+        timed_run(session, &run(&both))?;
+    }
     let (of, mut forecasts) = (plans.len(), Vec::new());
     for plan in plans {
         let run = run(&plan);
@@ -97,6 +103,7 @@ pub(super) fn measure(
 
 /// A line a plan, then how many were near.
 pub(super) fn print(forecasts: &[Forecast], heading: &str, as_json: bool) {
+    let heading = format!("{heading}, after {WARM_UPS} runs to warm up");
     let near = forecasts.iter().filter(|one| one.is_near()).count();
     let middle = |secs: fn(&Forecast) -> f64| median(forecasts.iter().map(secs));
     let of_medians = middle(|one| one.measured_secs) / middle(|one| one.predicted_secs);
