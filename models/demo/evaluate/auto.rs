@@ -210,21 +210,74 @@ pub struct Standing {
     of_best_by_psnr: Interval,
 }
 
-/// All methods over all prompts.
+/// All methods over all prompts, then the best that the exhaustive search found, the fastest first.
 pub fn standings(
     contest: &Contest,
     setup: &Setup,
     speed: &Speed,
     trials: &[Trial],
 ) -> Vec<Standing> {
-    let full = speed.predicted_secs(&setup.settings, &setup.plans[LLL]);
-    let still = mean(
-        trials
-            .iter()
-            .map(|trial| trial.methods[REFERENCE].figures.flicker),
-    );
-    let of = |index: usize, method: &Method| {
-        let own: Vec<&Shot> = trials.iter().map(|trial| &trial.methods[index]).collect();
+    let judge = Judge {
+        contest,
+        trials,
+        full_secs: speed.predicted_secs(&setup.settings, &setup.plans[LLL]),
+    };
+    let methods = contest.methods.iter().enumerate().map(|(i, method)| {
+        let plan = match &method.source {
+            Source::Plan(plan) => plan.words(),
+            Source::Online(_) => "as it goes".to_owned(),
+            Source::Sweep(_) => "of each prompt its own".to_owned(),
+        };
+        let own: Vec<&Shot> = trials.iter().map(|trial| &trial.methods[i]).collect();
+        judge.standing(method.name.clone(), plan, &own)
+    });
+    let best = judge.best_of_search().into_iter().map(|cell| {
+        let own: Vec<&Shot> = trials.iter().map(|trial| &trial.lattice[cell]).collect();
+        let plan = contest.lattice[cell].words();
+        judge.standing("best of the exhaustive search".to_owned(), plan, &own)
+    });
+    methods.chain(best).collect()
+}
+
+/// What all standings are judged by.
+struct Judge<'a> {
+    contest: &'a Contest,
+    trials: &'a [Trial],
+    /// Seconds of LLL.
+    full_secs: f64,
+}
+
+impl Judge<'_> {
+    /// A lattice plan over some prompts: seconds and quality.
+    fn point(&self, cell: usize, items: &[usize], quality: fn(&Figures) -> f64) -> (f64, f64) {
+        let shots = || items.iter().map(|&i| &self.trials[i].lattice[cell]);
+        (
+            mean(shots().map(|shot| shot.secs)),
+            mean(shots().map(|shot| quality(&shot.figures))),
+        )
+    }
+
+    /// The plans of the search that no mix of others beats in SSIM, each once, the fastest first.
+    fn best_of_search(&self) -> Vec<usize> {
+        let all: Vec<usize> = (0..self.trials.len()).collect();
+        let points: Vec<(f64, f64)> = (0..self.contest.lattice.len())
+            .map(|cell| self.point(cell, &all, |figures| figures.ssim))
+            .collect();
+        let front = Front::of(points.len(), |cell| points[cell]);
+        let places = front.0.iter();
+        places
+            .filter_map(|place| points.iter().position(|point| point == place))
+            .collect()
+    }
+
+    /// What the clips `own`, one a prompt, are worth.
+    fn standing(&self, name: String, plan: String, own: &[&Shot]) -> Standing {
+        let (contest, trials) = (self.contest, self.trials);
+        let still = mean(
+            trials
+                .iter()
+                .map(|trial| trial.methods[REFERENCE].figures.flicker),
+        );
         let over = |items: &[usize], value: &dyn Fn(&Shot) -> f64| {
             mean(items.iter().map(|&i| value(own[i])))
         };
@@ -232,11 +285,7 @@ pub fn standings(
         let of_best = |quality: fn(&Figures) -> f64| {
             bootstrap(own.len(), |items| {
                 let front = Front::of(contest.lattice.len(), |cell| {
-                    let shots = || items.iter().map(|&i| &trials[i].lattice[cell]);
-                    (
-                        mean(shots().map(|shot| shot.secs)),
-                        mean(shots().map(|shot| quality(&shot.figures))),
-                    )
+                    self.point(cell, items, quality)
                 });
                 let wanted = over(items, &|shot| quality(&shot.figures));
                 front.secs_for(wanted) / over(items, &|shot| shot.secs)
@@ -252,15 +301,11 @@ pub fn standings(
             .collect();
         let secs = over(&all, &|shot| shot.secs);
         Standing {
-            name: method.name.clone(),
-            plan: match &method.source {
-                Source::Plan(plan) => plan.words(),
-                Source::Online(_) => "as it goes".to_owned(),
-                Source::Sweep(_) => "of each prompt its own".to_owned(),
-            },
+            name,
+            plan,
             large_steps: over(&all, &|shot| shot.large_steps as f64),
             secs,
-            speed_up: full / secs,
+            speed_up: self.full_secs / secs,
             psnr: over(&all, &|shot| shot.figures.psnr),
             ssim: bootstrap(own.len(), |items| over(items, &|shot| shot.figures.ssim)),
             detail_error: bootstrap(own.len(), |items| {
@@ -271,13 +316,7 @@ pub fn standings(
             of_best_by_ssim: of_best(|figures| figures.ssim),
             of_best_by_psnr: of_best(|figures| figures.psnr),
         }
-    };
-    contest
-        .methods
-        .iter()
-        .enumerate()
-        .map(|(i, method)| of(i, method))
-        .collect()
+    }
 }
 
 /// The fastest mixes of plans, by quality: the upper hull of `(seconds, quality)`. Between two plans lie those
