@@ -48,7 +48,9 @@ impl Job<'_> {
         let (clip, decode_secs) = self.decode(trajectory.last(), progress)?;
         let of = |role| {
             let steps = clock.steps.iter().filter(move |step| step.model == role);
-            (steps.clone().count(), steps.map(|step| step.secs).sum())
+            // An empty sum of floats is -0, which no table should show.
+            let secs = steps.clone().fold(0.0, |sum, step| sum + step.secs);
+            (steps.count(), secs)
         };
         let (large_steps, large_secs) = of(ModelRole::Large);
         let (small_steps, small_secs) = of(ModelRole::Small);
