@@ -14,8 +14,8 @@ use flowblend::engine::{
 use flowblend::media::Clip;
 use flowblend::preview::LatentFrames;
 use flowblend::project::{PairRef, RunSettings};
-use flowblend::sampler::Cancel;
-use flowblend::schedule::{History, Plan, Solver};
+use flowblend::sampler::{Cancel, Origin};
+use flowblend::schedule::{Guidance, History, Plan, Solver};
 
 fn settings(prompt: &str) -> RunSettings {
     RunSettings {
@@ -30,6 +30,8 @@ fn settings(prompt: &str) -> RunSettings {
         history: History::default(),
         distilled_sigmas: None,
         cfg: 4.0,
+        guidance: Guidance::default(),
+        cache: None,
         width: 16,
         height: 16,
         frames: 5,
@@ -73,6 +75,8 @@ impl Pipeline for Fake {
                 model: plan.model,
                 sigma: 1.0,
                 cfg: plan.cfg,
+                origin: Origin::Computed,
+                off: None,
                 secs: 0.0,
                 eta_secs: None,
             }));
@@ -88,6 +92,7 @@ impl Pipeline for Fake {
             report: RunReport {
                 steps: Vec::new(),
                 reused_steps: 0,
+                origins: Vec::new(),
                 load_secs: 0.0,
                 encode_secs: 0.0,
                 denoise_secs: 0.0,

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use flowblend::engine::{
     EngineOptions, FinishedRun, KeptSteps, OnlineRule, PairPipeline, PausedRun, Pipeline as _,
-    Progress, RunError, RunRequest,
+    Progress, RunError, RunRequest, StepReport,
 };
 use flowblend::project::{PairRef, RunSettings};
-use flowblend::sampler::Cancel;
-use flowblend::schedule::{DistilledGrid, ModelRole, Plan, Solver, Stage};
+use flowblend::sampler::{Cancel, Origin};
+use flowblend::schedule::{
+    CacheMethod, CacheRule, DistilledGrid, Guidance, ModelRole, Plan, Solver, Stage,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
@@ -166,13 +168,23 @@ fn random_plan(random: &mut ChaCha8Rng) -> Plan {
     Plan::new(stages, boundaries).unwrap()
 }
 
+/// A cache that spares some steps of these models, or none.
+fn random_cache(random: &mut ChaCha8Rng) -> Option<CacheRule> {
+    let method = *CacheMethod::ALL.get(random.next_u64() as usize % 6)?;
+    let threshold = match method {
+        CacheMethod::MagCache => 0.3,
+        _ => 1.5,
+    };
+    Some(CacheRule { method, threshold })
+}
+
 #[test]
 fn random_edits_end_in_the_same_bits() {
     // Some of the steps are in memory and some were left on disk by an earlier start.
     let (mut kept, mut fresh) = (Rig::new(), Rig::new());
     let base = kept.settings();
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    let (mut reused, mut total, mut distilled) = (0, 0, 0);
+    let (mut reused, mut total, mut distilled, mut spared) = (0, 0, 0, 0);
     for edit in 0..48 {
         if edit % 8 == 0 {
             kept.restart(&base.pair);
@@ -188,6 +200,18 @@ fn random_edits_end_in_the_same_bits() {
                 Solver::UniPc3
             },
             distilled_sigmas: DistilledGrid::even(if edit % 3 == 0 { 3 } else { 5 }).ok(),
+            guidance: [
+                Guidance::default(),
+                Guidance {
+                    interval: Some([0.3, 0.9]),
+                    rescale: 0.0,
+                },
+                Guidance {
+                    interval: None,
+                    rescale: 0.5,
+                },
+            ][edit / 4 % 3],
+            cache: random_cache(&mut random),
             ..base.clone()
         };
         let promised = kept.kept.of(&settings);
@@ -204,11 +228,15 @@ fn random_edits_end_in_the_same_bits() {
         distilled += taken
             .filter(|step| step.model == ModelRole::Distilled)
             .count();
+        let is_spared = |step: &&StepReport| step.origin == Origin::Skipped;
+        spared += again.report.steps.iter().filter(is_spared).count();
+        assert_eq!(again.report.origins, whole.report.origins, "edit {edit}");
         reused += steps;
         total += all;
     }
     assert!(reused > total / 5, "{reused} of {total}");
     assert!(distilled > 20, "{distilled}");
+    assert!(spared > 10, "{spared}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use ffmpeg_next::codec::Id;
 use ffmpeg_next::util::color;
 use flowblend::media::{Clip, EncodeOptions, Format, ScaleFilter, read_clip, read_comment};
 use flowblend::project::{PairRef, Recipe, RunSettings};
-use flowblend::schedule::{History, ModelRole, Plan, Solver};
+use flowblend::schedule::{Guidance, History, ModelRole, Plan, Solver};
 use media_support::{flat_clip, numbered_clip, place, write, write_as, write_with};
 
 const VIDEO: [Format; 6] = [
@@ -467,6 +467,8 @@ fn the_recipe_comes_back() {
         history: History::default(),
         distilled_sigmas: None,
         cfg: 4.0,
+        guidance: Guidance::default(),
+        cache: None,
         width: 64,
         height: 64,
         frames: 17,

@@ -5,7 +5,7 @@ use crate::analysis::mismatch;
 use crate::engine::RunId;
 use crate::media::Clip;
 use crate::project::RunSettings;
-use crate::schedule::ModelRole;
+use crate::schedule::shared_steps;
 
 /// How far a difference may be enlarged.
 pub const GAINS: std::ops::RangeInclusive<f32> = 1.0..=32.0;
@@ -231,17 +231,15 @@ impl Comparison {
 
 /// The settings of a run's reference: the large model throughout, all else the same.
 pub(super) fn reference_settings(of: &RunSettings) -> RunSettings {
-    RunSettings {
-        plan: of.plan.all(ModelRole::Large),
-        ..of.clone()
-    }
+    of.reference()
 }
 
 /// Whether a run with these settings is the reference of one with those.
 pub(super) fn is_reference(settings: &RunSettings, of: &RunSettings) -> bool {
-    let mut steps = settings.step_plans().into_iter();
+    let (steps, wanted) = (settings.step_plans(), of.reference().step_plans());
     settings.differs_only_in_plan(of)
-        && steps.all(|step| step.model == ModelRole::Large && step.cfg == of.cfg)
+        && steps.len() == wanted.len()
+        && shared_steps(&steps, &wanted) == steps.len()
 }
 
 /// The reference of a run, if the gallery has it and it is not the run itself.

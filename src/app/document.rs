@@ -1,5 +1,5 @@
 use crate::project::{Preset, RunSettings};
-use crate::schedule::{DistilledGrid, History, ModelRole, Plan, Solver};
+use crate::schedule::{CacheRule, DistilledGrid, Guidance, History, ModelRole, Plan, Solver};
 
 /// Undo steps kept. A snapshot is a few hundred bytes, so the limit only bounds a very long session.
 const HISTORY: usize = 500;
@@ -29,6 +29,10 @@ pub enum DocCommand {
     History(History),
     /// The run's guidance scale.
     Cfg(f64),
+    /// How steps are spared.
+    Cache(Option<CacheRule>),
+    /// Where guidance counts, and how it is held back.
+    Guidance(Guidance),
     /// Seed of the initial noise.
     Seed(u64),
     /// Prompt and seed together, as a preset of the pair has them.
@@ -63,6 +67,8 @@ enum Target {
     Solver,
     History,
     Cfg,
+    Cache,
+    Guidance,
     Seed,
     Preset,
     Boundary(usize),
@@ -85,6 +91,8 @@ impl DocCommand {
             Self::Solver(_) => Target::Solver,
             Self::History(_) => Target::History,
             Self::Cfg(_) => Target::Cfg,
+            Self::Cache(_) => Target::Cache,
+            Self::Guidance(_) => Target::Guidance,
             Self::Seed(_) => Target::Seed,
             Self::Preset(_) => Target::Preset,
             Self::Boundary { index, .. } => Target::Boundary(*index),
@@ -107,6 +115,8 @@ impl DocCommand {
             Self::Solver(solver) => settings.solver = solver,
             Self::History(history) => settings.history = history,
             Self::Cfg(cfg) => settings.cfg = cfg,
+            Self::Cache(cache) => settings.cache = cache,
+            Self::Guidance(guidance) => settings.guidance = guidance,
             Self::Seed(seed) => settings.seed = seed,
             Self::Preset(preset) => {
                 (settings.prompt, settings.seed) = (preset.prompt, preset.seed);
@@ -134,6 +144,8 @@ impl Target {
             Self::Solver => "solver",
             Self::History => "solver's history",
             Self::Cfg => "guidance",
+            Self::Cache => "cache",
+            Self::Guidance => "guidance interval and rescale",
             Self::Seed => "seed",
             Self::Preset => "preset",
             Self::Boundary(_) => "boundary",
@@ -314,7 +326,7 @@ impl Document {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::History;
+    use crate::schedule::{Guidance, History};
 
     fn document() -> Document {
         Document::new(RunSettings {
@@ -329,6 +341,8 @@ mod tests {
             history: History::default(),
             distilled_sigmas: None,
             cfg: 4.0,
+            guidance: Guidance::default(),
+            cache: None,
             width: 64,
             height: 64,
             frames: 17,

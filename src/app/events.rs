@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egui::Context;
 
 use super::{App, DocCommand, Document, Forecast, Notice, Outcome};
-use crate::engine::PairSummary;
+use crate::engine::{PairSummary, StepReport};
 use crate::library::{Keeper, Told};
 use crate::project::RunSettings;
 use crate::ui::dialogs::Dialog;
@@ -44,6 +44,9 @@ impl App {
                     self.paused.hide();
                     if self.auto.takes(id) {
                         self.take_online_plan(&run.settings, ctx.input(|i| i.time));
+                    }
+                    if let Some(why) = run.report.steps.iter().find_map(StepReport::why_given_up) {
+                        self.notice = Some(Notice::error(&why));
                     }
                     self.gallery.add(ctx, id, *run, !is_reference);
                     if !is_reference {

@@ -10,6 +10,8 @@ pub struct Forecast {
     pub course: Course,
     /// The solver's own noise levels, on whose steps the boundaries lie.
     pub grid: SigmaGrid,
+    /// Which steps the cache is expected to spare.
+    pub spared: Vec<bool>,
     /// The plan's cost; `None` before the pair is known.
     pub cost: Option<PlanCost>,
     /// Leading steps that an earlier run has in common with this one, and that are not computed again.
@@ -33,15 +35,26 @@ impl Forecast {
         let course = settings.course();
         let steps = &course.steps;
         let size = settings.size();
-        let large = settings.with_plan(settings.plan.all(ModelRole::Large));
+        let large = settings.reference();
         // Sizes the family refuses have no cost; `problem` names the reason.
         let costs = pair
             .filter(|pair| pair.rules.check_size(size).is_ok())
             .map(|pair| ModelRole::ALL.map(|role| pair.model_cost(role, size)));
         let add_up =
             |steps: &[StepPlan]| costs.map(|costs| plan_cost(steps, |role| costs[role.index()]));
+        let spared = match pair {
+            Some(pair) => pair.expected_skips(settings),
+            None => vec![false; steps.len()],
+        };
+        let computed_from = |first: usize| -> Vec<StepPlan> {
+            let steps = steps.iter().zip(&spared).skip(first);
+            steps
+                .filter(|(_, is_spared)| !**is_spared)
+                .map(|(step, _)| *step)
+                .collect()
+        };
         Self {
-            cost: add_up(steps),
+            cost: add_up(&computed_from(0)),
             reference: add_up(&large.step_plans()),
             decode_secs: pair.and_then(|pair| pair.decode_secs(settings)),
             memory: pair
@@ -49,8 +62,9 @@ impl Forecast {
                 .map(|pair| pair.memory_plan(settings)),
             problem: problem(settings, pair),
             grid: settings.grid(),
-            left: add_up(&steps[kept.min(steps.len())..]),
+            left: add_up(&computed_from(kept)),
             kept_steps: kept.min(steps.len()),
+            spared,
             course,
             costs,
         }
@@ -108,7 +122,8 @@ impl Forecast {
     /// Seconds and FLOPs of one step, as far as they are known.
     pub fn step_cost(&self, step: usize) -> Option<PlanCost> {
         let costs = self.costs?;
-        let step = self.course.steps.get(step)?;
+        let is_spared = self.spared.get(step) == Some(&true);
+        let step = self.course.steps.get(step).filter(|_| !is_spared)?;
         Some(plan_cost(&[*step], |role| costs[role.index()]))
     }
 }

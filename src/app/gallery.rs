@@ -295,7 +295,7 @@ fn texture(ctx: &Context, id: RunId, small: Thumbnail) -> Option<TextureHandle> 
 pub(super) fn test_run(id: u64, plan: &str, level: u8) -> GalleryRun {
     use crate::engine::RunReport;
     use crate::project::{PairRef, RunSettings};
-    use crate::schedule::{History, Plan, Solver};
+    use crate::schedule::{Guidance, History, Plan, Solver};
 
     let boundaries: &[f64] = if plan.len() == 3 { &[0.4, 0.8] } else { &[] };
     let settings = RunSettings {
@@ -310,6 +310,8 @@ pub(super) fn test_run(id: u64, plan: &str, level: u8) -> GalleryRun {
         history: History::default(),
         distilled_sigmas: None,
         cfg: 4.0,
+        guidance: Guidance::default(),
+        cache: None,
         width: 12,
         height: 12,
         frames: 4,
@@ -324,6 +326,7 @@ pub(super) fn test_run(id: u64, plan: &str, level: u8) -> GalleryRun {
     let report = RunReport {
         steps: Vec::new(),
         reused_steps: 0,
+        origins: Vec::new(),
         load_secs: 0.0,
         encode_secs: 0.0,
         denoise_secs: 1.0,

@@ -161,7 +161,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{History, Plan, Solver};
+    use crate::schedule::{Guidance, History, Plan, Solver};
 
     fn settings(seed: u64) -> RunSettings {
         RunSettings {
@@ -176,6 +176,8 @@ mod tests {
             history: History::default(),
             distilled_sigmas: None,
             cfg: 5.0,
+            guidance: Guidance::default(),
+            cache: None,
             width: 16,
             height: 16,
             frames: 1,

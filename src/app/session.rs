@@ -312,7 +312,8 @@ impl RunSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{History, ModelRole, Plan, Solver};
+    use crate::sampler::Origin;
+    use crate::schedule::{Guidance, History, ModelRole, Plan, Solver};
 
     fn settings() -> RunSettings {
         RunSettings {
@@ -327,6 +328,8 @@ mod tests {
             history: History::default(),
             distilled_sigmas: None,
             cfg: 4.0,
+            guidance: Guidance::default(),
+            cache: None,
             width: 64,
             height: 64,
             frames: 17,
@@ -343,6 +346,8 @@ mod tests {
                 model: ModelRole::Large,
                 sigma: 1.0,
                 cfg: 4.0,
+                origin: Origin::Computed,
+                off: None,
                 secs: 0.1,
                 eta_secs: Some(0.2),
             }),

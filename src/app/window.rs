@@ -18,7 +18,7 @@ use crate::engine::{EngineHandle, KeptSteps, PairSummary, PipelineFactory, Wake}
 use crate::library::Keeper;
 use crate::preview::{Player, RgbFactors};
 use crate::project::{PairRef, RunSettings, Scribe};
-use crate::schedule::{History, Plan, Solver};
+use crate::schedule::{Guidance, History, Plan, Solver};
 use crate::ui::dialogs::{Answer, Dialog};
 use crate::ui::palette::{self, PaletteState, Picked};
 use crate::ui::view::View;
@@ -461,6 +461,8 @@ fn placeholder() -> anyhow::Result<RunSettings> {
         history: History::default(),
         distilled_sigmas: None,
         cfg: 4.0,
+        guidance: Guidance::default(),
+        cache: None,
         width: 64,
         height: 64,
         frames: 17,

@@ -56,11 +56,7 @@ pub(super) fn told_online(rule: OnlineRule, pair: &PairSummary, run: &FinishedRu
     let plan = &run.settings.plan;
     let steps = run.settings.step_plans();
     let large = steps.iter().filter(|step| step.model == ModelRole::Large);
-    let all = RunSettings {
-        plan: plan.all(ModelRole::Large),
-        ..run.settings.clone()
-    };
-    let saved = 1.0 - run.report.full_flops / pair.cost(&all).full_flops;
+    let saved = 1.0 - run.report.full_flops / pair.cost(&run.settings.reference()).full_flops;
     format!(
         "plan {} decided on in the run {}: {} of {} steps large, at no evaluation more, {:.0} % of LLL's work saved",
         plan.words(),

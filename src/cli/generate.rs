@@ -8,9 +8,10 @@ use super::options::{DenoiseOptions, GlobalOptions, LimitOptions};
 use super::progress::ProgressLine;
 use super::session::Session;
 use super::{CliError, auto};
-use crate::engine::{EventKind, FinishedRun, RunRequest, peak_rss_bytes};
+use crate::engine::{EventKind, FinishedRun, RunRequest, StepReport, peak_rss_bytes};
 use crate::media::{self, ClipShape, EncodeOptions, Format};
 use crate::project::{Recipe, RunSettings};
+use crate::sampler::Origin;
 
 /// Options of `flowblend generate`.
 #[derive(Debug, Args)]
@@ -108,6 +109,9 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         pause_after: None,
     };
     let finished = wait_for_clip(&mut session, request)?;
+    if let Some(told) = told_cache(&finished) {
+        eprintln!("{told}");
+    }
     if let Some(rule) = online {
         eprintln!("{}", auto::told_online(rule, &pair, &finished));
     }
@@ -128,6 +132,31 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
         println!("{}", out.display());
     }
     Ok(())
+}
+
+/// What the run's cache spared, and why it was given up where it was.
+fn told_cache(finished: &FinishedRun) -> Option<String> {
+    let cache = finished.settings.cache?;
+    let origins = &finished.report.origins;
+    let spared = origins
+        .iter()
+        .filter(|origin| **origin == Origin::Skipped)
+        .count();
+    let mut told = format!(
+        "{} spared {spared} of {} steps",
+        cache.method.words(),
+        origins.len()
+    );
+    for why in finished
+        .report
+        .steps
+        .iter()
+        .filter_map(StepReport::why_given_up)
+    {
+        told.push_str("; ");
+        told.push_str(&why);
+    }
+    (!origins.is_empty()).then_some(told)
 }
 
 /// `flowblend-20260102-030405-SEED.mp4`, in local time.

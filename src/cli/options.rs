@@ -8,7 +8,9 @@ use crate::analysis::Wish;
 use crate::engine::{DeviceChoice, EngineOptions, PairPipeline, PairSummary, PipelineFactory};
 use crate::project::{PairRef, Preferences, RunSettings};
 use crate::sampler::OnlineRule;
-use crate::schedule::{DistilledGrid, History, Plan, SigmaGrid, Solver};
+use crate::schedule::{
+    CacheRule, CacheRuleError, DistilledGrid, Guidance, History, Plan, SigmaGrid, Solver,
+};
 
 /// Number formats that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -126,6 +128,16 @@ pub(super) struct DenoiseOptions {
     /// Guidance scale: one value, or one a stage. Distilled stages have none unless a stage's own is given.
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
     cfg: Option<Vec<f64>>,
+    /// Noise levels, the lower one first, between which there is guidance; elsewhere a step takes one pass.
+    #[arg(long, value_name = "LO,HI", value_parser = parse_interval, allow_hyphen_values = true)]
+    cfg_interval: Option<[f64; 2]>,
+    /// How far the guided velocity is scaled back to the deviation of the one without guidance, 0 to 1 [default: 0].
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    cfg_rescale: Option<f64>,
+    /// Spares steps that would change little: teacache, magcache, easycache or first-block, with a threshold after a colon, or
+    /// off [default: off].
+    #[arg(long, value_name = "METHOD[:F]")]
+    cache: Option<CacheOption>,
     /// What the clip should not show.
     #[arg(long)]
     negative: Option<String>,
@@ -238,6 +250,28 @@ impl BoundaryAt {
     }
 }
 
+/// A cache, or none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct CacheOption(Option<CacheRule>);
+
+impl FromStr for CacheOption {
+    type Err = CacheRuleError;
+
+    fn from_str(text: &str) -> Result<Self, CacheRuleError> {
+        match text.trim() {
+            "off" => Ok(Self(None)),
+            text => text.parse().map(Some).map(Self),
+        }
+    }
+}
+
+fn parse_interval(text: &str) -> Result<[f64; 2], String> {
+    let wrong = || format!("'{text}' is no interval; write two noise levels, for example 0.2,0.95");
+    let (low, high) = text.split_once(',').ok_or_else(wrong)?;
+    let number = |t: &str| t.trim().parse().map_err(|_| wrong());
+    Ok([number(low)?, number(high)?])
+}
+
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
     let wrong = || format!("'{text}' is not a size; write for example 64x64");
     let (width, height) = text.split_once(['x', 'X', '×']).ok_or_else(wrong)?;
@@ -345,6 +379,11 @@ impl DenoiseOptions {
                 .distilled_sigmas()?
                 .or_else(|| defaults.distilled_sigmas.clone()),
             cfg: cfgs.first().copied().unwrap_or(defaults.cfg),
+            guidance: Guidance {
+                interval: self.cfg_interval,
+                rescale: self.cfg_rescale.unwrap_or_default(),
+            },
+            cache: self.cache.and_then(|cache| cache.0),
             width,
             height,
             frames: self.frames.unwrap_or(defaults.frames),

@@ -7,7 +7,7 @@ use super::session::Session;
 use super::{CliError, auto};
 use crate::engine::{PairSummary, published_pair};
 use crate::project::RunSettings;
-use crate::schedule::{Course, ModelRole, Plan, PlanCost, Stage};
+use crate::schedule::{CacheRule, Course, ModelRole, Plan, PlanCost, Stage};
 
 /// `flowblend plan`: what a run would cost. Runs nothing. Of a public pair that is not on disk its published
 /// configuration tells, as far as it goes.
@@ -66,6 +66,7 @@ fn all_large(settings: &RunSettings) -> RunSettings {
     let plan = Plan::new(stages, settings.plan.boundaries().to_vec());
     RunSettings {
         plan: plan.unwrap_or_else(|_| settings.plan.clone()),
+        cache: None,
         ..settings.clone()
     }
 }
@@ -91,9 +92,13 @@ fn print(pair: &PairSummary, settings: &RunSettings, cost: &PlanCost, full: &Pla
         "{:>4}  {:<9} {:>8} {:>9} {:>5}  {:>9}  {:>8}",
         "step", "model", "sigma", "timestep", "cfg", "GFLOP", "seconds"
     );
-    for (i, step) in steps.iter().enumerate() {
+    let skips = pair.expected_skips(settings);
+    for ((i, step), is_spared) in steps.iter().enumerate().zip(&skips) {
         let model = pair.model_cost(step.model, settings.size());
-        let passes = step.passes() as f64;
+        let passes = match is_spared {
+            true => 0.0,
+            false => step.passes() as f64,
+        };
         println!(
             "{:>4}  {:<9} {:>8.4} {:>9.2} {:>5.1}  {:>9.2}  {:>8}",
             i + 1,
@@ -102,10 +107,15 @@ fn print(pair: &PairSummary, settings: &RunSettings, cost: &PlanCost, full: &Pla
             grid.timestep(i),
             step.cfg,
             model.flops.full() * passes / 1e9,
-            model
-                .pass_secs
-                .map_or_else(|| "-".to_owned(), |secs| format!("{:.3}", secs * passes)),
+            match model.pass_secs {
+                _ if *is_spared => "spared".to_owned(),
+                Some(secs) => format!("{:.3}", secs * passes),
+                None => "-".to_owned(),
+            },
         );
+    }
+    if let Some(cache) = settings.cache {
+        println!("{}", cache_line(pair, settings, cache, &skips));
     }
     let seconds = |secs: Option<f64>| {
         secs.map_or_else(
@@ -145,6 +155,35 @@ fn print(pair: &PairSummary, settings: &RunSettings, cost: &PlanCost, full: &Pla
     println!("memory: {}", pair.memory_plan(settings).describe());
 }
 
+/// What a cache is expected to spare.
+fn cache_line(
+    pair: &PairSummary,
+    settings: &RunSettings,
+    cache: CacheRule,
+    skips: &[bool],
+) -> String {
+    let name = cache.method.words();
+    let course = settings.course();
+    let mut cached = course.steps.iter().filter(|step| step.cache.is_some());
+    match cached.all(|step| {
+        pair.profiles[step.model.index()]
+            .at(settings.size())
+            .is_some()
+    }) {
+        true => format!(
+            "{name} at {}: {} of {} steps spared, as far as the models' profiles tell",
+            cache.threshold,
+            skips.iter().filter(|is_spared| **is_spared).count(),
+            skips.len()
+        ),
+        false => format!(
+            "{name} at {}: it is not known yet how many steps it spares, all are counted; TeaCache or MagCache measure the \
+             models at their first run",
+            cache.threshold
+        ),
+    }
+}
+
 fn to_json(
     pair: &PairSummary,
     settings: &RunSettings,
@@ -153,13 +192,18 @@ fn to_json(
 ) -> serde_json::Value {
     let (course, memory) = (settings.course(), pair.memory_plan(settings));
     let grid = &course.grid;
+    let skips = pair.expected_skips(settings);
     let steps: Vec<_> = course
         .steps
         .iter()
         .enumerate()
         .map(|(i, step)| {
             let model = pair.model_cost(step.model, settings.size());
-            let passes = step.passes() as f64;
+            let is_spared = skips[i];
+            let passes = match is_spared {
+                true => 0.0,
+                false => step.passes() as f64,
+            };
             json!({
                 "step": i,
                 "stage": step.stage,
@@ -167,7 +211,8 @@ fn to_json(
                 "sigma": grid.sigma(i),
                 "timestep": grid.timestep(i),
                 "cfg": step.cfg,
-                "paper_flops": model.flops.paper.of_step(step.passes()),
+                "spared": is_spared,
+                "paper_flops": if is_spared { 0.0 } else { model.flops.paper.of_step(step.passes()) },
                 "full_flops": model.flops.full() * passes,
                 "secs": model.pass_secs.map(|secs| secs * passes),
             })

@@ -116,5 +116,6 @@ fn word(phase: Phase) -> &'static str {
         Phase::Denoising => "denoising",
         Phase::Decoding => "decoding",
         Phase::Probing => "probing",
+        Phase::Calibrating => "calibrating",
     }
 }

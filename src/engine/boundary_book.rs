@@ -227,7 +227,7 @@ impl<T: Found> FoundBook<T> {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::History;
+    use crate::schedule::{Guidance, History};
 
     fn known(steps: usize, shift: f64, boundaries: [f64; 2]) -> KnownBoundaries {
         KnownBoundaries {
@@ -254,6 +254,8 @@ mod tests {
             history: History::default(),
             distilled_sigmas: None,
             cfg: 3.0,
+            guidance: Guidance::default(),
+            cache: None,
             width: 64,
             height: 64,
             frames: 5,

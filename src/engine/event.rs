@@ -8,6 +8,7 @@ use super::boundary_book::{KnownBoundaries, KnownPlan, Remembered, remembered, r
 use super::loaded::no_model;
 use super::paused::PausedRun;
 use super::probe::Probe;
+use super::profile_book::Profiles;
 use super::residency::MemoryNeed;
 use super::step_cache::KeptSteps;
 use super::sweep::SweepRow;
@@ -16,7 +17,10 @@ use crate::analysis::{Divergence, Wish};
 use crate::media::Clip;
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, Preset, RunSettings};
-use crate::schedule::{Flops, ModelCost, ModelRole, Plan, PlanCost, plan_cost};
+use crate::sampler::{COLLAPSED, Origin};
+use crate::schedule::{
+    Flops, ModelCost, ModelRole, Plan, PlanCost, StepPlan, expected_skips, plan_cost,
+};
 
 /// Tells the events of one run from those of every other. Later runs have larger ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -42,6 +46,8 @@ pub enum Phase {
     Decoding,
     /// The small model's velocity is held against the large one's, step by step.
     Probing,
+    /// A model takes a run of its own, along which a cache learns what it wants to know of it.
+    Calibrating,
 }
 
 /// One finished step.
@@ -57,11 +63,32 @@ pub struct StepReport {
     pub sigma: f64,
     /// Guidance scale.
     pub cfg: f64,
+    /// Whether the model was evaluated.
+    #[serde(default)]
+    pub origin: Origin,
+    /// How far off the velocity is that a cache would have taken up, where that was looked at: relative l2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off: Option<f64>,
     /// Seconds the step took.
     pub secs: f64,
     /// Seconds until the clip is there, at the models' measured speeds.
     #[serde(skip)]
     pub eta_secs: Option<f64>,
+}
+
+impl StepReport {
+    /// Where a cache was given up at the step, a sentence with its cause and the next step.
+    pub fn why_given_up(&self) -> Option<String> {
+        let off = self.off.filter(|_| self.origin == Origin::GaveUp)?;
+        Some(format!(
+            "the cache was given up for the {} model at step {}: what it would have taken up is {:.0} % off the true velocity, \
+             where {:.0} % are allowed; lower its threshold or choose another",
+            self.model,
+            self.step + 1,
+            off * 100.0,
+            COLLAPSED * 100.0
+        ))
+    }
 }
 
 /// What a finished run measured.
@@ -71,6 +98,9 @@ pub struct RunReport {
     pub steps: Vec<StepReport>,
     /// Steps before those that were taken from an earlier run.
     pub reused_steps: usize,
+    /// How every step of the run came by its velocity; nothing where the run had no cache.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<Origin>,
     /// Seconds of loading weights; 0 when they were in memory.
     pub load_secs: f64,
     /// Seconds of the text encoder.
@@ -137,6 +167,8 @@ pub struct PairSummary {
     pub known_boundaries: Vec<KnownBoundaries>,
     /// Plans that sweeps found the best.
     pub known_plans: Vec<KnownPlan>,
+    /// What caches know of its models, by the index of their role, as far as it was measured.
+    pub profiles: [Profiles; 3],
     /// Bytes of memory that runs may take; `None` where nobody knows.
     pub memory_bytes: Option<u64>,
     /// The device runs happen on, as people name it.
@@ -214,10 +246,34 @@ impl PairSummary {
         remembered_plan(&self.known_plans, settings, wish)
     }
 
-    /// What a run with these settings costs.
+    /// What a run with these settings costs, without the steps that its cache is expected to spare.
     pub fn cost(&self, settings: &RunSettings) -> PlanCost {
-        let size = settings.size();
-        plan_cost(&settings.step_plans(), |role| self.model_cost(role, size))
+        let skips = self.expected_skips(settings);
+        let steps = settings.step_plans().into_iter().zip(skips);
+        self.cost_of(
+            settings,
+            steps
+                .filter(|(_, is_skipped)| !is_skipped)
+                .map(|(step, _)| step),
+        )
+    }
+
+    /// What some steps of a run cost.
+    pub fn cost_of(
+        &self,
+        settings: &RunSettings,
+        steps: impl IntoIterator<Item = StepPlan>,
+    ) -> PlanCost {
+        let steps: Vec<_> = steps.into_iter().collect();
+        plan_cost(&steps, |role| self.model_cost(role, settings.size()))
+    }
+
+    /// Which steps of a run its cache is expected to spare; none of a model that it knows nothing of.
+    pub fn expected_skips(&self, settings: &RunSettings) -> Vec<bool> {
+        let course = settings.course();
+        expected_skips(&course.steps, &course.grid, |role| {
+            self.profiles[role.index()].at(settings.size())
+        })
     }
 
     /// Seconds of the decode at a run's size, once measured; in proportion to the pixels at a size that

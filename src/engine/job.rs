@@ -1,5 +1,6 @@
 //! One run, phase by phase: text, weights, denoising, decoding.
 
+mod calibrate;
 mod denoise;
 mod probe;
 mod sweep;
@@ -13,6 +14,7 @@ use super::event::{FinishedRun, PairSummary, Phase, RunReport};
 use super::loaded::LoadedPair;
 use super::paused::PausedRun;
 use super::pipeline::{Progress, RunError, RunRequest};
+use super::profile_book::ProfileBook;
 use super::residency::{Fit, MemoryNeed, Residency, stretches};
 use super::step_cache::StepCache;
 use super::step_clock::StepClock;
@@ -25,7 +27,7 @@ use crate::media::Clip;
 use crate::models::identity;
 use crate::preview::LatentFrames;
 use crate::project::RunSettings;
-use crate::sampler::{Cancel, SampleError, StepView, Trajectory, initial_noise};
+use crate::sampler::{Cancel, Origin, SampleError, StepView, Trajectory, initial_noise};
 use crate::schedule::{ModelRole, StepPlan};
 
 pub(super) use sweep::Rendered;
@@ -36,6 +38,7 @@ pub(super) struct Keepers<'a> {
     pub(super) hashes: &'a mut WeightHashes,
     pub(super) unwritten: &'a mut Unwritten,
     pub(super) steps: &'a mut StepCache,
+    pub(super) profiles: &'a mut ProfileBook,
 }
 
 /// A run that is under way.
@@ -50,6 +53,7 @@ pub(super) struct Job<'a> {
     hashes: &'a mut WeightHashes,
     unwritten: &'a mut Unwritten,
     steps: &'a mut StepCache,
+    profiles: &'a mut ProfileBook,
     cancel: &'a Cancel,
     plans: Vec<StepPlan>,
     /// The models of the plan, each once.
@@ -103,6 +107,7 @@ impl<'a> Job<'a> {
             hashes,
             unwritten,
             steps,
+            profiles,
         } = keepers;
         let settings = Arc::new(request.whole_settings());
         let plans = settings.step_plans();
@@ -120,6 +125,7 @@ impl<'a> Job<'a> {
             hashes,
             unwritten,
             steps,
+            profiles,
             cancel,
             roles: ModelRole::ALL.into_iter().filter(is_used).collect(),
             plans,
@@ -141,7 +147,7 @@ impl<'a> Job<'a> {
             None => self.key()?.and_then(|key| self.left_over(&key)),
         };
         let (mut text, mut denoise_secs) = (TextTime::default(), 0.0);
-        let (mut reused_steps, mut files) = (0, Vec::new());
+        let (mut reused_steps, mut files, mut origins) = (0, Vec::new(), Vec::new());
         let mut deciding = self.deciding();
         let latents = match left {
             Some(latents) => latents,
@@ -156,7 +162,8 @@ impl<'a> Job<'a> {
                     false => self.stretches_from(reused_steps),
                 };
                 if let Some((_, roles)) = stretches.first() {
-                    text = self.encode(progress)?;
+                    text = self.encode_own(progress)?;
+                    self.calibrate(progress)?;
                     self.load(roles, progress)?;
                 }
                 let started = Instant::now();
@@ -174,6 +181,9 @@ impl<'a> Job<'a> {
                 outcome?;
                 // Nothing finished is lost: the latents reach disk before the decode may fail.
                 files = tensors::write_by_products(self.request, &self.settings, &trajectory)?;
+                if self.settings.cache.is_some() {
+                    origins = trajectory.origins().to_vec();
+                }
                 trajectory.last().clone()
             }
         };
@@ -198,11 +208,16 @@ impl<'a> Job<'a> {
             model_hashes.push((*role, hash));
         }
 
-        let cost = self.summary.cost(&self.settings);
+        // Of what was only decoded nobody knows which steps were computed, and all are counted.
+        let is_computed = |i: usize| origins.get(i) != Some(&Origin::Skipped);
+        let computed = (0..self.plans.len()).filter(|i| is_computed(*i));
+        let computed = computed.map(|i| self.plans[i]);
+        let cost = self.summary.cost_of(&self.settings, computed);
         let Loads { secs, bytes } = self.loads;
         let report = RunReport {
             steps: clock.steps.clone(),
             reused_steps,
+            origins,
             load_secs: secs,
             encode_secs: text.secs,
             denoise_secs,
@@ -301,6 +316,8 @@ impl<'a> Job<'a> {
             sigma: self.settings().course().grid.sigma(last),
             before: trajectory.state(last),
             velocity: trajectory.velocity(last),
+            origin: trajectory.origin(last),
+            off: None,
             after: trajectory.last(),
         })
     }
@@ -362,13 +379,21 @@ impl<'a> Job<'a> {
             .latent_shape(settings.width, settings.height, settings.frames)
     }
 
-    /// Sees to it that the embeddings of both texts are known.
-    fn encode(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<TextTime, RunError> {
+    /// Sees to it that the embeddings of the run's texts are known.
+    fn encode_own(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<TextTime, RunError> {
+        let settings = self.settings();
+        self.encode(&[&settings.prompt, &settings.negative], progress)
+    }
+
+    /// Sees to it that the embeddings of texts are known.
+    fn encode(
+        &mut self,
+        texts: &[&str],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<TextTime, RunError> {
         progress(Progress::Phase(Phase::Encoding));
         let started = Instant::now();
-        let settings = self.settings();
-        let texts = [settings.prompt.as_str(), settings.negative.as_str()];
-        let is_new = !self.loaded.unknown_texts(&texts)?.is_empty();
+        let is_new = !self.loaded.unknown_texts(texts)?.is_empty();
         if is_new {
             // What an earlier run left in memory must not stand in the text encoder's way.
             let need = &self.need;
@@ -379,7 +404,7 @@ impl<'a> Job<'a> {
                 self.loaded.drop_vae();
             }
             self.loaded
-                .encode_texts(&texts, self.cancel, &mut |done, total| {
+                .encode_texts(texts, self.cancel, &mut |done, total| {
                     progress(Progress::Loaded { done, total });
                 })?;
         }

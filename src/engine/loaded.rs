@@ -11,7 +11,7 @@ use crate::models::{
     Family, Loading, ModelError, PairSpec, TextEncoder, Transformer, Vae, check_pair, identity,
 };
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
-use crate::schedule::ModelRole;
+use crate::schedule::{CacheProfile, ModelRole};
 
 /// A pair whose parts come into memory as they are needed and stay for the next run.
 pub struct LoadedPair {
@@ -24,6 +24,8 @@ pub struct LoadedPair {
     embeddings: HashMap<String, Tensor>,
     /// Those of earlier starts.
     kept: TensorCache,
+    /// What caches know of the transformers, by the index of their role.
+    profiles: [Option<CacheProfile>; 3],
     /// Seed of the run, for VAEs that decode with noise.
     seed: u64,
 }
@@ -47,7 +49,7 @@ pub(super) fn models_of(spec: &PairSpec) -> Result<String, ModelError> {
     Ok([model_of(&spec.large)?, model_of(&spec.small)?].join("\n"))
 }
 
-fn model_of(model: &Path) -> Result<String, ModelError> {
+pub(super) fn model_of(model: &Path) -> Result<String, ModelError> {
     identity(&Family::of(model).transformer_files(model)?)
 }
 
@@ -67,6 +69,7 @@ impl LoadedPair {
             vae: None,
             embeddings: HashMap::new(),
             kept: TensorCache::default(),
+            profiles: [const { None }; 3],
             seed: 0,
         })
     }
@@ -102,6 +105,21 @@ impl LoadedPair {
     pub fn model_path(&self, role: ModelRole) -> Result<&Path, RunError> {
         let model = self.spec.model(role);
         model.ok_or_else(|| RunError::Failed(no_model(&self.spec.name, role)))
+    }
+
+    /// Tells caches what is known of a model.
+    pub fn set_profile(&mut self, role: ModelRole, profile: Option<CacheProfile>) {
+        self.profiles[role.index()] = profile;
+    }
+
+    /// What caches know of a model.
+    pub fn profile(&self, role: ModelRole) -> Option<&CacheProfile> {
+        self.profiles[role.index()].as_ref()
+    }
+
+    /// What tells the model of `role` apart from all others.
+    pub(super) fn identity(&self, role: ModelRole) -> Result<String, RunError> {
+        Ok(model_of(self.model_path(role)?)?)
     }
 
     /// What decides on a run beside its settings: device, format and the models' files.
@@ -270,6 +288,7 @@ impl ModelSet for GuidedPair<'_> {
             model,
             prompt,
             negative,
+            profile: self.pair.profile(role),
         })
     }
 }

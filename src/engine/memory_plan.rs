@@ -124,7 +124,7 @@ impl PairSummary {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{History, Plan, Solver};
+    use crate::schedule::{Guidance, History, Plan, Solver};
 
     const NEED: MemoryNeed = MemoryNeed {
         base: 100_000_000,
@@ -149,6 +149,8 @@ mod tests {
             history: History::default(),
             distilled_sigmas: None,
             cfg: 5.0,
+            guidance: Guidance::default(),
+            cache: None,
             width: 832,
             height: 480,
             frames: 81,

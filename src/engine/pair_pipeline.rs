@@ -7,10 +7,11 @@ use super::boundary_book::{BoundaryMethod, FoundBook, KnownBoundaries, KnownPlan
 use super::device::OpenDevice;
 use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers};
-use super::loaded::{LoadedPair, models_of, source_of};
+use super::loaded::{LoadedPair, model_of, models_of, source_of};
 use super::paused::PausedRun;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
 use super::probe::{Probe, ProbeRequest, ProbedRun};
+use super::profile_book::{ProfileBook, Profiles};
 use super::residency::Fit;
 use super::rules::Rules;
 use super::step_cache::{KeptSteps, StepCache};
@@ -26,7 +27,7 @@ use crate::models::{ModelError, PairSpec, registry};
 use crate::preview::RgbFactors;
 use crate::project::{PairRef, RunSettings, paths};
 use crate::sampler::Cancel;
-use crate::schedule::{History, ModelRole, Plan};
+use crate::schedule::{Guidance, History, ModelRole, Plan};
 
 /// How the engine is set up at start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +52,7 @@ pub struct PairPipeline {
     probes: TensorCache,
     boundaries: FoundBook<KnownBoundaries>,
     plans: FoundBook<KnownPlan>,
+    profiles: ProfileBook,
     /// Folder of text embeddings.
     embeddings: Option<PathBuf>,
 }
@@ -76,6 +78,7 @@ impl PairPipeline {
             probes: TensorCache::new(cached("probes")),
             boundaries: FoundBook::open(cached("boundaries.json")),
             plans: FoundBook::open(cached("plans.json")),
+            profiles: ProfileBook::open(cached("profiles.json")),
             embeddings: cached("embeddings"),
         }
     }
@@ -111,6 +114,7 @@ impl PairPipeline {
             timings: self.timings.of(&timing_key(spec, &device)),
             known_boundaries: self.boundaries.of(&models),
             known_plans: self.plans.of(&models),
+            profiles: self.profiles_of(spec),
             memory_bytes: self.options.memory_bytes.or(device.memory_bytes()),
             device: device.to_string(),
             vocabulary: spec
@@ -121,6 +125,14 @@ impl PairPipeline {
                 .collect(),
             presets: spec.defaults.presets.clone(),
             defaults,
+        })
+    }
+
+    /// What caches know of a pair's models.
+    fn profiles_of(&self, spec: &PairSpec) -> [Profiles; 3] {
+        ModelRole::ALL.map(|role| {
+            let model = spec.model(role).and_then(|model| model_of(model).ok());
+            model.map_or_else(Profiles::default, |model| self.profiles.of(&model))
         })
     }
 
@@ -271,6 +283,7 @@ impl PairPipeline {
             hashes: &mut self.hashes,
             unwritten: &mut self.unwritten,
             steps: &mut self.steps,
+            profiles: &mut self.profiles,
         })
     }
 
@@ -398,6 +411,8 @@ pub(super) fn default_settings(spec: &PairSpec, pair: &PairRef) -> Result<RunSet
         history: History::default(),
         distilled_sigmas: defaults.distilled_sigmas.clone(),
         cfg: defaults.cfg,
+        guidance: Guidance::default(),
+        cache: None,
         width: defaults.width,
         height: defaults.height,
         frames: defaults.frames,

@@ -47,6 +47,7 @@ impl ProbeRequest {
     pub fn reference(&self) -> RunSettings {
         RunSettings {
             plan: Plan::only(ModelRole::Large),
+            cache: None,
             steps: self.few_steps.unwrap_or(self.settings.steps),
             // Nobody takes them, and what is found is the same with others.
             distilled_sigmas: None,
@@ -89,7 +90,8 @@ impl Probe {
 
     /// Whether it says something of a run: all but the plan is the same.
     pub fn is_of(&self, settings: &RunSettings) -> bool {
-        self.settings.cfg == settings.cfg && self.settings.differs_only_in_plan(settings)
+        (self.settings.cfg, self.settings.guidance) == (settings.cfg, settings.guidance)
+            && self.settings.differs_only_in_plan(settings)
     }
 }
 

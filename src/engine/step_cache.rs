@@ -166,11 +166,7 @@ impl StepCache {
     ) -> Option<(Stored, Trajectory)> {
         // On the device it would stand in the way of the next run.
         let trajectory = trajectory.to_device(&Device::Cpu).ok()?;
-        let stored = Stored {
-            source,
-            settings: settings.clone(),
-            steps: trajectory.steps(),
-        };
+        let stored = Stored::of(source, settings, &trajectory);
         self.remember(&stored, &trajectory)
             .then_some((stored, trajectory))
     }
@@ -185,11 +181,7 @@ impl StepCache {
         hold: Hold,
     ) -> Option<PathBuf> {
         let trajectory = trajectory.to_device(&Device::Cpu).ok()?;
-        let stored = Stored {
-            source,
-            settings: settings.clone(),
-            steps: trajectory.steps(),
-        };
+        let stored = Stored::of(source, settings, &trajectory);
         self.remember(&stored, &trajectory);
         // Also where another run has these steps: that one may go.
         self.store.hold(stored, trajectory, hold)
@@ -252,7 +244,7 @@ mod tests {
     use crate::sampler::{
         Cancel, Context, Guided, ModelSet, SampleError, VelocityModel, denoise, initial_noise,
     };
-    use crate::schedule::{History, ModelRole, Plan, Solver};
+    use crate::schedule::{Guidance, History, ModelRole, Plan, Solver};
 
     struct Still;
 
@@ -297,6 +289,8 @@ mod tests {
             history: History::default(),
             distilled_sigmas: None,
             cfg: 5.0,
+            guidance: Guidance::default(),
+            cache: None,
             width: 16,
             height: 16,
             frames: 1,

@@ -3,7 +3,7 @@ use std::time::Instant;
 use super::eta::Eta;
 use super::event::{PairSummary, StepReport};
 use crate::project::RunSettings;
-use crate::sampler::StepView;
+use crate::sampler::{Origin, StepView};
 use crate::schedule::StepPlan;
 
 /// Times the steps and predicts what is left.
@@ -31,13 +31,17 @@ impl StepClock {
     pub(super) fn step(&mut self, view: &StepView<'_>, plans: &[StepPlan]) -> StepReport {
         let secs = self.started.elapsed().as_secs_f64();
         self.started = Instant::now();
-        self.eta.record(&view.plan, secs);
+        if view.origin != Origin::Skipped {
+            self.eta.record(&view.plan, secs);
+        }
         let report = StepReport {
             step: view.step,
             of: plans.len(),
             model: view.plan.model,
             sigma: view.sigma,
             cfg: view.plan.cfg,
+            origin: view.origin,
+            off: view.off,
             secs,
             eta_secs: self.eta.remaining_secs(&plans[view.step + 1..]),
         };

@@ -16,7 +16,7 @@ use super::paused::{PausedRun, hold_path, read_hold, write_hold};
 use super::tensor_cache::{TensorCache, prune};
 use crate::preview::LatentFrames;
 use crate::project::{AtomicFile, RunSettings, write_bytes_atomic};
-use crate::sampler::{OnlineRule, Trajectory};
+use crate::sampler::{OnlineRule, Origin, Trajectory};
 
 /// Bytes of steps on disk besides those of paused runs, unless another limit is set; those that were used
 /// least lately go first.
@@ -33,9 +33,22 @@ pub(super) struct Stored {
     pub(super) settings: RunSettings,
     /// Steps that are there.
     pub(super) steps: usize,
+    /// How each came by its velocity; nothing where all were computed.
+    #[serde(default)]
+    pub(super) origins: Vec<Origin>,
 }
 
 impl Stored {
+    /// What belongs to a run's steps.
+    pub(super) fn of(source: String, settings: &RunSettings, trajectory: &Trajectory) -> Self {
+        Self {
+            source,
+            settings: settings.clone(),
+            steps: trajectory.steps(),
+            origins: trajectory.origins().to_vec(),
+        }
+    }
+
     /// The name of its files: a longer beginning of the same run takes the place of a shorter one.
     fn key(&self) -> String {
         let settings = serde_json::to_string(&self.settings).unwrap_or_default();
@@ -181,7 +194,9 @@ impl StepStore {
     pub(super) fn read(&mut self, index: usize) -> Option<Trajectory> {
         let stored = self.known.get(index)?;
         let path = tensors_path(self.folder.as_deref()?, &stored.key());
-        let read = read(&path).filter(|steps| steps.steps() == stored.steps);
+        let mut origins = stored.origins.clone();
+        origins.resize(stored.steps, Origin::Computed);
+        let read = read(&path, origins);
         match read {
             // Its age tells how lately it was used.
             Some(_) => {
@@ -258,12 +273,12 @@ fn write(folder: &Path, stored: &Stored, trajectory: &Trajectory) -> Option<()> 
     write_bytes_atomic(&path.with_extension("json"), true, &json).ok()
 }
 
-fn read(path: &Path) -> Option<Trajectory> {
+fn read(path: &Path, origins: Vec<Origin>) -> Option<Trajectory> {
     let mut tensors = candle_core::safetensors::load(path, &Device::Cpu).ok()?;
     let mut each = |name| -> Option<Vec<Tensor>> {
         let stack = tensors.remove(name)?;
         let count = stack.dim(0).ok()?;
         (0..count).map(|i| stack.get(i).ok()).collect()
     };
-    Trajectory::from_parts(each(STATES)?, each(VELOCITIES)?)
+    Trajectory::from_parts(each(STATES)?, each(VELOCITIES)?, origins)
 }

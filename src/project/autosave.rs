@@ -211,7 +211,7 @@ fn is_alive(draft: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{History, Plan, Solver};
+    use crate::schedule::{Guidance, History, Plan, Solver};
 
     fn draft(seed: u64) -> Draft {
         Draft {
@@ -227,6 +227,8 @@ mod tests {
                 history: History::default(),
                 distilled_sigmas: None,
                 cfg: 5.0,
+                guidance: Guidance::default(),
+                cache: None,
                 width: 16,
                 height: 16,
                 frames: 1,

@@ -124,7 +124,7 @@ impl ProjectFile {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{History, Plan, Solver};
+    use crate::schedule::{Guidance, History, Plan, Solver};
 
     fn settings() -> RunSettings {
         RunSettings {
@@ -139,6 +139,8 @@ mod tests {
             history: History::default(),
             distilled_sigmas: None,
             cfg: 4.5,
+            guidance: Guidance::default(),
+            cache: None,
             width: 64,
             height: 48,
             frames: 17,

@@ -105,7 +105,7 @@ pub fn recipe_beside(first: &str, second: Option<&str>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{History, Plan, Solver};
+    use crate::schedule::{Guidance, History, Plan, Solver};
 
     fn recipe() -> Recipe {
         let settings = RunSettings {
@@ -120,6 +120,8 @@ mod tests {
             history: History::default(),
             distilled_sigmas: None,
             cfg: 4.5,
+            guidance: Guidance::default(),
+            cache: None,
             width: 64,
             height: 48,
             frames: 17,

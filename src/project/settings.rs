@@ -2,7 +2,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::{Course, DistilledGrid, History, Plan, SigmaGrid, Solver, Span, StepPlan};
+use crate::schedule::{
+    CacheRule, CacheRuleError, Course, DistilledGrid, Guidance, GuidanceError, History, ModelRole,
+    Plan, SigmaGrid, Solver, Span, StepPlan,
+};
 
 /// Which models a run uses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,6 +60,12 @@ pub struct RunSettings {
     pub distilled_sigmas: Option<DistilledGrid>,
     /// Guidance scale of every stage that has none of its own, but for distilled ones; 1 switches guidance off.
     pub cfg: f64,
+    /// Where guidance counts, and how it is held back.
+    #[serde(default, skip_serializing_if = "Guidance::is_plain")]
+    pub guidance: Guidance,
+    /// How steps are spared by what earlier ones found; `None` computes each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheRule>,
     /// Width of the clip in pixels.
     pub width: usize,
     /// Height of the clip in pixels.
@@ -73,7 +82,7 @@ impl RunSettings {
         (self.width, self.height, self.frames)
     }
 
-    /// Whether two runs are the same but for their plans, guidance and distilled stages' levels included: as long as
+    /// Whether two runs are the same but for their plans, guidance, cache and distilled stages' levels included: as long as
     /// their steps do the same, both take the same way.
     pub fn differs_only_in_plan(&self, other: &Self) -> bool {
         let Self {
@@ -88,6 +97,8 @@ impl RunSettings {
             history,
             distilled_sigmas: _,
             cfg: _,
+            guidance: _,
+            cache: _,
             width,
             height,
             frames,
@@ -124,6 +135,15 @@ impl RunSettings {
         self.course().steps.len()
     }
 
+    /// What the run is held against: the large model throughout, every step computed.
+    pub fn reference(&self) -> Self {
+        Self {
+            plan: self.plan.all(ModelRole::Large),
+            cache: None,
+            ..self.clone()
+        }
+    }
+
     /// The same run along another plan.
     pub fn with_plan(&self, plan: Plan) -> Self {
         Self {
@@ -137,10 +157,15 @@ impl RunSettings {
         let own = self.grid();
         let distilled = self.distilled_sigmas.as_ref();
         let (grid, mut steps) = self.plan.along(&own, self.cfg, distilled);
-        for step in &mut steps {
+        for (i, step) in steps.iter_mut().enumerate() {
             if let Span::Own(at) = step.span {
                 step.evaluations = self.solver.evaluations(self.steps, at);
             }
+            step.cfg = self.guidance.cfg_at(step.cfg, grid.sigma(i));
+            step.rescale = self.guidance.rescale;
+        }
+        if let Some(cache) = self.cache {
+            cache.mark(&mut steps, self.steps);
         }
         Course {
             grid,
@@ -167,6 +192,17 @@ pub enum SettingsError {
     /// A frame rate no player has.
     #[error("{0} frames a second cannot be played; give a number from 1 to 240")]
     Fps(f64),
+    /// An interval or a rescale of guidance that is none.
+    #[error(transparent)]
+    Guidance(#[from] GuidanceError),
+    /// A threshold that is none.
+    #[error(transparent)]
+    Cache(#[from] CacheRuleError),
+    /// A solver whose steps no cache can spare.
+    #[error(
+        "heun evaluates the model at two states a step, which no cache can spare; choose another solver or leave the cache out"
+    )]
+    CachedHeun,
 }
 
 impl RunSettings {
@@ -187,6 +223,13 @@ impl RunSettings {
         }
         if !(1.0..=240.0).contains(&self.fps) {
             return Err(SettingsError::Fps(self.fps));
+        }
+        self.guidance.check()?;
+        if let Some(cache) = self.cache {
+            cache.check()?;
+            if self.solver == Solver::Heun {
+                return Err(SettingsError::CachedHeun);
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 use candle_core::{DType, Tensor};
 
-use super::{Cancel, Guided, SampleError, Stepper, Trajectory};
+use super::skip::Skipper;
+use super::{Cancel, Guided, Origin, SampleError, Stepper, Trajectory};
 use crate::schedule::{Course, ModelRole, StepPlan};
 
 /// Gives the model of a step, loading or swapping it if need be.
@@ -21,6 +22,10 @@ pub struct StepView<'a> {
     pub before: &'a Tensor,
     /// The guided velocity.
     pub velocity: &'a Tensor,
+    /// How the step came by it.
+    pub origin: Origin,
+    /// How far off the velocity is that would have been taken up from an earlier step, where that was looked at: relative l2.
+    pub off: Option<f64>,
     /// The state after the step.
     pub after: &'a Tensor,
 }
@@ -81,6 +86,27 @@ pub fn denoise_until(
     cancel: &Cancel,
     on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
 ) -> Result<(), SampleError> {
+    take_steps(
+        &mut Skipper::default(),
+        end,
+        trajectory,
+        course,
+        models,
+        cancel,
+        on_step,
+    )
+}
+
+/// As [`denoise_until`], with what `skipper` remembers.
+pub(super) fn take_steps(
+    skipper: &mut Skipper,
+    end: usize,
+    trajectory: &mut Trajectory,
+    course: &Course,
+    models: &dyn ModelSet,
+    cancel: &Cancel,
+    on_step: &mut dyn FnMut(StepView<'_>) -> Result<(), SampleError>,
+) -> Result<(), SampleError> {
     let misfit = |what: &str, found: usize, expected: usize| SampleError::Shape {
         what: what.to_owned(),
         found: vec![found],
@@ -103,10 +129,11 @@ pub fn denoise_until(
         let before = trajectory.last().clone();
         let sigma = grid.sigma(i);
         let model = models.guided(plan.model)?;
-        let mut velocity = model.velocity(&before, grid.timestep(i), plan.cfg, cancel)?;
+        let taken = skipper.velocity(i, course, &model, trajectory, cancel)?;
+        let (mut velocity, origin) = (taken.velocity, taken.origin);
         for _ in 1..plan.evaluations {
             let ahead = stepper.step(i, &before, &velocity)?;
-            let there = model.velocity(&ahead, grid.timestep(i + 1), plan.cfg, cancel)?;
+            let there = model.velocity(&ahead, grid.timestep(i + 1), plan, cancel)?;
             velocity = ((velocity + there)? * 0.5)?;
         }
         let after = stepper.step(i, &before, &velocity)?;
@@ -122,9 +149,11 @@ pub fn denoise_until(
             sigma,
             before: &before,
             velocity: &velocity,
+            origin,
+            off: taken.off,
             after: &after,
         })?;
-        trajectory.push(velocity, after);
+        trajectory.push(velocity, after, origin);
     }
     Ok(())
 }
@@ -197,6 +226,7 @@ mod tests {
                 model,
                 prompt: &self.prompt,
                 negative: &self.negative,
+                profile: None,
             })
         }
     }
@@ -342,7 +372,7 @@ mod tests {
             assert_eq!(run.steps(), left + 2);
             let guided = pair.guided(ModelRole::Large).unwrap();
             let velocity = guided
-                .velocity(&x, own.timestep(8), 4.0, &Cancel::new())
+                .velocity(&x, own.timestep(8), &course.steps[left], &Cancel::new())
                 .unwrap();
             let straight = (&x + (velocity * (own.sigma(9) - own.sigma(8))).unwrap()).unwrap();
             let close = (run.state(left + 1) - straight).unwrap().abs().unwrap();

@@ -1,4 +1,4 @@
-use candle_core::Tensor;
+use candle_core::{Shape, Tensor};
 
 use super::{Cancel, SampleError};
 
@@ -23,4 +23,45 @@ pub trait VelocityModel: Sync {
         context: &Context,
         cancel: &Cancel,
     ) -> Result<Tensor, SampleError>;
+
+    /// The network in parts, for a cache that leaves some out; `None` where it cannot be taken apart.
+    fn parts(&self) -> Option<&dyn Parts> {
+        None
+    }
+}
+
+/// A transformer whose blocks, each of which adds to the tokens, can be left out. One after the other its parts are a
+/// [`VelocityModel::velocity`].
+pub trait Parts: Sync {
+    /// What goes into the blocks.
+    fn enter(&self, latents: &Tensor, timestep: f64) -> Result<Entered, SampleError>;
+
+    /// The tokens `(1, tokens, dim)` after some of the blocks. Looks at `cancel` between them.
+    fn blocks(
+        &self,
+        entered: &Entered,
+        tokens: &Tensor,
+        blocks: std::ops::Range<usize>,
+        context: &Context,
+        cancel: &Cancel,
+    ) -> Result<Tensor, SampleError>;
+
+    /// Blocks there are.
+    fn block_count(&self) -> usize;
+
+    /// The velocity, of the tokens after the last block.
+    fn leave(&self, entered: &Entered, tokens: &Tensor) -> Result<Tensor, SampleError>;
+}
+
+/// What goes into a transformer's blocks at one step.
+#[derive(Clone, Debug)]
+pub struct Entered {
+    /// The latents as tokens, `(1, tokens, dim)`.
+    pub tokens: Tensor,
+    /// The embedded timestep, for the output.
+    pub embedding: Tensor,
+    /// What it makes of every block's modulation, f32 `(6, dim)`.
+    pub modulation: Tensor,
+    /// The latents' shape.
+    pub shape: Shape,
 }

@@ -1,6 +1,8 @@
 use candle_core::Tensor;
 
-use super::{Cancel, ModelSet, SampleError, StepView, Trajectory, denoise_until};
+use super::denoise::take_steps;
+use super::skip::Skipper;
+use super::{Cancel, ModelSet, Origin, SampleError, StepView, Trajectory};
 use crate::schedule::{Course, ModelRole, SigmaGrid, StepPlan};
 
 /// Decides in the course of a run which model takes each next step.
@@ -62,14 +64,24 @@ pub fn denoise_online(
     cancel: &Cancel,
     on_step: &mut OnDecided<'_>,
 ) -> Result<(), SampleError> {
+    let mut skipper = Skipper::default();
     while let Some(current) = course.steps.get(trajectory.steps()).copied() {
         let at = trajectory.steps();
         let mut next = current.model;
         let now = course.clone();
-        denoise_until(at + 1, trajectory, &now, models, cancel, &mut |view| {
+        let on_step = &mut |view: StepView<'_>| {
             next = decide(&view, course, switch)?;
             on_step(view, &course.steps)
-        })?;
+        };
+        take_steps(
+            &mut skipper,
+            at + 1,
+            trajectory,
+            &now,
+            models,
+            cancel,
+            on_step,
+        )?;
         if trajectory.steps() == at || next != current.model {
             break;
         }
@@ -95,6 +107,8 @@ pub fn decide_again(
             sigma: course.grid.sigma(step),
             before: known.state(step),
             velocity: known.velocity(step),
+            origin: known.origin(step),
+            off: None,
             after: known.state(step + 1),
         };
         if decide(&view, course, switch)? != plan.model {
@@ -111,9 +125,13 @@ fn decide(
     switch: &mut dyn Switch,
 ) -> Result<ModelRole, SampleError> {
     let next = switch.next(taken, &course.grid)?;
+    let cache = course.steps.iter().find_map(|step| step.cache);
     let stage = taken.plan.stage + usize::from(next != taken.plan.model);
     for step in &mut course.steps[taken.step + 1..] {
         (step.model, step.stage) = (next, stage);
+    }
+    if let Some(cache) = cache {
+        cache.mark(&mut course.steps, course.own_steps);
     }
     Ok(next)
 }
@@ -139,6 +157,10 @@ impl Switch for SrDiffusion {
     fn next(&mut self, taken: &StepView<'_>, _: &SigmaGrid) -> Result<ModelRole, SampleError> {
         if self.is_over {
             return Ok(ModelRole::Small);
+        }
+        if taken.origin == Origin::Skipped {
+            // What is taken up says nothing of the way.
+            return Ok(ModelRole::Large);
         }
         let change = self.last.as_ref().map(|last| -> Result<f64, SampleError> {
             let moved = mean(&(taken.velocity - last)?.abs()?)?;
@@ -168,7 +190,8 @@ impl Switch for SrDiffusion {
 /// [hardly moves](SigmaGrid::hardly_moves).
 #[derive(Debug, Default)]
 pub struct Bend {
-    last: Option<(Tensor, ModelRole)>,
+    /// Of the last step that was computed: its velocity, its model and its noise level.
+    last: Option<(Tensor, ModelRole, f64)>,
     bend: Option<f64>,
     stage: Stage,
 }
@@ -209,19 +232,21 @@ impl Stage {
 
 impl Switch for Bend {
     fn next(&mut self, taken: &StepView<'_>, grid: &SigmaGrid) -> Result<ModelRole, SampleError> {
-        // Between two models the velocity jumps, which says nothing of the way.
-        let bend = match &self.last {
-            Some((last, model)) if *model == taken.plan.model => {
-                let moved = grid.sigma(taken.step - 1) - taken.sigma;
-                Some(length(&(taken.velocity - last)?)? / (length(last)? * moved))
+        if taken.origin != Origin::Skipped {
+            // Between two models the velocity jumps, which says nothing of the way.
+            let bend = match &self.last {
+                Some((last, model, sigma)) if *model == taken.plan.model => {
+                    let moved = sigma - taken.sigma;
+                    Some(length(&(taken.velocity - last)?)? / (length(last)? * moved))
+                }
+                _ => None,
+            };
+            if let Some(bend) = bend {
+                self.stage = self.stage.after(bend, self.bend);
             }
-            _ => None,
-        };
-        if let Some(bend) = bend {
-            self.stage = self.stage.after(bend, self.bend);
+            self.bend = bend;
+            self.last = Some((taken.velocity.clone(), taken.plan.model, taken.sigma));
         }
-        self.bend = bend;
-        self.last = Some((taken.velocity.clone(), taken.plan.model));
         let next = taken.step + 1;
         let is_idle = next < grid.steps() && grid.hardly_moves(next);
         Ok(match self.stage {
@@ -295,6 +320,7 @@ mod tests {
                 model,
                 prompt: &self.text,
                 negative: &self.text,
+                profile: None,
             })
         }
     }
@@ -443,6 +469,8 @@ mod tests {
                     sigma: grid.sigma(step),
                     before: &state,
                     velocity: &velocity,
+                    origin: Origin::Computed,
+                    off: None,
                     after: &state,
                 };
                 rule.next(&view, &grid).unwrap()

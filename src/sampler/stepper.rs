@@ -101,7 +101,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::Stepper;
-    use crate::sampler::Trajectory;
+    use crate::sampler::{Origin, Trajectory};
     use crate::schedule::{Course, DistilledGrid, History, Plan, Solver};
 
     /// A run of one of diffusers' schedulers, made by tests/reference/solvers.py.
@@ -173,7 +173,7 @@ mod tests {
                         "{what}, step {i}: {ours}, {theirs}"
                     );
                 }
-                trajectory.push(velocity, after);
+                trajectory.push(velocity, after, Origin::Computed);
             }
         }
     }
@@ -219,7 +219,7 @@ mod tests {
                 for (ours, theirs) in numbers(&after).iter().zip(want) {
                     assert!((ours - theirs).abs() < 1e-5, "step {i}: {ours}, {theirs}");
                 }
-                trajectory.push(velocity, after);
+                trajectory.push(velocity, after, Origin::Computed);
             }
         }
     }
@@ -237,7 +237,7 @@ mod tests {
                     let mut fresh = Stepper::after(&course, &trajectory).unwrap();
                     let again = fresh.step(i, &x, &velocity).unwrap();
                     assert_eq!(numbers(&after), numbers(&again), "{} at {i}", run.solver);
-                    trajectory.push(velocity, after);
+                    trajectory.push(velocity, after, Origin::Computed);
                 }
             }
         }
@@ -256,7 +256,7 @@ mod tests {
         for i in 0..=change {
             let (x, velocity) = (trajectory.last().clone(), tensor(&run.velocities[i]));
             let after = stepper.step(i, &x, &velocity).unwrap();
-            trajectory.push(velocity, after);
+            trajectory.push(velocity, after, Origin::Computed);
         }
         // A step of first order is a straight one.
         let grid = &course.grid;

@@ -1,10 +1,25 @@
 use candle_core::{Device, Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// How a step came by its velocity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The model was evaluated.
+    #[default]
+    Computed,
+    /// What the last computed step found was taken up.
+    Skipped,
+    /// The model was evaluated, and what would have been taken up was so far off that nothing of this model is from here on.
+    GaveUp,
+}
 
 /// The way a run took: the state before its first step, then state and guided velocity of each step.
 #[derive(Clone, Debug)]
 pub struct Trajectory {
     states: Vec<Tensor>,
     velocities: Vec<Tensor>,
+    origins: Vec<Origin>,
 }
 
 impl Trajectory {
@@ -13,18 +28,29 @@ impl Trajectory {
         Self {
             states: vec![initial],
             velocities: Vec::new(),
+            origins: Vec::new(),
         }
     }
 
-    /// A way that was kept: the state before each of its steps and after the last, and the steps'
-    /// velocities. `None` where there is not one state more than velocities.
-    pub fn from_parts(states: Vec<Tensor>, velocities: Vec<Tensor>) -> Option<Self> {
-        (states.len() == velocities.len() + 1).then_some(Self { states, velocities })
+    /// A way that was kept: the state before each of its steps and after the last, the steps' velocities and how they
+    /// came by them. `None` where there is not one state more than velocities, or not one origin to each.
+    pub fn from_parts(
+        states: Vec<Tensor>,
+        velocities: Vec<Tensor>,
+        origins: Vec<Origin>,
+    ) -> Option<Self> {
+        let fits = states.len() == velocities.len() + 1 && origins.len() == velocities.len();
+        fits.then_some(Self {
+            states,
+            velocities,
+            origins,
+        })
     }
 
-    pub(super) fn push(&mut self, velocity: Tensor, after: Tensor) {
+    pub(super) fn push(&mut self, velocity: Tensor, after: Tensor, origin: Origin) {
         self.velocities.push(velocity);
         self.states.push(after);
+        self.origins.push(origin);
     }
 
     /// The same on another device; the numbers stay as they are.
@@ -35,6 +61,7 @@ impl Trajectory {
         Ok(Self {
             states: moved(&self.states)?,
             velocities: moved(&self.velocities)?,
+            origins: self.origins.clone(),
         })
     }
 
@@ -61,6 +88,16 @@ impl Trajectory {
         &self.velocities[i]
     }
 
+    /// How step `i` came by its velocity.
+    pub fn origin(&self, i: usize) -> Origin {
+        self.origins[i]
+    }
+
+    /// The same of all steps.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
     /// The way up to `steps`, or all of it where it is shorter; what another run may go on from. Shares
     /// the tensors.
     pub fn first_steps(&self, steps: usize) -> Self {
@@ -68,6 +105,7 @@ impl Trajectory {
         Self {
             states: self.states[..=steps].to_vec(),
             velocities: self.velocities[..steps].to_vec(),
+            origins: self.origins[..steps].to_vec(),
         }
     }
 

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelRole, Span};
+use super::{CacheRule, ModelRole, Span};
 
 /// A contiguous part of the schedule that one model denoises.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,6 +102,10 @@ pub struct StepPlan {
     pub model: ModelRole,
     /// The guidance scale.
     pub cfg: f64,
+    /// How far the guided velocity is scaled back, see [`Guidance::rescale`](super::Guidance::rescale).
+    pub rescale: f64,
+    /// By which rule the step may take up what the one before found; `None` where it is computed in any case.
+    pub cache: Option<CacheRule>,
     /// Evaluations of the guided velocity.
     pub evaluations: usize,
     /// The noise levels it goes between.
@@ -109,10 +113,21 @@ pub struct StepPlan {
 }
 
 impl StepPlan {
+    /// Whether both do the same, in whatever stage.
+    fn does_as(&self, other: &Self) -> bool {
+        let in_any_stage = Self { stage: 0, ..*self };
+        in_any_stage == Self { stage: 0, ..*other }
+    }
+
     /// Passes of the network the step takes: at a guidance of exactly 1 the unconditional prediction
     /// cancels out of `v_neg + cfg * (v_prompt - v_neg)`.
     pub fn passes(&self) -> usize {
-        self.evaluations * if self.cfg == 1.0 { 1 } else { 2 }
+        self.evaluations * if self.is_guided() { 2 } else { 1 }
+    }
+
+    /// Whether the unconditional prediction counts.
+    pub fn is_guided(&self) -> bool {
+        self.cfg != 1.0
     }
 }
 
@@ -121,9 +136,7 @@ impl StepPlan {
 pub fn shared_steps(one: &[StepPlan], other: &[StepPlan]) -> usize {
     one.iter()
         .zip(other)
-        .take_while(|(a, b)| {
-            (a.model, a.cfg, a.evaluations, a.span) == (b.model, b.cfg, b.evaluations, b.span)
-        })
+        .take_while(|(a, b)| a.does_as(b))
         .count()
 }
 
@@ -295,6 +308,8 @@ impl Plan {
                     stage: index,
                     model: stage.model,
                     cfg: stage.cfg_in(run_cfg),
+                    rescale: 0.0,
+                    cache: None,
                     evaluations: 1,
                     span: Span::Own(step),
                 })

@@ -36,6 +36,7 @@ pub fn sharing_order(first: &[StepPlan], one: &[StepPlan], other: &[StepPlan]) -
         (Some(a), Some(b)) => key(differs, a)
             .cmp(&key(differs, b))
             .then(a.cfg.total_cmp(&b.cfg))
+            .then(a.cache.is_some().cmp(&b.cache.is_some()))
             .then(a.span.order(b.span)),
         (a, b) => a.is_some().cmp(&b.is_some()),
     }

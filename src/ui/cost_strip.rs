@@ -154,7 +154,7 @@ fn memory_note(plan: &MemoryPlan) -> String {
 }
 
 /// The newest finished run that cost what the document would.
-fn measured<'a>(scene: &Scene<'a>) -> Option<&'a GalleryRun> {
+pub fn measured<'a>(scene: &Scene<'a>) -> Option<&'a GalleryRun> {
     let ours = scene.document.settings();
     scene
         .gallery

@@ -7,6 +7,7 @@ use egui::{
     Align2, DragValue, RichText, ScrollArea, Sense, TextBuffer, TextEdit, Ui, WidgetInfo, vec2,
 };
 
+use super::economy;
 use super::format;
 use super::icons::Icon;
 use super::presets;
@@ -29,6 +30,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
         prompts(ui, scene, out);
         pair(ui, scene, out);
         numbers(ui, scene, out);
+        economy::show(ui, scene, out);
         seed(ui, scene, view, out);
         ui.add_space(4.0);
         generate(ui, scene, out);
@@ -318,7 +320,7 @@ fn size_problem(ui: &mut Ui, scene: &Scene<'_>) {
 }
 
 /// Two columns of equal width.
-fn row(ui: &mut Ui, add_fields: impl FnOnce(&mut Ui, f32)) {
+pub(super) fn row(ui: &mut Ui, add_fields: impl FnOnce(&mut Ui, f32)) {
     let column_px = (ui.available_width() - ui.spacing().item_spacing.x) / 2.0;
     ui.horizontal_top(|ui| add_fields(ui, column_px.floor()));
 }

@@ -188,6 +188,7 @@ fn describe(active: &ActiveRun, scene: &Scene<'_>) -> String {
             Some(Phase::Denoising) => "Denoising",
             Some(Phase::Decoding) => "Decoding",
             Some(Phase::Probing) => "Measuring divergence",
+            Some(Phase::Calibrating) => "Measuring the model for its cache",
         }
         .to_owned(),
     ];

@@ -20,8 +20,8 @@ use flowblend::engine::{
 use flowblend::media::Clip;
 use flowblend::preview::{DivergenceMaps, LatentFrames, RgbFactors};
 use flowblend::project::{PairRef, Preset, RunSettings};
-use flowblend::sampler::Cancel;
-use flowblend::schedule::{DistilledGrid, Flops, History, ModelRole, Plan, Solver};
+use flowblend::sampler::{Cancel, Origin};
+use flowblend::schedule::{DistilledGrid, Flops, Guidance, History, ModelRole, Plan, Solver};
 
 /// Lets the fake go on: one token a step, and one for the decode.
 #[allow(dead_code)]
@@ -126,6 +126,8 @@ pub fn defaults() -> RunSettings {
         history: History::default(),
         distilled_sigmas: None,
         cfg: 4.0,
+        guidance: Guidance::default(),
+        cache: None,
         width: 64,
         height: 64,
         frames: 17,
@@ -270,6 +272,7 @@ impl Pipeline for Fake {
             timings,
             known_boundaries: Vec::new(),
             known_plans: Vec::new(),
+            profiles: Default::default(),
             memory_bytes: None,
             device: self.device(),
             vocabulary: vec![
@@ -350,6 +353,8 @@ impl Pipeline for Fake {
                 model: plan.model,
                 sigma: grid.sigma(step),
                 cfg: plan.cfg,
+                origin: Origin::Computed,
+                off: None,
                 secs,
                 eta_secs: Some(0.15 * (count - step) as f64),
             };
@@ -374,6 +379,7 @@ impl Pipeline for Fake {
                 denoise_secs: steps.iter().map(|s| s.secs).sum(),
                 steps,
                 reused_steps: begun,
+                origins: Vec::new(),
                 load_secs: 0.0,
                 encode_secs: 0.05,
                 decode_secs: 0.6,

@@ -2,6 +2,7 @@
 
 mod auto;
 mod bars;
+mod economy;
 mod options;
 mod prompts;
 mod runs;
@@ -29,6 +30,7 @@ use serde_json::json;
 
 use auto::Contest;
 use bars::{Bar, bars};
+use economy::Economies;
 use options::{Options, PLANS, Setup};
 use prompts::{Asked, Attribute, Prompt, read_prompts};
 use sheet::Sheets;
@@ -77,6 +79,10 @@ fn evaluate(options: &Options) -> Result<bool> {
     pair.rules
         .check_size(setup.settings.size())
         .map_err(|why| anyhow!(why))?;
+    if let Some(count) = options.economy {
+        let prompts = &prompts[..prompts.len().min(usize::from(count))];
+        return evaluate_economy(options, &setup, prompts, reader.as_ref(), pipeline);
+    }
     // Before the heavy part, while the process does nothing else.
     let speed = Speed::measure(&mut pipeline, &setup, options.runs, |round| {
         eprintln!("timing: round {round} of {}", options.runs);
@@ -140,6 +146,59 @@ fn evaluate_auto(
     if let Some(file) = &options.json {
         let json =
             json!({ "standings": standings, "bars": bars, "speed": speed, "trials": trials });
+        write_json(file, options.overwrite, &json)?;
+    }
+    Ok(bars.iter().all(|bar| bar.holds != Some(false)))
+}
+
+/// Measures and prints what comes on top of blending; whether its bars hold.
+fn evaluate_economy(
+    options: &Options,
+    setup: &Setup,
+    prompts: &[Prompt],
+    reader: Option<&Reader>,
+    mut pipeline: PairPipeline,
+) -> Result<bool> {
+    anyhow::ensure!(
+        options.runs > 0,
+        "--economy needs the time of runs; give --runs 1 or more"
+    );
+    let economies = Economies::new(&mut pipeline, setup, options.runs, |round| {
+        eprintln!("timing: round {round} of {}", options.runs);
+    })?;
+    let profiles = pipeline
+        .describe(&setup.settings.pair)
+        .map_err(|why| anyhow!(why))?
+        .profiles;
+    drop(pipeline);
+    let mut pair = load(setup, prompts)?;
+    if setup.spec.distilled.is_some() {
+        pair.load_transformer(ModelRole::Distilled, &Cancel::new(), &mut |_, _| ())?;
+    }
+    for role in ModelRole::ALL {
+        pair.set_profile(
+            role,
+            profiles[role.index()].at(setup.settings.size()).cloned(),
+        );
+    }
+    let studio = Studio {
+        setup,
+        pair: &pair,
+        reader,
+        prompts,
+        grid: 0,
+        probe: 0,
+        sheets: None,
+    };
+    let trials = on_each_prompt(&studio, |index| economies.trial(&studio, index))?;
+    let standings = economy::standings(&economies, &trials);
+    let bars = economy::bars(&standings);
+    print!(
+        "{}",
+        tables::economy_report(setup, prompts.len(), &standings, &bars)
+    );
+    if let Some(file) = &options.json {
+        let json = json!({ "standings": standings, "bars": bars, "trials": trials });
         write_json(file, options.overwrite, &json)?;
     }
     Ok(bars.iter().all(|bar| bar.holds != Some(false)))

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use flowblend::models::PairSpec;
 use flowblend::project::{PairRef, RunSettings};
-use flowblend::schedule::{History, Plan, Solver};
+use flowblend::schedule::{Guidance, History, Plan, Solver};
 
 /// The folder of the bundled pair in the sources.
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo");
@@ -51,6 +51,10 @@ pub struct Options {
     /// --early and --late, on the first N prompts.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub auto: Option<u16>,
+    /// Instead of all that, hold what comes on top of blending, such as few-step solvers, distilled stages and caches, against LLL and LSL,
+    /// on the first N prompts.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "auto")]
+    pub economy: Option<u16>,
     /// Threads that render prompts side by side, the cores shared out among them [default: one a core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -172,6 +176,8 @@ impl Options {
             history: self.history,
             distilled_sigmas: own.distilled_sigmas.clone(),
             cfg: self.cfg.unwrap_or(own.cfg),
+            guidance: Guidance::default(),
+            cache: None,
             width,
             height,
             frames: self.frames.unwrap_or(own.frames),

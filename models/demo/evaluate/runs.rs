@@ -7,7 +7,7 @@ use flowblend::media::Clip;
 use flowblend::models::wan::latent_shape;
 use flowblend::project::RunSettings;
 use flowblend::sampler::{
-    Cancel, ModelSet as _, OnlineRule, Trajectory, denoise, denoise_from, denoise_online,
+    Cancel, ModelSet as _, OnlineRule, Origin, Trajectory, denoise, denoise_from, denoise_online,
     initial_noise,
 };
 use flowblend::schedule::{Course, ModelRole, Plan, SigmaGrid, StepPlan, shared_steps};
@@ -38,10 +38,9 @@ impl<'a> Runs<'a> {
         seed: u64,
     ) -> Result<Self> {
         let shape = latent_shape(settings.width, settings.height, settings.frames).into();
-        let roles = [ModelRole::Large, ModelRole::Small];
         Ok(Self {
             pair,
-            models: pair.guide(&roles, prompt, &settings.negative)?,
+            models: pair.guide(&pair.resident(), prompt, &settings.negative)?,
             settings,
             grid: settings.grid(),
             initial: initial_noise(seed, shape, &Device::Cpu)?,
@@ -91,11 +90,23 @@ impl<'a> Runs<'a> {
         Ok(Plan::of_models(&models))
     }
 
+    /// The clip of a run with settings of its own, all of it computed, and the steps that its cache spared.
+    pub fn apart(&self, settings: &RunSettings) -> Result<(Clip, usize)> {
+        let course = settings.course();
+        let ended = self.denoise(&course, None)?;
+        let spared = |origin: &&Origin| **origin == Origin::Skipped;
+        let spared = ended.origins().iter().filter(spared).count();
+        let (pair, fps) = (self.pair, settings.fps);
+        let clip = pair.decode(ended.last(), fps, false, &Cancel::new(), &mut |_, _| {})?;
+        Ok((clip, spared))
+    }
+
     /// The guided velocity of a model at a state of a run, before step `step`.
     pub fn velocity(&self, role: ModelRole, state: &Tensor, step: usize) -> Result<Tensor> {
         let timestep = self.grid.timestep(step);
         let model = self.models.guided(role)?;
-        Ok(model.velocity(state, timestep, self.settings.cfg, &Cancel::new())?)
+        let plan = &self.settings.with_plan(Plan::only(role)).step_plans()[step];
+        Ok(model.velocity(state, timestep, plan, &Cancel::new())?)
     }
 
     fn run(&mut self, plan: &Plan) -> Result<&mut Run> {

@@ -4,6 +4,7 @@ use flowblend::analysis::{Interval, ReaderSpec};
 
 use crate::auto::Standing;
 use crate::bars::Bar;
+use crate::economy;
 use crate::options::{LLL, Setup};
 use crate::prompts::{Attribute, TRUSTED};
 use crate::speed::Speed;
@@ -75,6 +76,22 @@ pub fn auto_report(
         table(&Standing::HEADER, rows),
         cost.to_owned(),
         times(setup, speed),
+        demands(bars),
+    ];
+    parts.join("\n\n") + "\n"
+}
+
+/// What is printed of ways on top of blending.
+pub fn economy_report(
+    setup: &Setup,
+    prompts: usize,
+    standings: &[economy::Standing],
+    bars: &[Bar],
+) -> String {
+    let rows = standings.iter().map(economy::Standing::row);
+    let parts = [
+        format!("The pair {}, {prompts} prompts.", setup.spec.name),
+        table(&economy::Standing::HEADER, rows),
         demands(bars),
     ];
     parts.join("\n\n") + "\n"

@@ -19,7 +19,7 @@ impl Job<'_> {
         let mut clock = StepClock::new(self.summary, &self.settings);
         let mut trajectory = self.begin(progress)?;
         let stretches = self.stretches_from(trajectory.steps());
-        self.encode(progress)?;
+        self.encode_own(progress)?;
         let outcome = self.denoise(&mut trajectory, &stretches, &mut clock, progress);
         self.keep_steps(&trajectory)?;
         outcome?;
@@ -47,7 +47,7 @@ impl Job<'_> {
         for (step, plan) in self.plans.iter().enumerate() {
             self.cancel.check()?;
             let state = trajectory.state(step);
-            let other = model.velocity(state, grid.timestep(step), plan.cfg, self.cancel)?;
+            let other = model.velocity(state, grid.timestep(step), plan, self.cancel)?;
             let taken = trajectory.velocity(step);
             let found = divergence(&other, taken)?;
             probed.maps.data.extend(divergence_map(&other, taken)?);

@@ -34,7 +34,7 @@ impl Job<'_> {
         }
         let stretches = self.stretches_from(trajectory.steps());
         if !stretches.is_empty() {
-            self.encode(progress)?;
+            self.encode_own(progress)?;
         }
         let outcome = self.denoise(&mut trajectory, &stretches, &mut clock, progress);
         let source = self.source()?;

@@ -41,6 +41,8 @@ impl SweepRequest {
             prompt: run.prompt.clone(),
             seed: run.seed,
             plan,
+            // What is held against one another are the models.
+            cache: None,
             ..self.settings.clone()
         };
         let reference = with(self.settings.plan.all(ModelRole::Large));
@@ -151,7 +153,7 @@ impl Work {
 mod tests {
     use super::*;
     use crate::project::PairRef;
-    use crate::schedule::{History, Solver};
+    use crate::schedule::{Guidance, History, Solver};
 
     fn settings() -> RunSettings {
         RunSettings {
@@ -166,6 +168,8 @@ mod tests {
             history: History::default(),
             distilled_sigmas: None,
             cfg: 5.0,
+            guidance: Guidance::default(),
+            cache: None,
             width: 16,
             height: 16,
             frames: 5,

@@ -6,7 +6,7 @@ use super::Family;
 use crate::models::ltx::{LtxTransformer, Pipeline};
 use crate::models::wan::WanTransformer;
 use crate::models::{Loading, ModelError};
-use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
+use crate::sampler::{Cancel, Context, Parts, SampleError, VelocityModel};
 
 /// A transformer of any family.
 #[derive(Debug)]
@@ -60,5 +60,9 @@ impl VelocityModel for Transformer {
         cancel: &Cancel,
     ) -> Result<Tensor, SampleError> {
         self.model().velocity(latents, timestep, context, cancel)
+    }
+
+    fn parts(&self) -> Option<&dyn Parts> {
+        self.model().parts()
     }
 }

@@ -1,7 +1,8 @@
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{DType, Device, Tensor, bail};
+use candle_core::{DType, Device, Shape, Tensor, bail};
 
 use super::block::Block;
 use super::rope::Positions;
@@ -10,7 +11,7 @@ use super::{Pipeline, TransformerConfig, files};
 use crate::models::ModelError;
 use crate::models::nn::{Activation, Linear, Rope3d, activate, linear, modulated};
 use crate::models::weights::{Loading, Params};
-use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
+use crate::sampler::{Cancel, Context, Entered, Parts, SampleError, VelocityModel};
 
 /// Epsilon of the last norm, which no config states (`LTXVideoTransformer3DModel` in diffusers).
 const NORM_OUT_EPS: f64 = 1e-6;
@@ -105,7 +106,7 @@ impl LtxTransformer {
         &self.config
     }
 
-    fn grid(&self, latents: &Tensor) -> candle_core::Result<(usize, usize, usize)> {
+    fn grid(&self, latents: &Shape) -> candle_core::Result<(usize, usize, usize)> {
         match latents.dims() {
             [1, channels, frames, height, width]
                 if *channels == self.config.in_channels && latents.elem_count() > 0 =>
@@ -173,21 +174,25 @@ impl VelocityModel for LtxTransformer {
         context: &Context,
         cancel: &Cancel,
     ) -> Result<Tensor, SampleError> {
-        let grid = self.grid(latents)?;
-        let (text, []) = context.0.as_chunks::<2>() else {
-            return Err(self.foreign(context));
-        };
-        if text.len() != self.blocks.len() {
-            return Err(self.foreign(context));
-        }
-        cancel.check()?;
-        let rope = self.rope(grid)?;
-        let dim = self.config.inner_dim();
+        let entered = self.enter(latents, timestep)?;
+        let all = 0..self.blocks.len();
+        let tokens = self.blocks(&entered, &entered.tokens, all, context, cancel)?;
+        self.leave(&entered, &tokens)
+    }
+
+    fn parts(&self) -> Option<&dyn Parts> {
+        Some(self)
+    }
+}
+
+impl Parts for LtxTransformer {
+    fn enter(&self, latents: &Tensor, timestep: f64) -> Result<Entered, SampleError> {
+        self.grid(latents.shape())?;
         let embedding = self.time.forward(timestep, &self.device)?;
-        let time = self
+        let modulation = self
             .time_projection
             .forward(&activate(&embedding, Activation::Silu)?)?
-            .reshape((6, dim))?
+            .reshape((6, self.config.inner_dim()))?
             .to_dtype(DType::F32)?;
         // (1, C, T, H, W) to (1, tokens, C).
         let tokens = latents
@@ -195,16 +200,54 @@ impl VelocityModel for LtxTransformer {
             .flatten_from(2)?
             .transpose(1, 2)?
             .contiguous()?;
-        let mut x = self.input.forward(&tokens)?;
-        for (block, [key, value]) in self.blocks.iter().zip(text) {
-            cancel.check()?;
-            x = block.forward(&x, &time, (key, value), &rope)?;
+        Ok(Entered {
+            tokens: self.input.forward(&tokens)?,
+            embedding,
+            modulation,
+            shape: latents.shape().clone(),
+        })
+    }
+
+    fn block_count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn blocks(
+        &self,
+        entered: &Entered,
+        tokens: &Tensor,
+        blocks: Range<usize>,
+        context: &Context,
+        cancel: &Cancel,
+    ) -> Result<Tensor, SampleError> {
+        let (text, []) = context.0.as_chunks::<2>() else {
+            return Err(self.foreign(context));
+        };
+        if text.len() != self.blocks.len() {
+            return Err(self.foreign(context));
         }
+        cancel.check()?;
+        let rope = self.rope(self.grid(&entered.shape)?)?;
+        let mut x = tokens.clone();
+        for (block, [key, value]) in self
+            .blocks
+            .iter()
+            .zip(text)
+            .take(blocks.end)
+            .skip(blocks.start)
+        {
+            cancel.check()?;
+            x = block.forward(&x, &entered.modulation, (key, value), &rope)?;
+        }
+        Ok(x)
+    }
+
+    fn leave(&self, entered: &Entered, tokens: &Tensor) -> Result<Tensor, SampleError> {
         let table = self
             .scale_shift_table
-            .broadcast_add(&embedding.to_dtype(DType::F32)?)?;
-        let x = modulated(&x, &table.get(1)?, &table.get(0)?, NORM_OUT_EPS)?;
+            .broadcast_add(&entered.embedding.to_dtype(DType::F32)?)?;
+        let x = modulated(tokens, &table.get(1)?, &table.get(0)?, NORM_OUT_EPS)?;
         let velocity = self.output.forward(&x)?.transpose(1, 2)?.contiguous()?;
-        Ok(velocity.reshape(latents.shape())?.to_dtype(DType::F32)?)
+        Ok(velocity.reshape(&entered.shape)?.to_dtype(DType::F32)?)
     }
 }

@@ -1,7 +1,8 @@
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{DType, Device, Tensor, bail};
+use candle_core::{DType, Device, Shape, Tensor, bail};
 
 use super::TransformerConfig;
 use super::block::Block;
@@ -10,7 +11,7 @@ use super::files;
 use crate::models::ModelError;
 use crate::models::nn::{Linear, Rope3d, linear, modulated};
 use crate::models::weights::{Loading, Params};
-use crate::sampler::{Cancel, Context, SampleError, VelocityModel};
+use crate::sampler::{Cancel, Context, Entered, Parts, SampleError, VelocityModel};
 
 /// Base of the rotary frequencies (`WanRotaryPosEmbed` in diffusers).
 const ROPE_THETA: f64 = 10_000.0;
@@ -111,11 +112,19 @@ impl WanTransformer {
             .reshape((1, c, grid.0 * t, grid.1 * h, grid.2 * w))
     }
 
-    fn grid(&self, latents: &Tensor) -> candle_core::Result<(usize, usize, usize)> {
+    /// Patches of latents along time, height and width.
+    fn tokens_of(&self, latents: &Shape) -> candle_core::Result<Grid> {
+        let (_, _, frames, height, width) = latents.dims5()?;
+        let [t, h, w] = self.config.patch_size;
+        Ok((frames / t, height / h, width / w))
+    }
+
+    /// The same of latents that the network may not take; says why.
+    fn grid(&self, latents: &Tensor) -> candle_core::Result<Grid> {
         let (batch, channels, frames, height, width) = latents.dims5()?;
         let [t, h, w] = self.config.patch_size;
         let fits = frames % t == 0 && height % h == 0 && width % w == 0;
-        let grid = (frames / t, height / h, width / w);
+        let grid = self.tokens_of(latents.shape())?;
         let longest = grid.0.max(grid.1).max(grid.2);
         if batch != 1 || channels != self.config.in_channels || !fits || latents.elem_count() == 0 {
             bail!(
@@ -172,7 +181,41 @@ impl VelocityModel for WanTransformer {
         context: &Context,
         cancel: &Cancel,
     ) -> Result<Tensor, SampleError> {
-        let grid = self.grid(latents)?;
+        let entered = self.enter(latents, timestep)?;
+        let all = 0..self.blocks.len();
+        let tokens = self.blocks(&entered, &entered.tokens, all, context, cancel)?;
+        self.leave(&entered, &tokens)
+    }
+
+    fn parts(&self) -> Option<&dyn Parts> {
+        Some(self)
+    }
+}
+
+impl Parts for WanTransformer {
+    fn enter(&self, latents: &Tensor, timestep: f64) -> Result<Entered, SampleError> {
+        self.grid(latents)?;
+        let (embedding, modulation) = self.condition.time(timestep, &self.device)?;
+        Ok(Entered {
+            tokens: self.patch.forward(&self.patches(latents)?)?,
+            embedding,
+            modulation,
+            shape: latents.shape().clone(),
+        })
+    }
+
+    fn block_count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn blocks(
+        &self,
+        entered: &Entered,
+        tokens: &Tensor,
+        blocks: Range<usize>,
+        context: &Context,
+        cancel: &Cancel,
+    ) -> Result<Tensor, SampleError> {
         let (text, []) = context.0.as_chunks::<2>() else {
             return Err(self.foreign(context));
         };
@@ -180,18 +223,28 @@ impl VelocityModel for WanTransformer {
             return Err(self.foreign(context));
         }
         cancel.check()?;
-        let rope = self.rope(grid)?;
-        let (embedding, time) = self.condition.time(timestep, &self.device)?;
-        let mut x = self.patch.forward(&self.patches(latents)?)?;
-        for (block, [key, value]) in self.blocks.iter().zip(text) {
+        let rope = self.rope(self.tokens_of(&entered.shape)?)?;
+        let mut x = tokens.clone();
+        for (block, [key, value]) in self
+            .blocks
+            .iter()
+            .zip(text)
+            .take(blocks.end)
+            .skip(blocks.start)
+        {
             cancel.check()?;
-            x = block.forward(&x, &time, (key, value), &rope)?;
+            x = block.forward(&x, &entered.modulation, (key, value), &rope)?;
         }
+        Ok(x)
+    }
+
+    fn leave(&self, entered: &Entered, tokens: &Tensor) -> Result<Tensor, SampleError> {
         let table = self
             .scale_shift_table
             .squeeze(0)?
-            .broadcast_add(&embedding)?;
-        let x = modulated(&x, &table.get(1)?, &table.get(0)?, self.config.eps)?;
+            .broadcast_add(&entered.embedding)?;
+        let x = modulated(tokens, &table.get(1)?, &table.get(0)?, self.config.eps)?;
+        let grid = self.tokens_of(&entered.shape)?;
         Ok(self
             .latents(&self.output.forward(&x)?, grid)?
             .to_dtype(DType::F32)?)

@@ -13,6 +13,7 @@ mod place;
 mod plans;
 mod snap;
 mod span;
+mod spared;
 mod state;
 mod suggestions;
 mod track;

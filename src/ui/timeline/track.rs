@@ -6,6 +6,7 @@ use egui::{
     StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 
+use super::spared::{hatch, spared};
 use super::{Axis, StageMenu, at_step, magnets, menus, split_step};
 use crate::app::{Request, Scene};
 use crate::schedule::{Stage, StepPlan};
@@ -32,6 +33,7 @@ pub fn show(
     out: &mut Vec<Request>,
 ) {
     let settings = scene.document.settings();
+    let spared = spared(scene);
     view.timeline.pointer = None;
     for (i, stage) in settings.plan.stages().iter().enumerate() {
         let steps = settings.plan.stage_steps(i, settings.steps);
@@ -41,7 +43,7 @@ pub fn show(
         let rect = block_rect(axis, track, &steps);
         let response = ui.interact(rect, stage_id(i), Sense::click());
         name(ui, scene, &response, i, stage);
-        paint_block(ui, scene, axis, track, rect, stage, &steps);
+        paint_block(ui, scene, axis, track, rect, stage, &steps, &spared);
         if response.has_focus() {
             // Inside, where the handles leave it alone.
             let ring = Stroke::new(2.0, palette(ui).on_colour);
@@ -51,7 +53,7 @@ pub fn show(
         }
         respond(ui, scene, view, axis, &response, i, &steps, out);
         menus::stage(scene, view, i, &response, out);
-        hover(scene, axis, response);
+        hover(scene, axis, response, &spared);
     }
 }
 
@@ -132,14 +134,14 @@ fn respond(
 }
 
 /// What the step under the pointer costs.
-fn hover(scene: &Scene<'_>, axis: &Axis<'_>, response: Response) {
+fn hover(scene: &Scene<'_>, axis: &Axis<'_>, response: Response, spared: &[bool]) {
     let Some(pos) = response.hover_pos() else {
         return;
     };
     let position = axis.position(f64::from(pos.x));
     let step = scene.forecast.step_at(position);
     if let Some(plan) = scene.forecast.course.steps.get(step) {
-        response.on_hover_ui_at_pointer(|ui| step_facts(ui, scene, step, plan));
+        response.on_hover_ui_at_pointer(|ui| step_facts(ui, scene, step, plan, spared));
     }
 }
 
@@ -154,6 +156,7 @@ fn block_rect(axis: &Axis<'_>, track: Rect, steps: &Range<usize>) -> Rect {
     )
 }
 
+#[expect(clippy::too_many_arguments, reason = "one block's whole surroundings")]
 fn paint_block(
     ui: &Ui,
     scene: &Scene<'_>,
@@ -162,6 +165,7 @@ fn paint_block(
     rect: Rect,
     stage: &Stage,
     steps: &Range<usize>,
+    spared: &[bool],
 ) {
     let palette = palette(ui);
     let is_first = steps.start == 0;
@@ -176,6 +180,7 @@ fn paint_block(
     ui.painter()
         .rect_filled(rect, corners, palette.model(stage.model));
     step_marks(ui, scene, axis, rect, steps);
+    hatch(ui, scene, axis, rect.intersect(track), spared);
     // Words stand where the block is seen.
     let rect = rect.intersect(track);
 
@@ -233,7 +238,7 @@ fn step_marks(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, rect: Rect, steps: &R
     }
 }
 
-fn step_facts(ui: &mut Ui, scene: &Scene<'_>, step: usize, plan: &StepPlan) {
+fn step_facts(ui: &mut Ui, scene: &Scene<'_>, step: usize, plan: &StepPlan, spared: &[bool]) {
     let palette = palette(ui);
     let grid = &scene.forecast.course.grid;
     ui.spacing_mut().item_spacing.y = 2.0;
@@ -259,7 +264,9 @@ fn step_facts(ui: &mut Ui, scene: &Scene<'_>, step: usize, plan: &StepPlan) {
         grid.timestep(step),
         format::scale(plan.cfg)
     )];
-    if let Some(cost) = scene.forecast.step_cost(step) {
+    if spared.get(step) == Some(&true) {
+        lines.push("spared by the cache".to_owned());
+    } else if let Some(cost) = scene.forecast.step_cost(step) {
         let flops = format!("{}FLOP", format::flops(cost.full_flops));
         lines.push(match cost.denoise_secs {
             Some(secs) => format!("about {}  ·  {flops}", format::seconds(secs)),
