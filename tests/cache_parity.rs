@@ -121,6 +121,7 @@ fn profile(told: &Told, run: &Run) -> CacheProfile {
         velocity: vec![0.0; told.steps],
         first_block: vec![0.0; told.steps],
         by_time: vec![0.0; told.steps],
+        guidance: Vec::new(),
         coefficients: told.coefficients,
         farthest: 10.0,
     }

@@ -98,6 +98,7 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
     let request = RunRequest {
         settings,
         online,
+        spare_guidance: options.denoise.spares_guidance(),
         init_latents: options.init_latents.clone(),
         save_latents: options.save_latents.clone(),
         save_trajectory: options.save_trajectory.clone(),

@@ -128,9 +128,10 @@ pub(super) struct DenoiseOptions {
     /// Guidance scale: one value, or one a stage. Distilled stages have none unless a stage's own is given.
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
     cfg: Option<Vec<f64>>,
-    /// Noise levels, the lower one first, between which there is guidance; elsewhere a step takes one pass.
-    #[arg(long, value_name = "LO,HI", value_parser = parse_interval, allow_hyphen_values = true)]
-    cfg_interval: Option<[f64; 2]>,
+    /// Noise levels, the lower one first, between which there is guidance; elsewhere a step takes one pass. `auto` takes those
+    /// between which it moves the velocity by a hundredth or more, which a first run measures.
+    #[arg(long, value_name = "LO,HI|auto", allow_hyphen_values = true)]
+    cfg_interval: Option<IntervalOption>,
     /// How far the guided velocity is scaled back to the deviation of the one without guidance, 0 to 1 [default: 0].
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     cfg_rescale: Option<f64>,
@@ -265,11 +266,27 @@ impl FromStr for CacheOption {
     }
 }
 
-fn parse_interval(text: &str) -> Result<[f64; 2], String> {
-    let wrong = || format!("'{text}' is no interval; write two noise levels, for example 0.2,0.95");
-    let (low, high) = text.split_once(',').ok_or_else(wrong)?;
-    let number = |t: &str| t.trim().parse().map_err(|_| wrong());
-    Ok([number(low)?, number(high)?])
+/// Between which noise levels there is guidance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum IntervalOption {
+    Between([f64; 2]),
+    /// Wherever it shows.
+    Auto,
+}
+
+impl FromStr for IntervalOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "auto" {
+            return Ok(Self::Auto);
+        }
+        let wrong =
+            || format!("'{text}' is no interval; write two noise levels, for example 0.2,0.95");
+        let (low, high) = text.split_once(',').ok_or_else(wrong)?;
+        let number = |t: &str| t.trim().parse().map_err(|_| wrong());
+        Ok(Self::Between([number(low)?, number(high)?]))
+    }
 }
 
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
@@ -380,7 +397,10 @@ impl DenoiseOptions {
                 .or_else(|| defaults.distilled_sigmas.clone()),
             cfg: cfgs.first().copied().unwrap_or(defaults.cfg),
             guidance: Guidance {
-                interval: self.cfg_interval,
+                interval: match self.cfg_interval {
+                    Some(IntervalOption::Between(levels)) => Some(levels),
+                    Some(IntervalOption::Auto) | None => None,
+                },
                 rescale: self.cfg_rescale.unwrap_or_default(),
             },
             cache: self.cache.and_then(|cache| cache.0),
@@ -420,6 +440,11 @@ impl DenoiseOptions {
             }
         };
         Plan::parse(letters, &boundaries).map_err(usage)
+    }
+
+    /// Whether guidance is left out where it does not show.
+    pub(super) fn spares_guidance(&self) -> bool {
+        self.cfg_interval == Some(IntervalOption::Auto)
     }
 
     /// Guidance scales that were given.

@@ -33,6 +33,16 @@ pub(super) fn plan(options: &DenoiseOptions, global: &GlobalOptions) -> Result<(
     } else {
         options.check_boundaries_given()?;
     }
+    if options.spares_guidance() {
+        settings.guidance.interval = pair.guided_between(&settings);
+        if settings.guidance.interval.is_none() {
+            return Err(CliError::Failed(
+                "it is not known yet where guidance shows in these models, and a plan measures nothing; \
+                 `flowblend generate --cfg-interval auto` finds it"
+                    .to_owned(),
+            ));
+        }
+    }
     let reference = all_large(&settings);
     let (cost, full) = (pair.cost(&settings), pair.cost(&reference));
     if global.json {

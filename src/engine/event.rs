@@ -19,7 +19,7 @@ use crate::preview::RgbFactors;
 use crate::project::{PairRef, Preset, RunSettings};
 use crate::sampler::{COLLAPSED, Origin};
 use crate::schedule::{
-    Flops, ModelCost, ModelRole, Plan, PlanCost, StepPlan, expected_skips, plan_cost,
+    CacheProfile, Flops, ModelCost, ModelRole, Plan, PlanCost, StepPlan, expected_skips, plan_cost,
 };
 
 /// Tells the events of one run from those of every other. Later runs have larger ids.
@@ -276,6 +276,14 @@ impl PairSummary {
         })
     }
 
+    /// The noise levels between which guidance is worth its second pass for a model of the run; `None` where not all of them were
+    /// measured.
+    pub fn guided_between(&self, settings: &RunSettings) -> Option<[f64; 2]> {
+        guided_between(settings, |role| {
+            self.profiles[role.index()].at(settings.size())
+        })
+    }
+
     /// Seconds of the decode at a run's size, once measured; in proportion to the pixels at a size that
     /// never ran.
     pub fn decode_secs(&self, settings: &RunSettings) -> Option<f64> {
@@ -288,6 +296,25 @@ impl PairSummary {
     pub fn clip_secs(&self, settings: &RunSettings) -> Option<f64> {
         Some(self.cost(settings).denoise_secs? + self.decode_secs(settings)?)
     }
+}
+
+/// The noise levels, the lower one first, between which guidance shows in a model of the run; `None` where not all of them were
+/// measured.
+pub(super) fn guided_between<'a>(
+    settings: &RunSettings,
+    profile: impl Fn(ModelRole) -> Option<&'a CacheProfile>,
+) -> Option<[f64; 2]> {
+    let mut all: Option<[f64; 2]> = None;
+    let stages = settings.plan.stages().iter();
+    for stage in stages.filter(|stage| stage.model != ModelRole::Distilled) {
+        let profile = profile(stage.model).filter(|profile| !profile.guidance.is_empty())?;
+        if let Some([low, high]) = profile.guided_between(stage.cfg_in(settings.cfg)) {
+            let [lowest, highest] = all.unwrap_or([low, high]);
+            all = Some([lowest.min(low), highest.max(high)]);
+        }
+    }
+    // Where it shows nowhere, none is needed.
+    Some(all.unwrap_or([0.0, 0.0]))
 }
 
 /// What happened, and to which run.

@@ -142,6 +142,9 @@ impl<'a> Job<'a> {
             self.hashes.begin(self.loaded.model_path(*role)?)?;
         }
         let mut clock = StepClock::new(self.summary, &self.settings);
+        if self.request.spare_guidance {
+            self.spare_guidance(progress)?;
+        }
         let left = match self.request.online {
             Some(_) => None,
             None => self.key()?.and_then(|key| self.left_over(&key)),

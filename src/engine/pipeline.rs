@@ -21,6 +21,9 @@ pub struct RunRequest {
     /// Decide as the run goes on which model takes each step, instead of by the plan. What comes back has
     /// the plan that came out.
     pub online: Option<OnlineRule>,
+    /// Leave guidance out where it does not show, by what was measured of the models or is first. What comes back has the
+    /// interval.
+    pub spare_guidance: bool,
     /// Start from the tensor `latents` of this safetensors file instead of the seed's noise.
     pub init_latents: Option<PathBuf>,
     /// Write the final latents here.
@@ -56,6 +59,7 @@ impl From<RunSettings> for RunRequest {
         Self {
             settings,
             online: None,
+            spare_guidance: false,
             init_latents: None,
             save_latents: None,
             save_trajectory: None,

@@ -40,6 +40,7 @@ pub fn measure_profile(
         velocity: Vec::new(),
         first_block: Vec::new(),
         by_time: Vec::new(),
+        guidance: Vec::new(),
         coefficients: [0.0; 4],
         farthest: 0.0,
     };
@@ -63,6 +64,9 @@ pub fn measure_profile(
             velocities.push(velocity);
             // The prompt's is the first.
             inside.get_or_insert((first, all));
+        }
+        if let [prompt, negative] = &velocities[..] {
+            profile.guidance.push(distance(negative, prompt)?);
         }
         let velocity = combine(velocities, plan)?;
         let Some((first, all)) = inside else { break };

@@ -169,11 +169,11 @@ fn has_given_up(trajectory: &Trajectory, course: &Course, i: usize) -> bool {
 }
 
 impl<'a> Step<'a> {
-    /// Whether what step `earlier` found could serve: no other model and no other kind of guidance between.
+    /// Whether what step `earlier` found could serve: no other model and no other guidance between.
     fn goes_on_from(&self, earlier: usize) -> bool {
         let alike = |step: &StepPlan| {
             step.model == self.plan.model
-                && step.passes() == self.plan.passes()
+                && step.cfg == self.plan.cfg
                 && !step.span.is_distilled()
                 && step.evaluations == 1
         };

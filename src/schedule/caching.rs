@@ -94,7 +94,7 @@ impl CacheRule {
     }
 
     /// Marks the steps of a run that this rule may skip. Those that it may not: the first fifth of the `own_steps` of the solver's
-    /// grid and its last; the first of a model or of a kind of guidance; the steps of distilled models, which are long, and of solvers that
+    /// grid and its last; the first of a model or of a guidance scale; the steps of distilled models, which are long, and of solvers that
     /// evaluate twice, whose second velocity is that of another state.
     pub fn mark(self, steps: &mut [StepPlan], own_steps: usize) {
         let first = (FIRST_SHARE * own_steps as f64).round() as usize;
@@ -102,9 +102,7 @@ impl CacheRule {
         for step in steps {
             let is_inside = matches!(step.span, Span::Own(at) if (first..own_steps.saturating_sub(1)).contains(&at));
             let goes_on = before.is_some_and(|before| {
-                before.model == step.model
-                    && before.passes() == step.passes()
-                    && !before.span.is_distilled()
+                before.model == step.model && before.cfg == step.cfg && !before.span.is_distilled()
             });
             let may = is_inside && goes_on && step.evaluations == 1;
             before = Some(*step);

@@ -18,6 +18,10 @@ pub struct CacheProfile {
     pub first_block: Vec<f64>,
     /// At each, the change of what all blocks add, as TeaCache estimates it by the timesteps; 0 at the first.
     pub by_time: Vec<f64>,
+    /// At each, how far the negative prompt's velocity is from the prompt's, as a part of that one; nothing where the run had no
+    /// guidance.
+    #[serde(default)]
+    pub guidance: Vec<f64>,
     /// TeaCache's polynomial of the fourth degree, without its constant: from the distance of two timesteps' modulations to
     /// that change. It goes through zero, for where nothing moves nothing changes.
     pub coefficients: [f64; 4],
@@ -33,6 +37,9 @@ pub struct TimeChange {
     /// The same of what the blocks add.
     pub change: f64,
 }
+
+/// The part by which guidance has to move the velocity for its second pass to be worth it.
+const MEASURABLE: f64 = 0.01;
 
 impl CacheProfile {
     /// Fits TeaCache's polynomial to pairs of steps by least squares. Without pairs it is zero.
@@ -68,6 +75,22 @@ impl CacheProfile {
     /// How long what the blocks add is at a noise level.
     pub fn magnitude(&self, sigma: f64) -> f64 {
         self.at(sigma, |i| self.magnitudes[i])
+    }
+
+    /// The noise levels, the lower one first, between which guidance of this scale moves the velocity by a part that shows. `None`
+    /// where it does so nowhere, as far as that was measured.
+    pub fn guided_between(&self, cfg: f64) -> Option<[f64; 2]> {
+        let shows = |i: &usize| (cfg - 1.0).abs() * self.guidance[*i] >= MEASURABLE;
+        let mut steps = (0..self.guidance.len()).filter(shows);
+        let first = steps.next()?;
+        let last = steps.next_back().unwrap_or(first);
+        // A step takes its guidance where it begins, and what is between two levels nobody has measured.
+        let low = self.sigmas.get(last + 1).copied().unwrap_or(0.0);
+        let high = match first {
+            0 => 1.0,
+            first => self.sigmas[first - 1],
+        };
+        Some([low, high])
     }
 
     /// What `changes` sum up to from one noise level down to another.
@@ -158,6 +181,7 @@ mod tests {
             velocity: changes.clone(),
             first_block: changes.clone(),
             by_time: changes,
+            guidance: Vec::new(),
             coefficients: [1.0, 0.0, 0.0, 0.0],
             farthest: 1.0,
             sigmas,
@@ -225,6 +249,25 @@ mod tests {
         let steps = Plan::parse("L", &[]).unwrap().steps(20, 1.0);
         let grid = SigmaGrid::flow_uniform(20, 1.0);
         assert!(!expected_skips(&steps, &grid, |_| None).contains(&true));
+    }
+
+    #[test]
+    fn guidance_is_worth_a_pass_where_it_shows() {
+        let of = |guidance: &[f64]| CacheProfile {
+            guidance: guidance.to_vec(),
+            ..even(4, 0.0)
+        };
+        // At 1, 0.75, 0.5 and 0.25.
+        let middle = of(&[0.001, 0.01, 0.01, 0.002]);
+        assert_eq!(middle.guided_between(3.0), Some([0.25, 1.0]));
+        // With more of it more shows; with none nothing.
+        assert_eq!(middle.guided_between(6.0), Some([0.0, 1.0]));
+        assert_eq!(middle.guided_between(1.0), None);
+        assert_eq!(
+            of(&[0.0, 0.0, 0.5, 0.0]).guided_between(3.0),
+            Some([0.25, 0.75])
+        );
+        assert_eq!(of(&[]).guided_between(3.0), None);
     }
 
     #[test]

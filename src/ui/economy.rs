@@ -5,7 +5,7 @@ use egui::{CollapsingHeader, DragValue, RichText, Ui};
 
 use super::prompt_panel::row;
 use super::theme::{palette, regular};
-use super::widgets::{choice, edit, field, number, text_width};
+use super::widgets::{chip, choice, edit, field, field_with_corner, number, text_width};
 use crate::app::{DocCommand, Request, Scene};
 use crate::schedule::{CacheMethod, CacheRule, Guidance};
 
@@ -23,7 +23,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         .open(is_used.then_some(true))
         .show_unindented(ui, |ui| {
             cache(ui, settings.cache, out);
-            guidance(ui, settings.guidance, out);
+            guidance(ui, scene, out);
         })
         .header_response
         .on_hover_text("Spare steps that would change little, and guidance where it says little");
@@ -63,7 +63,8 @@ fn cache(ui: &mut Ui, cache: Option<CacheRule>, out: &mut Vec<Request>) {
     });
 }
 
-fn guidance(ui: &mut Ui, guidance: Guidance, out: &mut Vec<Request>) {
+fn guidance(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
+    let guidance = scene.document.settings().guidance;
     let [mut low, mut high] = guidance.interval.unwrap_or([0.0, 1.0]);
     let mut rescale = guidance.rescale;
     // The whole way is no interval.
@@ -72,7 +73,36 @@ fn guidance(ui: &mut Ui, guidance: Guidance, out: &mut Vec<Request>) {
         ..guidance
     };
     row(ui, |ui, column_px| {
-        field(ui, "CFG between σ", |ui| {
+        field(ui, "CFG rescale", |ui| {
+            let value = DragValue::new(&mut rescale)
+                .range(0.0..=1.0)
+                .speed(0.005)
+                .max_decimals(2);
+            let response = number(ui, column_px, value).on_hover_text(
+                "Scales the guided velocity back to the deviation of the prompt's own: against burnt colours at high CFG",
+            );
+            edit(&response, out, || {
+                DocCommand::Guidance(Guidance {
+                    rescale,
+                    ..guidance
+                })
+            });
+        });
+        let mut is_chosen = false;
+        let shows = scene
+            .pair
+            .and_then(|pair| pair.guided_between(scene.document.settings()));
+        let corner = |ui: &mut Ui| {
+            ui.add_enabled_ui(shows.is_some(), |ui| {
+                let auto = chip(ui, shows.is_some() && guidance.interval == shows, "Auto")
+                    .on_hover_text("Guidance only where it moves the velocity by a hundredth or more")
+                    .on_disabled_hover_text(
+                        "Not measured yet: the first run with TeaCache or MagCache does so for its models at its size",
+                    );
+                is_chosen = auto.clicked();
+            });
+        };
+        field_with_corner(ui, "CFG between σ", corner, |ui| {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
                 let half_px = (column_px - text_width(ui, "–", regular(13.0)) - 8.0) / 2.0;
@@ -93,20 +123,12 @@ fn guidance(ui: &mut Ui, guidance: Guidance, out: &mut Vec<Request>) {
                 edit(&upper, out, || DocCommand::Guidance(with(low, high)));
             });
         });
-        field(ui, "CFG rescale", |ui| {
-            let value = DragValue::new(&mut rescale)
-                .range(0.0..=1.0)
-                .speed(0.005)
-                .max_decimals(2);
-            let response = number(ui, column_px, value).on_hover_text(
-                "Scales the guided velocity back to the deviation of the prompt's own: against burnt colours at high CFG",
-            );
-            edit(&response, out, || {
-                DocCommand::Guidance(Guidance {
-                    rescale,
-                    ..guidance
-                })
-            });
-        });
+        if is_chosen {
+            let interval = shows;
+            out.push(Request::Edit(DocCommand::Guidance(Guidance {
+                interval,
+                ..guidance
+            })));
+        }
     });
 }

@@ -1,7 +1,9 @@
 //! What a cache wants to know of a model before it is first used.
 
+use std::sync::Arc;
+
 use super::Job;
-use crate::engine::event::Phase;
+use crate::engine::event::{Phase, guided_between};
 use crate::engine::pipeline::{Progress, RunError};
 use crate::project::RunSettings;
 use crate::sampler::{ModelSet as _, initial_noise, measure_profile};
@@ -17,12 +19,42 @@ impl Job<'_> {
         let Some(rule) = self.settings.cache else {
             return Ok(());
         };
-        let needs = matches!(rule.method, CacheMethod::TeaCache | CacheMethod::MagCache);
+        self.measure_models(
+            matches!(rule.method, CacheMethod::TeaCache | CacheMethod::MagCache),
+            progress,
+        )
+    }
+
+    /// Has guidance between those noise levels only where it shows, see [`guided_between`]. The settings have them from then on.
+    pub(super) fn spare_guidance(
+        &mut self,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
+        self.measure_models(true, progress)?;
+        let found = guided_between(&self.settings, |role| self.loaded.profile(role));
+        let settings = RunSettings {
+            guidance: Guidance {
+                interval: found,
+                ..self.settings.guidance
+            },
+            ..RunSettings::clone(&self.settings)
+        };
+        self.plans = settings.step_plans();
+        self.settings = Arc::new(settings);
+        Ok(())
+    }
+
+    /// Has at hand what is known of the run's models, and measures those of which nothing is where it `has_to`.
+    fn measure_models(
+        &mut self,
+        has_to: bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), RunError> {
         let size = self.settings.size();
         for role in self.roles.clone() {
             let model = self.loaded.identity(role)?;
             let mut known = self.profiles.of(&model).at(size).cloned();
-            if known.is_none() && needs && role != ModelRole::Distilled {
+            if known.is_none() && has_to && role != ModelRole::Distilled {
                 known = self.measure(role, progress)?;
                 if let Some(profile) = &known {
                     self.profiles.note(model, size, profile.clone());
