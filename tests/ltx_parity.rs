@@ -189,6 +189,7 @@ impl ModelSet for Pair {
             model: &self.models[at],
             prompt,
             negative,
+            profile: None,
         })
     }
 }

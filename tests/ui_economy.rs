@@ -6,6 +6,7 @@ mod common;
 
 use common::window::{Window, press, window};
 use eframe::egui;
+use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use flowblend::schedule::{CacheMethod, CacheRule};
@@ -25,7 +26,10 @@ fn a_cache_is_chosen_tuned_and_undone() {
     assert!(window.query_by_label("Cache").is_none(), "folded away");
     click(&mut window, "Cache and guidance");
     assert!(window.query_by_label("Threshold").is_none());
-    click(&mut window, "Cache");
+    window
+        .get_by_role_and_label(Role::ComboBox, "Cache")
+        .click();
+    window.run_steps(4);
     click(&mut window, "EasyCache");
     assert_eq!(cache(&window), Some(CacheRule::new(CacheMethod::EasyCache)));
     assert!(window.query_all_by_label("Threshold").next().is_some());

@@ -151,6 +151,7 @@ impl ModelSet for Pair {
             model: &self.models[at],
             prompt,
             negative,
+            profile: None,
         })
     }
 }

@@ -162,6 +162,7 @@ impl ModelSet for Pair {
             model: &self.models[at],
             prompt,
             negative,
+            profile: None,
         })
     }
 }

@@ -50,6 +50,7 @@ pub fn published_pair(
         timings: PairTimings::default(),
         known_boundaries: Vec::new(),
         known_plans: Vec::new(),
+        profiles: Default::default(),
         memory_bytes: options
             .memory_bytes
             .or_else(|| available_bytes().filter(|_| options.is_for_cpu())),

@@ -272,6 +272,7 @@ mod tests {
                 model: &Still,
                 prompt: &self.0,
                 negative: &self.0,
+                profile: None,
             })
         }
     }

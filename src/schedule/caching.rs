@@ -9,7 +9,7 @@ use super::{Span, StepPlan};
 
 /// How a run sees that a step may take up what the last computed one found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "lowercase")]
 pub enum CacheMethod {
     /// By what the timestep makes of the blocks' modulation (Liu et al. 2024, arXiv 2411.19108). What the blocks add to the
     /// tokens is taken up.
@@ -22,6 +22,7 @@ pub enum CacheMethod {
     EasyCache,
     /// By what the first block adds, which is computed at every step (ParaAttention's first block cache). What the other
     /// blocks add is taken up.
+    #[serde(rename = "first-block")]
     FirstBlock,
 }
 
