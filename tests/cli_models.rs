@@ -149,6 +149,33 @@ fn a_pair_that_is_added_is_checked_first_and_found_by_name() {
     // Nothing was copied.
     assert_eq!(listed(here, "toy").unwrap()["large"], json!(large));
     assert!(!here.join("data").exists());
+    // Out of the list again, and the files stay.
+    let remove = ["models", "remove", "mine", "--json"];
+    assert_eq!(json_of(&flowblend(here, &remove))["name"], "mine");
+    assert!(listed(here, "mine").is_none() && listed(here, "toy").is_some());
+    assert!(Path::new(&large).is_dir());
+    refused(here, &remove[..3], 1, &["`mine`", "added were toy"]);
+    refused(
+        here,
+        &["models", "remove", "demo"],
+        1,
+        &["`demo`", "not added"],
+    );
+}
+
+#[test]
+fn memory_follows_the_number_format() {
+    let home = TempDir::new().unwrap();
+    let together = |dtype: &str| {
+        let list = json_of(&flowblend(
+            home.path(),
+            &["models", "--dtype", dtype, "--json"],
+        ));
+        let pairs = list["pairs"].as_array().unwrap();
+        let wan = pairs.iter().find(|pair| pair["name"] == "wan2.1").unwrap();
+        wan["memory"]["together"].as_u64().unwrap()
+    };
+    assert!(together("bf16") * 3 < together("f32") * 2);
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn window<'a>() -> (Window<'a>, Pace) {
     until(&mut window, |app| {
         !app.document().settings().prompt.is_empty()
     });
+    press(&mut window, Modifiers::NONE, Key::Escape);
     (window, pace)
 }
 
@@ -215,7 +216,10 @@ fn any_two_runs_are_compared_from_the_gallery_the_combo_and_by_swapping() {
         render(&mut window, &pace, plan);
     }
     let before = window.state().document().settings().clone();
-    click(&mut window, "Compare with the shown clip: run 1, SSS");
+    window
+        .get_by_label_contains("Compare with the shown clip: SSS")
+        .click();
+    window.run_steps(3);
     assert_sides(&window, ["LSL", "SSS"]);
     click(&mut window, "Swap A and B");
     assert_sides(&window, ["SSS", "LSL"]);

@@ -49,6 +49,7 @@ fn window<'a>(host: ExportHost) -> Window<'a> {
     until(&mut window, "the pair", |window| {
         !window.state().document().settings().prompt.is_empty()
     });
+    press(&mut window, Modifiers::NONE, Key::Escape);
     pace.allow(31);
     press(&mut window, Modifiers::COMMAND, Key::Enter);
     until(&mut window, "the clip", |window| {
@@ -312,6 +313,7 @@ fn compared_clips_go_into_one_file_beside_each_other() {
     until(&mut window, "the pair", |window| {
         !window.state().document().settings().prompt.is_empty()
     });
+    press(&mut window, Modifiers::NONE, Key::Escape);
     for (plan, runs) in [("Plan LLL", 1), ("Plan LSL", 2)] {
         window.get_by_label(plan).click();
         window.run_steps(3);

@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
 use common::models::{Steer, source};
 use common::window::{Window, press, until_seen as until};
 use common::{Pace, fake};
@@ -11,13 +14,19 @@ use eframe::egui;
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use flowblend::app::App;
+use flowblend::app::{App, ModelsSource};
+use flowblend::engine::{ForgottenPair, PipelineFactory};
 use flowblend::hub::PullProgress;
+use flowblend::models::{UserPair, UserPlace};
 use flowblend::project::PairRef;
 
 /// The window with its list of pairs open.
 fn window<'a>() -> (Window<'a>, Pace, Steer) {
     let ((factory, pace), (source, steer)) = (fake(), source());
+    (build(factory, source), pace, steer)
+}
+
+fn build<'a>(factory: PipelineFactory, source: ModelsSource) -> Window<'a> {
     let mut window = Harness::builder()
         .with_size(vec2(1440.0, 900.0))
         .with_step_dt(1.0 / 60.0)
@@ -27,11 +36,12 @@ fn window<'a>() -> (Window<'a>, Pace, Steer) {
             app.with_models(source)
         });
     until(&mut window, |window| window.state().pair().is_some());
+    press(&mut window, Modifiers::NONE, Key::Escape);
     press(&mut window, Modifiers::COMMAND, Key::M);
     until(&mut window, |window| {
         window.query_by_label("Use toy").is_some()
     });
-    (window, pace, steer)
+    window
 }
 
 fn click(window: &mut Window<'_>, label: &str) {
@@ -129,7 +139,7 @@ fn the_pair_of_a_run_that_is_going_stays() {
 #[test]
 fn a_pair_that_cannot_be_used_leaves_the_document_alone() {
     let ((factory, _pace), (mut source, _steer)) = (fake(), source());
-    source.survey = std::sync::Arc::new(|| {
+    source.survey = Arc::new(|_| {
         let mut reports = common::models::reports();
         reports[1].name = "gone".to_owned();
         reports
@@ -159,6 +169,68 @@ fn a_pair_that_cannot_be_used_leaves_the_document_alone() {
             .pair()
             .is_some_and(|pair| pair.name == "demo")
     );
+}
+
+#[test]
+fn a_pair_that_was_added_leaves_the_list_and_comes_back() {
+    let ((factory, _pace), (mut source, _steer)) = (fake(), source());
+    // The list, with every pair but the bundled one added.
+    let listed = Arc::new(Mutex::new(vec!["toy".to_owned(), "mixed".to_owned()]));
+    let list = Arc::clone(&listed);
+    source.survey = Arc::new(move |weight_bytes| {
+        assert_eq!(weight_bytes, 4, "as the pair's device has it");
+        let names = list.lock().expect("the list");
+        let mut reports = common::models::reports();
+        reports.retain(|pair| pair.name == "demo" || names.contains(&pair.name));
+        for pair in &mut reports {
+            pair.is_added = pair.name != "demo";
+        }
+        reports
+    });
+    let list = Arc::clone(&listed);
+    source.forget = Arc::new(move |name| {
+        list.lock().expect("the list").retain(|known| known != name);
+        Ok(ForgottenPair::from(UserPair {
+            name: name.to_owned(),
+            place: UserPlace::Folder {
+                folder: PathBuf::from("/models").join(name),
+            },
+        }))
+    });
+    let list = Arc::clone(&listed);
+    source.put_back = Arc::new(move |pair| {
+        list.lock().expect("the list").push(pair.name().to_owned());
+        Ok(())
+    });
+    let mut window = build(factory, source);
+    assert!(window.query_by_label("Remove demo").is_none());
+    click(&mut window, "Remove mixed");
+    until(&mut window, |window| {
+        window.query_by_label("Remove mixed").is_none()
+    });
+    let said = "The pair mixed was taken out of the list";
+    // On the page, and in the window's own line behind it.
+    assert_eq!(window.query_all_by_label(said).count(), 2);
+    assert_eq!(*listed.lock().expect("the list"), ["toy"]);
+    window
+        .get_all_by_label("Undo")
+        .last()
+        .expect("on the page")
+        .click();
+    until(&mut window, |window| {
+        window.query_by_label("Remove mixed").is_some()
+    });
+    assert!(window.query_by_label(said).is_none());
+    // The pair of the document stays.
+    click(&mut window, "Use toy");
+    until(&mut window, |window| {
+        window.state().pair().is_some_and(|pair| pair.name == "toy")
+    });
+    press(&mut window, Modifiers::COMMAND, Key::M);
+    until(&mut window, |window| {
+        window.query_by_label("Remove toy").is_some()
+    });
+    assert!(is_disabled(&window, "Remove toy"));
 }
 
 #[test]

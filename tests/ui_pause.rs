@@ -142,6 +142,19 @@ fn a_run_goes_to_a_typed_step_and_is_dropped() {
     click(&mut window, "Drop: Paused at step 7 of 30");
     assert!(window.state().paused().runs().is_empty());
     assert!(window.query_by_label_contains("Paused at").is_none());
+
+    // Not for good: it is back where it was, and can be gone on with.
+    click(&mut window, "Undo");
+    assert_eq!(rests(window.state()), Some(7));
+    assert!(
+        window
+            .query_by_label("The paused run was dropped")
+            .is_none()
+    );
+    click(&mut window, "Continue: Paused at step 7 of 30");
+    pace.allow(24);
+    until(&mut window, |app| app.gallery().runs().len() == 1);
+    assert_eq!(window.state().gallery().runs()[0].report().reused_steps, 7);
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn build<'a>(
     until(&mut window, |app| {
         !app.document().settings().prompt.is_empty()
     });
+    press(&mut window, Modifiers::NONE, Key::Escape);
     (window, pace)
 }
 

@@ -275,6 +275,10 @@ fn the_queue_takes_turns_can_be_put_in_order_and_outlives_the_window() {
     click(&mut window, "Move run 3 earlier");
     click(&mut window, "Remove run 1 from the queue");
     assert_eq!(steps(&window), [9, 10]);
+    click(&mut window, "Undo");
+    assert_eq!(steps(&window), [11, 9, 10]);
+    click(&mut window, "Remove run 1 from the queue");
+    assert_eq!(steps(&window), [9, 10]);
 
     // What Generate asks for comes next, without harm to the one that is going.
     press(&mut window, Modifiers::COMMAND, Key::Enter);

@@ -10,7 +10,7 @@ use common::Pace;
 use common::window::{Window, press, until, window};
 use eframe::egui;
 use egui::accesskit::Role;
-use egui::{Key, Modifiers, vec2};
+use egui::{Event, Key, Modifiers, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use flowblend::app::App;
@@ -128,6 +128,44 @@ fn space_and_arrows_play_and_step_but_not_while_typing() {
     press(&mut window, Modifiers::NONE, Key::L);
     assert!(!window.state().player().is_playing());
     assert_eq!(window.state().player().frame_index(), 13);
+}
+
+#[test]
+fn what_is_typed_at_the_start_is_the_prompt_and_no_key() {
+    let (factory, _pace) = common::fake();
+    let mut window: Window<'_> = Harness::builder()
+        .with_size(vec2(1440.0, 900.0))
+        .with_step_dt(1.0 / 60.0)
+        .build_eframe(|cc| App::new(cc, factory).expect("the engine starts"));
+    // Perhaps before the pair is known, perhaps after: nobody waits for that.
+    let letters = [(Key::D, "d"), (Key::B, "b"), (Key::S, "s"), (Key::A, "a")];
+    for (key, letter) in letters {
+        window.event(Event::Text(letter.to_owned()));
+        press(&mut window, Modifiers::NONE, key);
+    }
+    until(&mut window, |app| app.pair().is_some());
+    let app = window.state();
+    assert_eq!(app.document().settings().prompt, "dbsa");
+    assert!(app.session().active().is_none() && !app.analysis().is_open);
+    // The rest is the pair's own.
+    let defaults = &app.pair().expect("the pair").defaults;
+    let expected = RunSettings {
+        prompt: "dbsa".to_owned(),
+        ..defaults.clone()
+    };
+    assert_eq!(app.document().settings(), &expected);
+    // Out of the field they are keys.
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    press(&mut window, Modifiers::NONE, Key::A);
+    assert!(window.state().analysis().is_open);
+    // A new document takes words at once, too.
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    press(&mut window, Modifiers::COMMAND, Key::N);
+    window.get_by_label("Discard").click();
+    window.run_steps(3);
+    window.event(Event::Text("x".to_owned()));
+    window.run_steps(3);
+    assert_eq!(window.state().document().settings().prompt, "x");
 }
 
 #[test]

@@ -55,6 +55,11 @@ impl App {
             Request::RollSeed => self.roll_seed(now_secs),
             Request::UsePair(name) => self.use_pair(PairRef::Named(name)),
             Request::AddPair => self.notice = self.models.add(frame).or(self.notice.take()),
+            Request::ForgetPair(name) => self.models.forget(name),
+            Request::PutPairBack(pair) => {
+                self.notice = None;
+                self.models.put_back(pair);
+            }
             Request::PullPair(name) => {
                 self.notice = self.models.pull(&name).or(self.notice.take());
             }
@@ -66,9 +71,24 @@ impl App {
             Request::ShowPaused(id) => self.show_paused(id, now_secs),
             Request::ContinueRun(id) => self.continue_run(Some(id)),
             Request::DropPaused(id) => self.drop_paused(Some(id)),
+            Request::PutBackPaused(id) => {
+                self.notice = None;
+                self.paused.put_back(id);
+            }
             Request::RunTo(step) => self.run_to(step, now_secs),
             Request::PauseQueue => self.queue.toggle_pause(),
-            Request::Unqueue(id) => self.queue.remove(id),
+            Request::Unqueue(id) => {
+                if let Some((at, settings)) = self.queue.remove(id) {
+                    self.notice = Some(
+                        Notice::done("The run was taken out of the queue")
+                            .offering("Undo", Request::Requeue(at, Box::new(settings))),
+                    );
+                }
+            }
+            Request::Requeue(at, settings) => {
+                self.notice = None;
+                self.queue.insert(at, *settings);
+            }
             Request::ShiftQueued(id, by) => self.queue.shift(id, by),
             Request::OpenRecent(path) => self.go_on(ctx, frame, Next::OpenPath(path)),
             Request::Recover => self.recover(now_secs),
@@ -111,7 +131,10 @@ impl App {
             Command::Save => self.save(ctx, frame),
             Command::SaveAs => self.save_as(frame),
             Command::Export => self.export(),
-            Command::Models => self.models.open(),
+            Command::Models => {
+                self.models
+                    .open(self.pair.as_ref().map(|pair| pair.weight_bytes));
+            }
             Command::Settings => self.settings.is_open = true,
             Command::Log => self.log.is_open = true,
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),

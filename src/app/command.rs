@@ -138,9 +138,6 @@ pub enum Section {
 }
 
 impl Section {
-    /// Every section, in the order of the shortcuts window.
-    pub const ALL: [Self; 4] = [Self::Program, Self::Playback, Self::Timeline, Self::View];
-
     /// Its heading.
     pub fn title(self) -> &'static str {
         match self {

@@ -175,7 +175,7 @@ pub struct Document {
     /// Depth of the history when the drag under way began.
     drag: Option<usize>,
     saved: RunSettings,
-    /// It holds a placeholder that the pair's own settings replace.
+    /// It holds a placeholder that the pair's own settings replace, but for a prompt.
     is_new: bool,
 }
 
@@ -201,7 +201,7 @@ impl Document {
         }
     }
 
-    /// Whether it still holds nothing but a placeholder.
+    /// Whether it still holds nothing but a placeholder, and perhaps a prompt.
     pub fn is_new(&self) -> bool {
         self.is_new
     }
@@ -252,7 +252,8 @@ impl Document {
             });
         }
         self.redo.clear();
-        self.is_new = false;
+        // Somebody who types before the pair is known has no other wish about its settings.
+        self.is_new &= target == Target::Prompt;
         self.burst = Some((target, now_secs));
     }
 

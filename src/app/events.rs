@@ -21,7 +21,7 @@ impl App {
                 Some(Outcome::Pair(pair)) if self.wanted.as_ref() == Some(&pair.pair) => {
                     self.change_pair(pair, ctx.input(|i| i.time));
                 }
-                Some(Outcome::Pair(pair)) => self.pair_arrived(pair),
+                Some(Outcome::Pair(pair)) => self.pair_arrived(pair, ctx.input(|i| i.time)),
                 Some(Outcome::PairFailed(pair, why)) if self.wanted == Some(pair.clone()) => {
                     // The document keeps the pair it has.
                     self.wanted = None;
@@ -103,12 +103,18 @@ impl App {
         ctx.request_repaint();
     }
 
-    fn pair_arrived(&mut self, pair: Arc<PairSummary>) {
+    fn pair_arrived(&mut self, pair: Arc<PairSummary>, now_secs: f64) {
         if pair.pair != self.document.settings().pair {
             return;
         }
         if self.document.is_new() {
+            let typed = self.document.settings().prompt.clone();
             self.document = Document::new(pair.defaults.clone());
+            if typed.is_empty() {
+                self.view.wants_prompt = true;
+            } else {
+                self.document.apply(DocCommand::Prompt(typed), now_secs);
+            }
         }
         self.rgb = Some(Arc::new(pair.rgb.clone()));
         self.pair = Some(pair);
@@ -132,7 +138,7 @@ impl App {
         self.document
             .apply(DocCommand::Pair(Box::new(settings)), now_secs);
         self.document.end_burst();
-        self.pair_arrived(pair);
+        self.pair_arrived(pair, now_secs);
     }
 
     /// Has the pair described that an undo or a restored run brought.

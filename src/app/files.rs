@@ -153,6 +153,7 @@ impl App {
                     None => self.document.settings(),
                 };
                 self.document = Document::new(fresh.clone());
+                self.view.wants_prompt = true;
             }
             Next::Open => self.ask_for_path(frame, Purpose::Open),
             Next::OpenPath(path) => self.open_path(path),

@@ -6,27 +6,37 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use eframe::wgpu::rwh::HasWindowHandle as _;
 
-use super::Notice;
-use crate::engine::{EngineOptions, PairReport, Wake, add_pair, survey};
+use super::{Notice, Request};
+use crate::engine::{
+    EngineOptions, ForgottenPair, PairReport, Wake, add_pair, forget_pair, put_pair_back, survey,
+};
 use crate::hub::{PullJob, PullOptions, PullProgress, PullStatus};
 
 /// Nobody chooses a folder faster than this; a desktop without a dialog does.
 const NO_DIALOG: Duration = Duration::from_millis(400);
 
-/// Looks at every pair that is known.
-type Survey = Arc<dyn Fn() -> Vec<PairReport> + Send + Sync>;
+/// Looks at every pair that is known; its parameter is the bytes of a weight on the device of the runs.
+type Survey = Arc<dyn Fn(usize) -> Vec<PairReport> + Send + Sync>;
 /// Adds a pair, of one folder or of two models; gives its name.
 type Add = Arc<dyn Fn(&Path, Option<&Path>) -> Result<String, String> + Send + Sync>;
+/// Takes the pair of a name out of the list.
+type Forget = Arc<dyn Fn(&str) -> Result<ForgottenPair, String> + Send + Sync>;
+/// Undoes that.
+type PutBack = Arc<dyn Fn(ForgottenPair) -> Result<(), String> + Send + Sync>;
 /// Starts a download.
 type Pull = Arc<dyn Fn(&str, Wake) -> io::Result<PullJob> + Send + Sync>;
 
 /// Where pairs come from. Tests have one of their own.
 #[derive(Clone)]
 pub struct ModelsSource {
-    /// Looks at every pair that is known.
+    /// Looks at every pair that is known; its parameter is the bytes of a weight on the device of the runs.
     pub survey: Survey,
     /// Adds a pair, of one folder or of two models; gives its name.
     pub add: Add,
+    /// Takes the pair of a name out of the list.
+    pub forget: Forget,
+    /// Undoes that.
+    pub put_back: PutBack,
     /// Starts a download.
     pub pull: Pull,
 }
@@ -34,8 +44,10 @@ pub struct ModelsSource {
 impl Default for ModelsSource {
     fn default() -> Self {
         Self {
-            survey: Arc::new(|| survey(EngineOptions::default().weight_bytes())),
+            survey: Arc::new(survey),
             add: Arc::new(add_pair),
+            forget: Arc::new(forget_pair),
+            put_back: Arc::new(put_pair_back),
             pull: Arc::new(|name, wake| PullJob::start(name, PullOptions::default(), wake)),
         }
     }
@@ -59,9 +71,11 @@ impl Pulling {
     }
 }
 
-/// What came of adding a pair.
-enum Added {
-    Name(String),
+/// What came of a change of the list.
+enum Changed {
+    Added(String),
+    Forgotten(ForgottenPair),
+    IsBack,
     Failed(String),
     PutAway,
 }
@@ -75,7 +89,9 @@ pub struct Models {
     wake: Wake,
     reports: Option<Vec<PairReport>>,
     surveying: Option<Receiver<Vec<PairReport>>>,
-    adding: Option<Receiver<Added>>,
+    changing: Option<Receiver<Changed>>,
+    /// Bytes of a weight on the device of the runs.
+    weight_bytes: usize,
     job: Option<PullJob>,
 }
 
@@ -88,7 +104,8 @@ impl Models {
             wake,
             reports: None,
             surveying: None,
-            adding: None,
+            changing: None,
+            weight_bytes: EngineOptions::default().weight_bytes(),
             job: None,
         }
     }
@@ -98,9 +115,9 @@ impl Models {
         self.reports.as_deref()
     }
 
-    /// Whether a pair is being added.
-    pub fn is_adding(&self) -> bool {
-        self.adding.is_some()
+    /// Whether a pair is being added, or taken out.
+    pub fn is_changing(&self) -> bool {
+        self.changing.is_some()
     }
 
     /// The download that is going.
@@ -116,20 +133,22 @@ impl Models {
         }
     }
 
-    /// Shows the list; what is on disk may have changed since the last time.
-    pub(super) fn open(&mut self) {
+    /// Shows the list; what is on disk may have changed since the last time, and the device as well, on
+    /// which a weight takes so many bytes.
+    pub(super) fn open(&mut self, weight_bytes: Option<usize>) {
         self.is_open = true;
+        self.weight_bytes = weight_bytes.unwrap_or(self.weight_bytes);
         self.refresh();
     }
 
     fn refresh(&mut self) {
-        let survey = Arc::clone(&self.source.survey);
-        self.surveying = self.spawn("flowblend-survey", move || survey());
+        let (survey, bytes) = (Arc::clone(&self.source.survey), self.weight_bytes);
+        self.surveying = self.spawn("flowblend-survey", move || survey(bytes));
     }
 
     /// Asks for a pair's folder, or for its two models, and adds it. A notice says why that cannot be.
     pub(super) fn add(&mut self, frame: &eframe::Frame) -> Option<Notice> {
-        if self.adding.is_some() {
+        if self.changing.is_some() {
             return None;
         }
         if frame.window_handle().is_err() {
@@ -137,8 +156,28 @@ impl Models {
         }
         let dialog = rfd::FileDialog::new().set_parent(frame);
         let add = Arc::clone(&self.source.add);
-        self.adding = self.spawn("flowblend-add-pair", move || ask_and_add(dialog, &add));
+        self.changing = self.spawn("flowblend-add-pair", move || ask_and_add(dialog, &add));
         None
+    }
+
+    /// Takes a pair that was added out of the list.
+    pub(super) fn forget(&mut self, name: String) {
+        if self.changing.is_none() {
+            let forget = Arc::clone(&self.source.forget);
+            self.changing = self.spawn("flowblend-forget-pair", move || {
+                forget(&name).map_or_else(Changed::Failed, Changed::Forgotten)
+            });
+        }
+    }
+
+    /// Puts a pair back that was taken out.
+    pub(super) fn put_back(&mut self, pair: ForgottenPair) {
+        if self.changing.is_none() {
+            let put_back = Arc::clone(&self.source.put_back);
+            self.changing = self.spawn("flowblend-put-pair-back", move || {
+                put_back(pair).map_or_else(Changed::Failed, |()| Changed::IsBack)
+            });
+        }
     }
 
     /// Downloads a pair. A notice says why that cannot be.
@@ -171,14 +210,18 @@ impl Models {
         if let Some(reports) = taken(&mut self.surveying) {
             self.reports = Some(reports.unwrap_or_default());
         }
-        if let Some(added) = taken(&mut self.adding) {
-            match added {
-                Some(Added::Name(name)) => {
-                    self.refresh();
+        if let Some(changed) = taken(&mut self.changing) {
+            self.refresh();
+            match changed {
+                Some(Changed::Added(name)) => {
                     return Some(Notice::done(&format!("The pair {name} was added")));
                 }
-                Some(Added::Failed(why)) => return Some(Notice::error(&why)),
-                Some(Added::PutAway) | None => {}
+                Some(Changed::Forgotten(pair)) => {
+                    let text = format!("The pair {} was taken out of the list", pair.name());
+                    return Some(Notice::done(&text).offering("Undo", Request::PutPairBack(pair)));
+                }
+                Some(Changed::Failed(why)) => return Some(Notice::error(&why)),
+                Some(Changed::IsBack | Changed::PutAway) | None => {}
             }
         }
         let status = self.job.as_ref()?.status();
@@ -234,14 +277,14 @@ fn taken<T>(receiver: &mut Option<Receiver<T>>) -> Option<Option<T>> {
 }
 
 /// A folder with a pair.json is a pair; else a second question is for the small model.
-fn ask_and_add(dialog: rfd::FileDialog, add: &Add) -> Added {
+fn ask_and_add(dialog: rfd::FileDialog, add: &Add) -> Changed {
     let opened = Instant::now();
     let title = "Choose a pair's folder, or the large model's";
     let Some(large) = dialog.clone().set_title(title).pick_folder() else {
         return if opened.elapsed() < NO_DIALOG {
-            Added::Failed(NO_DIALOG_TEXT.to_owned())
+            Changed::Failed(NO_DIALOG_TEXT.to_owned())
         } else {
-            Added::PutAway
+            Changed::PutAway
         };
     };
     let mut small = None;
@@ -249,11 +292,11 @@ fn ask_and_add(dialog: rfd::FileDialog, add: &Add) -> Added {
         let title = "Choose the small model's folder";
         small = dialog.set_title(title).pick_folder();
         if small.is_none() {
-            return Added::PutAway;
+            return Changed::PutAway;
         }
     }
     match add(&large, small.as_deref()) {
-        Ok(name) => Added::Name(name),
-        Err(why) => Added::Failed(why),
+        Ok(name) => Changed::Added(name),
+        Err(why) => Changed::Failed(why),
     }
 }

@@ -1,6 +1,6 @@
 //! Runs that rest between two steps, to be looked at and gone on with, or not.
 
-use super::{ActiveRun, App, DocCommand, Notice, Readiness};
+use super::{ActiveRun, App, DocCommand, Notice, Readiness, Request};
 use crate::engine::{PausedRun, Phase, RunId};
 use crate::project::RunSettings;
 use crate::ui::step_dialog::StepEntry;
@@ -29,6 +29,8 @@ impl Resting {
 #[derive(Debug, Default)]
 pub struct Paused {
     runs: Vec<Resting>,
+    /// The one that was dropped last, which can still be put back.
+    dropped: Option<Resting>,
     /// The one whose estimate is in the preview while no run is going.
     shown: Option<u64>,
     next_id: u64,
@@ -57,13 +59,15 @@ impl Paused {
 
     /// Adds a run that rests now. It takes the place of an earlier rest of the same run.
     pub(super) fn add(&mut self, run: PausedRun) -> u64 {
-        self.runs.retain(|resting| {
+        let is_other = |resting: &Resting| {
             let is_other = !resting.is_of(&run.settings, run.online.is_some());
             if !is_other && resting.run.hold != run.hold {
                 resting.run.let_go();
             }
             is_other
-        });
+        };
+        self.runs.retain(is_other);
+        self.dropped = self.dropped.take().filter(is_other);
         let id = self.next_id;
         self.next_id += 1;
         self.runs.insert(0, Resting { id, run });
@@ -79,20 +83,45 @@ impl Paused {
         self.shown = None;
     }
 
-    /// Takes one out, with what keeps its steps.
-    pub(super) fn drop_run(&mut self, id: u64) -> Option<PausedRun> {
-        let at = self.runs.iter().position(|resting| resting.id == id)?;
-        let run = self.runs.remove(at).run;
-        run.let_go();
-        Some(run)
+    /// Takes one out. Its steps stay until another is dropped or the program ends, so that it can be put
+    /// back; whether there was such a run.
+    pub(super) fn drop_run(&mut self, id: u64) -> bool {
+        let Some(at) = self.runs.iter().position(|resting| resting.id == id) else {
+            return false;
+        };
+        if let Some(before) = self.dropped.replace(self.runs.remove(at)) {
+            before.run.let_go();
+        }
+        true
+    }
+
+    /// Undoes [`drop_run`](Self::drop_run).
+    pub(super) fn put_back(&mut self, id: u64) {
+        if let Some(resting) = self.dropped.take_if(|resting| resting.id == id) {
+            self.runs.insert(0, resting);
+        }
     }
 
     /// A run with these settings, which may have decided on their plan, came to its end or was cancelled: nobody
     /// goes on with it.
     pub(super) fn ended(&mut self, settings: &RunSettings, is_online: bool) {
-        let ids = self.runs.iter().filter(|r| r.is_of(settings, is_online));
-        for id in ids.map(|resting| resting.id).collect::<Vec<_>>() {
-            self.drop_run(id);
+        let is_other = |resting: &Resting| {
+            let is_other = !resting.is_of(settings, is_online);
+            if !is_other {
+                resting.run.let_go();
+            }
+            is_other
+        };
+        self.runs.retain(is_other);
+        self.dropped = self.dropped.take().filter(is_other);
+    }
+}
+
+impl Drop for Paused {
+    /// Nobody can put it back any more.
+    fn drop(&mut self) {
+        if let Some(dropped) = &self.dropped {
+            dropped.run.let_go();
         }
     }
 }
@@ -185,8 +214,11 @@ impl App {
 
     pub(super) fn drop_paused(&mut self, id: Option<u64>) {
         let id = id.or(self.paused.meant().map(|resting| resting.id));
-        if id.and_then(|id| self.paused.drop_run(id)).is_some() {
-            self.notice = Some(Notice::done("The paused run was dropped"));
+        if let Some(id) = id.filter(|id| self.paused.drop_run(*id)) {
+            self.notice = Some(
+                Notice::done("The paused run was dropped")
+                    .offering("Undo", Request::PutBackPaused(id)),
+            );
         }
     }
 

@@ -88,14 +88,21 @@ impl Queue {
 
     /// Puts a run in front of the others.
     pub fn add_first(&mut self, settings: RunSettings) {
-        self.add(settings);
-        self.waiting.rotate_right(1);
+        self.insert(0, settings);
     }
 
-    /// Takes a run out.
-    pub fn remove(&mut self, id: u64) {
-        self.waiting.retain(|run| run.id != id);
+    /// Takes a run out; gives its place and what it was to render.
+    pub fn remove(&mut self, id: u64) -> Option<(usize, RunSettings)> {
+        let at = self.waiting.iter().position(|run| run.id == id)?;
         self.is_changed = true;
+        Some((at, self.waiting.remove(at).settings))
+    }
+
+    /// Puts a run in at a place, or at the end where the queue has become shorter.
+    pub fn insert(&mut self, at: usize, settings: RunSettings) {
+        self.add(settings);
+        let at = at.min(self.waiting.len() - 1);
+        self.waiting[at..].rotate_right(1);
     }
 
     /// Moves a run `by` places towards the end; a negative number moves it towards the front.
@@ -205,8 +212,15 @@ mod tests {
         queue.shift(id, 99);
         assert_eq!(seeds(&queue), [5, 1, 2, 4, 3]);
         queue.shift(id, -99);
-        queue.remove(queue.waiting()[1].id);
+        let (at, five) = queue.remove(queue.waiting()[1].id).unwrap();
         assert_eq!(seeds(&queue), [3, 1, 2, 4]);
+        queue.insert(at, five.clone());
+        assert_eq!(seeds(&queue), [3, 5, 1, 2, 4]);
+        queue.remove(queue.waiting()[1].id);
+        queue.insert(99, five);
+        assert_eq!(seeds(&queue), [3, 1, 2, 4, 5]);
+        assert_eq!(queue.remove(id + 100), None);
+        queue.remove(queue.waiting()[4].id);
 
         assert_eq!(queue.next().map(|run| run.seed), Some(3));
         queue.started(RunId(7));

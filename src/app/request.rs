@@ -4,8 +4,9 @@ use super::{
     AnalysisRequest, Command, CompareRequest, DocCommand, ExportRequest, LogRequest,
     SettingsRequest,
 };
-use crate::engine::RunId;
+use crate::engine::{ForgottenPair, RunId};
 use crate::library::RunName;
+use crate::project::RunSettings;
 
 /// What a panel asks the app to do. Panels collect these while they draw; the app obeys afterwards.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +39,10 @@ pub enum Request {
     UsePair(String),
     /// Make a pair known that lies elsewhere.
     AddPair,
+    /// Take a pair that was added out of the list; can be undone.
+    ForgetPair(String),
+    /// Put a pair back into the list.
+    PutPairBack(ForgottenPair),
     /// Download a public pair.
     PullPair(String),
     /// Stop the download.
@@ -48,14 +53,18 @@ pub enum Request {
     ShowPaused(u64),
     /// Go on with a paused run.
     ContinueRun(u64),
-    /// Forget a paused run.
+    /// Forget a paused run; can be undone.
     DropPaused(u64),
+    /// Bring back the paused run that was dropped last.
+    PutBackPaused(u64),
     /// Render up to a step, then rest.
     RunTo(usize),
     /// Stop or start the queue.
     PauseQueue,
-    /// Take a run out of the queue.
+    /// Take a run out of the queue; can be undone.
     Unqueue(u64),
+    /// Put a run into the queue at a place, where it was before.
+    Requeue(usize, Box<RunSettings>),
     /// Move a run of the queue by so many places, towards the front if negative.
     ShiftQueued(u64, isize),
     /// Open a project that was used lately.

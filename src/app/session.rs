@@ -75,10 +75,14 @@ impl ActiveRun {
 
     /// How far it is, in steps of the solver's own grid.
     pub fn place_done(&self) -> f64 {
-        let done = self.steps_done();
+        self.place(self.steps_done())
+    }
+
+    /// Where it was after so many steps, in steps of the solver's own grid.
+    pub fn place(&self, steps: usize) -> f64 {
         match self.is_online {
-            true => done as f64,
-            false => self.settings.course().place(done, &self.settings.grid()),
+            true => steps as f64,
+            false => self.settings.course().place(steps, &self.settings.grid()),
         }
     }
 

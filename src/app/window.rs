@@ -124,7 +124,11 @@ impl App {
             source: Source::Nothing,
             rgb: None,
             notice: None,
-            view: View::default(),
+            // The first thing a person does is to type what the clip shall show; no letter of it is a key.
+            view: View {
+                wants_prompt: true,
+                ..View::default()
+            },
             dialog: None,
             keyboard: Keyboard::default(),
             ignores_drag: false,

@@ -41,6 +41,11 @@ enum ModelsCommand {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Take a pair that was added out of the list again; no file of it is touched.
+    Remove {
+        /// What the pair is called.
+        name: String,
+    },
     /// Download a public pair; goes on where an earlier pull stopped.
     Pull(PullArgs),
 }
@@ -52,6 +57,13 @@ pub(super) fn models(options: &ModelsOptions, global: &GlobalOptions) -> Result<
         Some(ModelsCommand::Check { model }) => report(model, global.json),
         Some(ModelsCommand::Add { large, small, name }) => {
             add_pair(large, small.as_deref(), name.as_deref(), global.json)
+        }
+        Some(ModelsCommand::Remove { name }) => {
+            Registry::open()
+                .forget(name)
+                .map_err(|why| CliError::Failed(why.to_string()))?;
+            tell_name(name, global.json);
+            Ok(())
         }
         Some(ModelsCommand::Pull(args)) => pull(args, global.json),
     }
@@ -78,12 +90,16 @@ fn add_pair(
         }
         why => CliError::Failed(why.to_string()),
     })?;
+    tell_name(&name, as_json);
+    Ok(())
+}
+
+fn tell_name(name: &str, as_json: bool) {
     if as_json {
         println!("{}", json!({ "name": name }));
     } else {
         println!("{name}");
     }
-    Ok(())
 }
 
 fn list(global: &GlobalOptions) -> Result<(), CliError> {

@@ -173,6 +173,8 @@ pub struct PairSummary {
     pub memory_bytes: Option<u64>,
     /// The device runs happen on, as people name it.
     pub device: String,
+    /// Bytes of a transformer's weight there.
+    pub weight_bytes: usize,
     /// Words of the prompt the pair understands, by slot; empty when it understands free text.
     pub vocabulary: Vec<(String, Vec<String>)>,
     /// Prompts with a seed that show the pair at its best.

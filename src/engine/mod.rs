@@ -55,7 +55,9 @@ pub use published::published_pair;
 pub use residency::{Fit, MemoryNeed, Residency, stretches};
 pub use setup::EngineSetup;
 pub use step_cache::KeptSteps;
-pub use survey::{PairMemory, PairReport, PairState, add_pair, survey};
+pub use survey::{
+    ForgottenPair, PairMemory, PairReport, PairState, add_pair, forget_pair, put_pair_back, survey,
+};
 pub use sweep::{
     Criterion, PlanResult, Quality, SweepRequest, SweepRow, SweepSummary, SweepTimes, SweptRun,
     Work,

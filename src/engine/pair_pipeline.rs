@@ -95,8 +95,8 @@ impl PairPipeline {
     fn summary(&mut self, spec: &PairSpec, pair: &PairRef) -> Result<PairSummary, String> {
         let device = self.device()?;
         let models = models_of(spec).map_err(|why| why.to_string())?;
-        let rules =
-            Rules::read(spec, device.dtype.size_in_bytes()).map_err(|why| why.to_string())?;
+        let weight_bytes = device.dtype.size_in_bytes();
+        let rules = Rules::read(spec, weight_bytes).map_err(|why| why.to_string())?;
         let (parameters, channels) = (rules.parameters(), rules.channels());
         let rules: Arc<dyn PairRules> = Arc::new(rules);
         let defaults = default_settings(spec, pair)?;
@@ -117,6 +117,7 @@ impl PairPipeline {
             profiles: self.profiles_of(spec),
             memory_bytes: self.options.memory_bytes.or(device.memory_bytes()),
             device: device.to_string(),
+            weight_bytes,
             vocabulary: spec
                 .defaults
                 .vocabulary

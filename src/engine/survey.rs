@@ -12,7 +12,7 @@ use super::residency::{Fit, MemoryNeed};
 use super::rules::{BASE_BYTES, Rules};
 use crate::models::manifest::Manifest;
 use crate::models::registry::{KnownPair, Origin, Registry};
-use crate::models::{PairSpec, Verdict, verdict};
+use crate::models::{PairSpec, UserPair, Verdict, verdict};
 use crate::schedule::ModelRole;
 
 /// Whether a pair can be run.
@@ -57,6 +57,25 @@ pub struct PairReport {
     pub download_bytes: Option<u64>,
     /// Where the files come from on a hub: the large model's repository and the small one's.
     pub repos: Option<[String; 2]>,
+    /// The user added it, so that it can be taken out of the list again.
+    pub is_added: bool,
+}
+
+/// A pair that is in the list no more, and can be put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForgottenPair(UserPair);
+
+impl From<UserPair> for ForgottenPair {
+    fn from(pair: UserPair) -> Self {
+        Self(pair)
+    }
+}
+
+impl ForgottenPair {
+    /// The name it was asked for by.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
 }
 
 /// What a run needs, in bytes.
@@ -109,6 +128,18 @@ pub fn add_pair(
     crate::models::add(&mut Registry::open(), large, small, None).map_err(|why| why.to_string())
 }
 
+/// Takes the pair called `name` out of the list; none of its files is touched. The error is a sentence.
+pub fn forget_pair(name: &str) -> Result<ForgottenPair, String> {
+    let forgotten = Registry::open().forget(name);
+    forgotten.map(ForgottenPair).map_err(|why| why.to_string())
+}
+
+/// Undoes [`forget_pair`]. The error is a sentence.
+pub fn put_pair_back(pair: ForgottenPair) -> Result<(), String> {
+    let remembered = Registry::open().remember(pair.0);
+    remembered.map_err(|why| why.to_string())
+}
+
 fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
     let KnownPair {
         name,
@@ -136,6 +167,7 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
         repos: manifest
             .as_ref()
             .map(|manifest| [manifest.large.repo.clone(), manifest.small.repo.clone()]),
+        is_added: origin == Origin::Added,
     };
     let spec = match spec {
         Ok(spec) => spec,

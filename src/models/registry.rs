@@ -163,6 +163,26 @@ impl Registry {
         }
     }
 
+    /// Forgets where a pair lies that was added, or that a download put elsewhere; gives what was known
+    /// of it. No file of it is touched.
+    pub fn forget(&mut self, name: &str) -> Result<UserPair, ForgetError> {
+        let user = self.user.as_mut().map_err(|why| {
+            // The file that is there would be lost.
+            RememberError::Unreadable(why.to_string())
+        })?;
+        let added: Vec<_> = user.pairs().iter().map(|pair| pair.name.clone()).collect();
+        user.forget(name)
+            .map_err(RememberError::from)?
+            .ok_or_else(|| ForgetError::NotAdded {
+                name: name.to_owned(),
+                added: if added.is_empty() {
+                    "none was".to_owned()
+                } else {
+                    format!("added were {}", added.join(", "))
+                },
+            })
+    }
+
     fn manifests(&self) -> Vec<(String, Result<Manifest, ModelError>)> {
         let mut manifests: Vec<(String, _)> = Vec::new();
         for root in &self.roots {
@@ -211,6 +231,24 @@ pub enum RememberError {
     /// The file that is there would be lost.
     #[error("{0}")]
     Unreadable(String),
+}
+
+/// Why a pair could not be forgotten.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// Nobody added it.
+    #[error(
+        "`{name}` cannot be removed, because it was not added ({added}); pairs in a folder of models go with their files"
+    )]
+    NotAdded {
+        /// What was asked for.
+        name: String,
+        /// Those that could be.
+        added: String,
+    },
+    /// The list cannot be read or written.
+    #[error(transparent)]
+    List(#[from] RememberError),
 }
 
 fn in_root(root: &Path, name: String) -> KnownPair {
@@ -412,6 +450,26 @@ mod tests {
     }
 
     #[test]
+    fn only_what_was_added_is_forgotten_and_can_be_remembered_again() {
+        let root = root_with("toy", r#"{"name":"toy","large":"l","small":"s"}"#);
+        let mine = models("mine", root.path());
+        let mut first = registry(root.path());
+        let said = first.forget("toy").unwrap_err().to_string();
+        assert!(
+            said.contains("`toy`") && said.contains("none was"),
+            "{said}"
+        );
+        first.remember(mine.clone()).unwrap();
+        let said = first.forget("toy").unwrap_err().to_string();
+        assert!(said.contains("added were mine"), "{said}");
+        assert_eq!(first.forget("mine").unwrap(), mine);
+        let mut again = registry(root.path());
+        assert_eq!(names(&again), ["toy"]);
+        again.remember(mine).unwrap();
+        assert_eq!(names(&registry(root.path())), ["toy", "mine"]);
+    }
+
+    #[test]
     fn what_cannot_be_read_hides_no_other() {
         let root = root_with("toy", r#"{"name":"toy","large":"l","small":"s"}"#);
         let spoil = |path: &str| {
@@ -432,6 +490,7 @@ mod tests {
         assert!(said.contains("models.json"), "{said}");
         // A file that cannot be read is not written over.
         assert!(registry.remember(models("mine", root.path())).is_err());
+        assert!(registry.forget("mine").is_err());
     }
 
     #[test]

@@ -70,11 +70,25 @@ impl UserPairs {
 
     /// Remembers a pair, in the place of one of the same name.
     pub fn remember(&mut self, pair: UserPair) -> Result<(), AtomicError> {
+        self.pairs.retain(|known| known.name != pair.name);
+        self.pairs.push(pair);
+        self.write()
+    }
+
+    /// Forgets the pair of that name, and gives what was known of it. Its files stay.
+    pub fn forget(&mut self, name: &str) -> Result<Option<UserPair>, AtomicError> {
+        let Some(at) = self.pairs.iter().position(|pair| pair.name == name) else {
+            return Ok(None);
+        };
+        let pair = self.pairs.remove(at);
+        self.write()?;
+        Ok(Some(pair))
+    }
+
+    fn write(&self) -> Result<(), AtomicError> {
         let Some(path) = &self.path else {
             return Ok(());
         };
-        self.pairs.retain(|known| known.name != pair.name);
-        self.pairs.push(pair);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|why| AtomicError::from_io(folder, why))?;
         }

@@ -100,16 +100,17 @@ fn partner(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
 fn other_run(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let shown = scene.gallery.shown().map(|run| run.id);
     let other = scene.comparison.sides(scene.gallery).map(|s| s.other);
-    let text = match other {
-        Some(run) => format!("B: {}", run_words(run)),
-        None => "B: no run yet".to_owned(),
-    };
     let choices: Vec<&GalleryRun> = scene
         .gallery
         .runs()
         .iter()
         .filter(|run| Some(run.id) != shown)
         .collect();
+    let text = match other {
+        Some(run) => format!("B: {}", run_words(run)),
+        None if choices.is_empty() => "B: no run yet".to_owned(),
+        None => "B: choose a run".to_owned(),
+    };
     ui.add_enabled_ui(!choices.is_empty(), |ui| {
         ComboBox::from_id_salt("compared run")
             .selected_text(RichText::new(text).font(regular(12.0)))

@@ -2,11 +2,12 @@
 
 use eframe::egui;
 use egui::{
-    Align, Button, Context, Frame, Grid, Id, Layout, Modal, RichText, ScrollArea, Ui, vec2,
+    Align, Button, Context, Frame, Grid, Id, Layout, Modal, Response, RichText, ScrollArea, Ui,
+    vec2,
 };
 
 use super::theme::{bold, mono, palette, regular};
-use crate::app::{Command, Section};
+use crate::app::{Command, Notice, Request, Scene, Section};
 
 /// A question or a page over the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,22 +43,28 @@ impl Dialog {
                 ui,
                 "Cancel this run?",
                 "The steps it took are kept: Generate goes on from there. Press Esc again to cancel it.",
-                &[("Keep rendering", Answer::No), ("Cancel the run", Answer::Yes)],
+                &[
+                    ("Keep rendering", "The run goes on", Answer::No),
+                    ("Cancel the run", "Stop after the step that is going (Esc)", Answer::Yes),
+                ],
             ),
             Self::Quit => question(
                 ui,
                 "Quit now?",
                 "A run or an export is still going on, and quitting drops it.",
-                &[("Stay", Answer::No), ("Quit", Answer::Yes)],
+                &[
+                    ("Stay", "What is going on goes on (Esc)", Answer::No),
+                    ("Quit", "Close flowblend at once", Answer::Yes),
+                ],
             ),
             Self::Unsaved => question(
                 ui,
                 "Save the changes?",
                 "The settings were changed since they were last saved. Finished runs are kept either way.",
                 &[
-                    ("Save", Answer::Yes),
-                    ("Discard", Answer::Without),
-                    ("Cancel", Answer::No),
+                    ("Save", "Write the project to its file first", Answer::Yes),
+                    ("Discard", "Go on without the changes", Answer::Without),
+                    ("Cancel", "Leave everything as it is (Esc)", Answer::No),
                 ],
             ),
             Self::Shortcuts => shortcuts(ui),
@@ -75,12 +82,52 @@ pub(super) fn modal(ctx: &Context, name: &'static str) -> Modal {
     Modal::new(Id::unique(name)).frame(frame)
 }
 
-/// A question with its answers, the one that loses nothing first.
+/// What the window has to say of what is done on a page: its own line of messages lies behind it.
+pub(super) fn message(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
+    let is_of_page = |notice: &&Notice| {
+        notice.is_error || matches!(notice.offer, Some((_, Request::PutPairBack(_))))
+    };
+    let Some(notice) = scene.notice.filter(is_of_page) else {
+        return;
+    };
+    let palette = palette(ui);
+    ui.horizontal_wrapped(|ui| {
+        let colour = if notice.is_error {
+            palette.error
+        } else {
+            palette.text
+        };
+        ui.label(
+            RichText::new(&notice.text)
+                .font(regular(12.0))
+                .color(colour),
+        );
+        if let Some((words, request)) = &notice.offer
+            && ui
+                .button(*words)
+                .on_hover_text(offer_hint(request))
+                .clicked()
+        {
+            out.push(request.clone());
+        }
+    });
+}
+
+/// What the button of a message does.
+pub(super) fn offer_hint(request: &Request) -> &'static str {
+    match request {
+        Request::Recover => "Take up the work that was not saved",
+        _ => "Take it back",
+    }
+}
+
+/// A question with its answers, each with its words and a hint, the one that loses nothing first. That one has the
+/// keyboard.
 pub(super) fn question(
     ui: &mut Ui,
     title: &str,
     text: &str,
-    answers: &[(&str, Answer)],
+    answers: &[(&str, &str, Answer)],
 ) -> Option<Answer> {
     ui.set_width(360.0);
     ui.spacing_mut().item_spacing.y = 12.0;
@@ -92,21 +139,37 @@ pub(super) fn question(
     ui.label(text);
     let mut answer = None;
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        for (i, (words, meaning)) in answers.iter().enumerate() {
+        let mut buttons = Vec::new();
+        for (i, (words, hint, meaning)) in answers.iter().enumerate() {
             let mut button = Button::new(*words);
             if i == 0 {
                 button = button.fill(palette(ui).chosen);
             }
-            if ui.add(button).clicked() {
+            let response = ui.add(button).on_hover_text(*hint);
+            if response.clicked() {
                 answer = Some(*meaning);
             }
+            buttons.push(response);
+        }
+        if !buttons.iter().any(Response::has_focus)
+            && let Some(first) = buttons.first()
+        {
+            first.request_focus();
         }
     });
     answer
 }
 
+/// The column of every section, so that columns are about as long as one another.
+const SECTIONS: [(usize, Section); 4] = [
+    (0, Section::Program),
+    (1, Section::Timeline),
+    (2, Section::Playback),
+    (2, Section::View),
+];
+
 fn shortcuts(ui: &mut Ui) -> Option<Answer> {
-    ui.set_width(640.0);
+    ui.set_width(920.0);
     title(ui, "Keyboard shortcuts");
     let height = (ui.ctx().content_rect().height() - 200.0).clamp(200.0, 560.0);
     let page = ScrollArea::vertical()
@@ -115,9 +178,9 @@ fn shortcuts(ui: &mut Ui) -> Option<Answer> {
     page.show(ui, |ui| {
         // Lines of a page, not rows of buttons.
         ui.spacing_mut().interact_size.y = 18.0;
-        ui.columns(2, |columns| {
-            for (i, section) in Section::ALL.into_iter().enumerate() {
-                shortcut_section(&mut columns[i % 2], section);
+        ui.columns(3, |columns| {
+            for (column, section) in SECTIONS {
+                shortcut_section(&mut columns[column], section);
             }
         });
         ui.label(
@@ -186,7 +249,8 @@ pub(super) fn title(ui: &mut Ui, text: &str) {
 
 fn close(ui: &mut Ui) -> Option<Answer> {
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        ui.button("Close").clicked().then_some(Answer::No)
+        let close = ui.button("Close").on_hover_text("Back to the window (Esc)");
+        close.clicked().then_some(Answer::No)
     })
     .inner
 }

@@ -11,7 +11,7 @@ use egui::{
 use super::dialogs::{Answer, modal, question, title};
 use super::format;
 use super::theme::{FIELD_HEIGHT_PX, GRID_PX, mono, palette, regular};
-use super::widgets::{chip, number};
+use super::widgets::{self, chip, note, number};
 use crate::app::{ExportForm, ExportPage, ExportRequest, ExportSettings, Request, sentence};
 use crate::media::{Format, Quality};
 
@@ -363,7 +363,10 @@ fn replace_page(ui: &mut Ui, path: &Path, out: &mut Vec<ExportRequest>) {
         ui,
         "Replace it?",
         &text,
-        &[("Keep it", Answer::No), ("Replace", Answer::Yes)],
+        &[
+            ("Keep it", "Choose another file (Esc)", Answer::No),
+            ("Replace", "Write the clip over it", Answer::Yes),
+        ],
     ) {
         Some(Answer::Yes) => out.push(ExportRequest::Replace),
         Some(_) => out.push(ExportRequest::Back),
@@ -378,23 +381,12 @@ fn next_button(ui: &mut Ui, text: &str) -> egui::Response {
 
 /// A field with its name in front.
 fn row(ui: &mut Ui, name: &str, add_field: impl FnOnce(&mut Ui)) {
-    ui.horizontal_top(|ui| {
-        ui.allocate_ui_with_layout(
-            vec2(NAMES_PX, FIELD_HEIGHT_PX),
-            Layout::left_to_right(Align::Center),
-            |ui| {
-                ui.set_min_width(NAMES_PX);
-                note(ui, name);
-            },
-        );
-        ui.horizontal(add_field);
-    });
-}
-
-fn note(ui: &mut Ui, text: &str) {
-    ui.label(
-        RichText::new(text)
-            .font(regular(12.0))
-            .color(palette(ui).text_weak),
+    widgets::row(
+        ui,
+        NAMES_PX,
+        |ui| note(ui, name),
+        |ui| {
+            ui.horizontal(add_field);
+        },
     );
 }

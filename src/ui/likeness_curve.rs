@@ -30,6 +30,8 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
             "The comparison goes on when the run is done."
         } else if scene.session.active().is_some_and(is_awaited) {
             "The LLL reference is being rendered; the comparison begins when it is done."
+        } else if scene.gallery.runs().len() > 1 {
+            "Choose the other run above or in the gallery, or render the LLL reference."
         } else {
             "There is no other run yet: render the LLL reference, or generate another plan."
         };

@@ -20,6 +20,7 @@ pub mod presets;
 pub mod preview_panel;
 pub mod prompt_panel;
 pub mod queue_panel;
+pub mod run_card;
 pub mod runs_panel;
 pub mod settings_dialog;
 pub mod status_bar;

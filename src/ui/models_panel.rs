@@ -3,7 +3,7 @@
 use eframe::egui;
 use egui::{Align, Button, Context, Frame, Layout, Response, RichText, ScrollArea, Ui, vec2};
 
-use super::dialogs::modal;
+use super::dialogs::{message, modal};
 use super::format;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
 use crate::app::{Pulling, Request, Scene};
@@ -39,14 +39,7 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
             }
             Some(reports) => reports.iter().for_each(|pair| card(ui, scene, pair, out)),
         });
-        // The window's own line of messages lies behind this page.
-        if let Some(notice) = scene.notice.filter(|notice| notice.is_error) {
-            ui.label(
-                RichText::new(&notice.text)
-                    .font(regular(12.0))
-                    .color(palette(ui).error),
-            );
-        }
+        message(ui, scene, out);
         footer(ui, scene, out);
     });
     if modal.backdrop_response.clicked() {
@@ -75,9 +68,9 @@ pub fn progress_text(pull: &Pulling) -> String {
 fn footer(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     ui.horizontal(|ui| {
         let add = ui
-            .add_enabled(!scene.models.is_adding(), Button::new("Add folder…"))
+            .add_enabled(!scene.models.is_changing(), Button::new("Add folder…"))
             .on_hover_text("Make a pair known that lies elsewhere: a folder with a pair.json, or a large model and then a small one. Nothing is copied")
-            .on_disabled_hover_text("A pair is being added; its files are looked at");
+            .on_disabled_hover_text("The list is being changed; its files are looked at");
         if add.clicked() {
             out.push(Request::AddPair);
         }
@@ -250,6 +243,22 @@ fn buttons(ui: &mut Ui, scene: &Scene<'_>, pair: &PairReport, out: &mut Vec<Requ
         );
         if let Some(folder) = pair.folder.as_ref().filter(|_| open.clicked()) {
             out.push(Request::OpenFolder(folder.clone()));
+        }
+        if pair.is_added {
+            let why_not = if is_used(scene, pair) {
+                Some("This pair is in use; use another one first")
+            } else {
+                scene
+                    .models
+                    .is_changing()
+                    .then_some("The list is being changed")
+            };
+            let hint =
+                "Take the pair out of this list. Its files stay where they are; can be undone";
+            let label = format!("Remove {name}");
+            if button(ui, "Remove", &label, hint, why_not).clicked() {
+                out.push(Request::ForgetPair(name.clone()));
+            }
         }
     });
 }

@@ -42,6 +42,7 @@ pub fn show(ctx: &Context, state: &mut PaletteState) -> Option<Picked> {
                     .desired_width(f32::INFINITY)
                     .margin(vec2(12.0, 8.0)),
             )
+            .on_hover_text("Words of a command's name; Up and Down choose, Enter does it")
             .accessible_name("Command");
         field.request_focus();
         if field.changed() {

@@ -30,6 +30,7 @@ pub fn show(ctx: &Context, words: &Words, typed: &mut String) -> Option<Answer> 
                     .desired_width(f32::INFINITY)
                     .margin(vec2(12.0, 8.0)),
             )
+            .on_hover_text("The whole path of the file (Enter takes it)")
             .accessible_name(words.field);
         // Asked first: Enter takes the focus away, and giving it back would hide that.
         let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
@@ -44,12 +45,16 @@ pub fn show(ctx: &Context, words: &Words, typed: &mut String) -> Option<Answer> 
             let button = Button::new(text).fill(palette.next);
             if ui
                 .add_enabled(!is_empty, button)
+                .on_hover_text("Take this file (Enter)")
                 .on_disabled_hover_text("Type a path first")
                 .clicked()
             {
                 answer = Some(Answer::Yes);
             }
-            if ui.button("Cancel").clicked() {
+            let cancel = ui
+                .button("Cancel")
+                .on_hover_text("Back to the window (Esc)");
+            if cancel.clicked() {
                 answer = Some(Answer::No);
             }
         });

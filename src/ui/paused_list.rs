@@ -1,11 +1,11 @@
 //! The runs that rest between two steps.
 
 use eframe::egui;
-use egui::{Align, Button, Frame, Label, Layout, RichText, ScrollArea, Sense, Ui, vec2};
+use egui::{Align, Button, Layout, RichText, ScrollArea, Ui};
 
 use super::icons::Icon;
-use super::runs_panel::plan_bar;
-use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
+use super::run_card::{self, BUTTON_PX};
+use super::theme::{GRID_PX, bold, palette};
 use super::widgets::icon_button;
 use crate::app::{Command, Request, Resting, Scene, rest_words};
 
@@ -38,56 +38,48 @@ fn entry(ui: &mut Ui, scene: &Scene<'_>, resting: &Resting, out: &mut Vec<Reques
     let (id, run) = (resting.id, &resting.run);
     let settings = &run.settings;
     let name = format!("{}, run {}", rest_words(run), settings.plan.letters());
-    let frame = Frame::new()
-        .fill(palette.field)
-        .corner_radius(RADIUS_PX)
-        .inner_margin(10);
-    frame.show(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = 6.0;
-        ui.horizontal(|ui| {
-            let words = RichText::new(rest_words(run)).font(bold(12.5));
-            ui.label(words.color(palette.text_strong));
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let drop = format!("Drop: {name}");
-                if icon_button(ui, Icon::Close, vec2(24.0, 22.0), &drop, false)
-                    .on_hover_text(Command::DropPaused.tooltip())
-                    .clicked()
-                {
-                    out.push(Request::DropPaused(id));
-                }
-            });
-        });
-        let prompt = RichText::new(&settings.prompt).font(regular(12.0));
-        ui.add(Label::new(prompt.color(palette.text)).truncate());
-        let (bar, _) = ui.allocate_exact_size(vec2(ui.available_width(), 8.0), Sense::hover());
-        plan_bar(ui, &settings.plan, settings.steps, bar);
-        ui.horizontal(|ui| {
-            ui.spacing_mut().interact_size.y = 24.0;
-            ui.spacing_mut().item_spacing.x = GRID_PX;
-            let why = scene.continue_problem(run);
-            let waits = match scene.session.active() {
-                Some(_) => "Go on where it rests, after the run that is going",
-                None => Command::ContinueRun.tooltip(),
-            };
-            let button = ui
-                .add_enabled(
-                    why.is_none(),
-                    Button::new("Continue").fill(palette.field_hover),
-                )
-                .on_hover_text(waits)
-                .on_disabled_hover_text(why.unwrap_or_default())
-                .accessible_name(format!("Continue: {name}"));
-            if button.clicked() {
-                out.push(Request::ContinueRun(id));
-            }
-            let is_shown = scene.paused.shown().is_some_and(|shown| shown.id == id);
-            let button = ui
-                .add(Button::selectable(is_shown, "Show"))
-                .on_hover_text("Show its estimate and take its settings")
-                .accessible_name(format!("Show: {name}"));
-            if button.clicked() {
-                out.push(Request::ShowPaused(id));
+    let heading = |ui: &mut Ui, out: &mut Vec<Request>| {
+        let words = RichText::new(rest_words(run)).font(bold(12.5));
+        ui.label(words.color(palette.text_strong));
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let drop = format!("Drop: {name}");
+            if icon_button(ui, Icon::Close, BUTTON_PX, &drop, false)
+                .on_hover_text(Command::DropPaused.tooltip())
+                .clicked()
+            {
+                out.push(Request::DropPaused(id));
             }
         });
+    };
+    let foot = |ui: &mut Ui, out: &mut Vec<Request>| {
+        ui.spacing_mut().interact_size.y = 24.0;
+        ui.spacing_mut().item_spacing.x = GRID_PX;
+        let why = scene.continue_problem(run);
+        let waits = match scene.session.active() {
+            Some(_) => "Go on where it rests, after the run that is going",
+            None => Command::ContinueRun.tooltip(),
+        };
+        let button = ui
+            .add_enabled(
+                why.is_none(),
+                Button::new("Continue").fill(palette.field_hover),
+            )
+            .on_hover_text(waits)
+            .on_disabled_hover_text(why.unwrap_or_default())
+            .accessible_name(format!("Continue: {name}"));
+        if button.clicked() {
+            out.push(Request::ContinueRun(id));
+        }
+        let is_shown = scene.paused.shown().is_some_and(|shown| shown.id == id);
+        let button = ui
+            .add(Button::selectable(is_shown, "Show"))
+            .on_hover_text("Show its estimate and take its settings")
+            .accessible_name(format!("Show: {name}"));
+        if button.clicked() {
+            out.push(Request::ShowPaused(id));
+        }
+    };
+    run_card::show(ui, settings, out, heading, |ui, out| {
+        ui.horizontal(|ui| foot(ui, out));
     });
 }

@@ -223,6 +223,11 @@ fn empty(ui: &mut Ui, stage: Rect, scene: &Scene<'_>) {
         )
     } else if scene.pair.is_none() {
         (scene.pair_words(), scene.pair_error.unwrap_or_default())
+    } else if !scene.gallery.runs().is_empty() {
+        (
+            "No clip is shown",
+            "Click a run on the right to see it again, or press Ctrl+Enter to render the prompt.",
+        )
     } else {
         (
             "No clip yet",

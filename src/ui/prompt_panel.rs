@@ -2,9 +2,11 @@
 
 use eframe::egui;
 use egui::accesskit::Role;
-use egui::text::TextFormat;
+use egui::text::{CCursorRange, TextFormat};
+use egui::text_edit::TextEditState;
 use egui::{
-    Align2, DragValue, RichText, ScrollArea, Sense, TextBuffer, TextEdit, Ui, WidgetInfo, vec2,
+    Align2, DragValue, Response, RichText, ScrollArea, Sense, TextBuffer, TextEdit, Ui, WidgetInfo,
+    vec2,
 };
 
 use super::economy;
@@ -18,16 +20,19 @@ use super::widgets::{
     choice, edit, field, field_with_corner, focus_ring, icon_button, number, paint_text, text_width,
 };
 use crate::app::{Command, DocCommand, Readiness, Request, Scene};
-use crate::schedule::{History, Solver};
+use crate::schedule::{History, ModelRole, Solver};
 
 /// Longest prompt taken, in characters; text encoders read far less.
 const PROMPT_CHARS: usize = 2000;
+
+/// From one model's dot to the next.
+const DOT_PX: f32 = 14.0;
 
 /// Everything that decides a run, and the button that starts it.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.spacing_mut().item_spacing = vec2(GRID_PX * 1.5, 12.0);
-        prompts(ui, scene, out);
+        prompts(ui, scene, view, out);
         pair(ui, scene, out);
         numbers(ui, scene, out);
         economy::show(ui, scene, out);
@@ -37,7 +42,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
     });
 }
 
-fn prompts(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
+fn prompts(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>) {
     let settings = scene.document.settings();
     let mut chosen = None;
     let corner = |ui: &mut Ui| chosen = presets::menu(ui, scene);
@@ -62,7 +67,17 @@ fn prompts(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
                 .layouter(&mut layout)
                 .margin(vec2(12.0, 8.0)),
         );
+        if std::mem::take(&mut view.wants_prompt) {
+            mark_all(ui, &response, &text);
+        }
         let response = response.accessible_name("Prompt");
+        let keys = |command: Command| command.keys_text(ui.ctx()).unwrap_or_default();
+        let hint = format!(
+            "What the clip shall show. {} and {} fetch earlier prompts",
+            keys(Command::EarlierPrompt),
+            keys(Command::LaterPrompt)
+        );
+        let response = response.on_hover_text(hint);
         edit(&response, out, || DocCommand::Prompt(text));
     });
     if let Some(preset) = chosen {
@@ -97,9 +112,20 @@ fn prompts(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
                 .align(Align2::LEFT_CENTER)
                 .margin(vec2(12.0, 4.0)),
         );
-        let response = response.accessible_name("Negative prompt");
+        let response = response
+            .on_hover_text("What guidance leads away from; counts where CFG is above 1")
+            .accessible_name("Negative prompt");
         edit(&response, out, || DocCommand::Negative(text));
     });
+}
+
+/// Gives a text field the keyboard, its words marked.
+fn mark_all(ui: &Ui, field: &Response, text: &str) {
+    field.request_focus();
+    let mut state = TextEditState::load(ui.ctx(), field.id).unwrap_or_default();
+    let all = CCursorRange::select_all_str(text);
+    state.cursor.set_char_range(Some(all));
+    state.store(ui.ctx(), field.id);
 }
 
 /// Names the pair; a click shows all that are known.
@@ -116,31 +142,39 @@ fn pair(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         ui.painter().rect_filled(rect, RADIUS_PX, fill);
         focus_ring(ui, &response, rect);
         let middle = rect.left_center();
-        for (x, colour) in [(16.0, palette.large), (30.0, palette.small)] {
-            ui.painter()
-                .circle_filled(middle + vec2(x, 0.0), 5.0, colour);
+        let roles: Vec<ModelRole> = match scene.pair {
+            Some(pair) => ModelRole::ALL
+                .into_iter()
+                .filter(|r| pair.has(*r))
+                .collect(),
+            None => vec![ModelRole::Large, ModelRole::Small],
+        };
+        for (i, role) in roles.iter().enumerate() {
+            let dot = middle + vec2(16.0 + DOT_PX * i as f32, 0.0);
+            ui.painter().circle_filled(dot, 5.0, palette.model(*role));
         }
         let text = match scene.pair {
-            Some(pair) => format!(
-                "{} · {} / {}",
-                pair.name,
-                format::parameters(pair.parameters[0]),
-                format::parameters(pair.parameters[1])
-            ),
+            Some(pair) => {
+                let counts = roles
+                    .iter()
+                    .map(|role| format::parameters(pair.parameters[role.index()]));
+                format!("{} · {}", pair.name, counts.collect::<Vec<_>>().join(" / "))
+            }
             None => scene.pair_words().to_owned(),
         };
+        let words_px = 16.0 + DOT_PX * roles.len() as f32;
         paint_text(
             ui,
-            middle + vec2(44.0, 0.0),
+            middle + vec2(words_px, 0.0),
             Align2::LEFT_CENTER,
             &text,
             regular(13.0),
             palette.text,
-            rect.width() - 56.0,
+            rect.width() - words_px - 12.0,
         );
         response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &text));
         let hint = format!(
-            "Parameters of the large and of the small model. {}",
+            "Parameters of the large, the small and the distilled model, as far as the pair has them. {}",
             Command::Models.hover_text(ui.ctx())
         );
         if response.on_hover_text(hint).clicked() {
@@ -452,7 +486,7 @@ fn generate(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     ui.vertical_centered(|ui| ui.label(note));
 }
 
-fn big_button(ui: &mut Ui, title: &str, subtitle: &str) -> egui::Response {
+fn big_button(ui: &mut Ui, title: &str, subtitle: &str) -> Response {
     let palette = palette(ui);
     let size = vec2(ui.available_width(), 48.0);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());

@@ -1,16 +1,14 @@
 //! The runs that wait for their turn.
 
 use eframe::egui;
-use egui::{Align, Frame, Layout, RichText, ScrollArea, Sense, Ui, vec2};
+use egui::{Align, Layout, RichText, ScrollArea, Ui};
 
 use super::format;
 use super::icons::Icon;
-use super::runs_panel::plan_bar;
-use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
+use super::run_card::{self, BUTTON_PX};
+use super::theme::{GRID_PX, bold, palette, regular};
 use super::widgets::icon_button;
 use crate::app::{Request, Scene, Waiting};
-
-const BUTTON_PX: egui::Vec2 = vec2(24.0, 22.0);
 
 /// The queue: order, pause, and what is no longer wanted.
 pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
@@ -57,59 +55,43 @@ fn weak(ui: &mut Ui, text: &str) {
 fn entry(ui: &mut Ui, run: &Waiting, place: usize, of: usize, out: &mut Vec<Request>) {
     let palette = palette(ui);
     let settings = &run.settings;
-    let frame = Frame::new()
-        .fill(palette.field)
-        .corner_radius(RADIUS_PX)
-        .inner_margin(10);
-    frame.show(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = 6.0;
-        ui.horizontal(|ui| {
-            ui.label(
-                RichText::new(settings.plan.letters())
-                    .font(bold(14.0))
-                    .color(palette.text_strong),
-            );
-            ui.label(
-                RichText::new(format!("seed {}", format::grouped(settings.seed)))
-                    .font(regular(11.5))
-                    .color(palette.text_weak),
-            );
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                ui.spacing_mut().item_spacing.x = 0.0;
-                let number = place + 1;
-                let name = format!("Remove run {number} from the queue");
-                if icon_button(ui, Icon::Close, BUTTON_PX, &name, false)
-                    .on_hover_text("Take this run out of the queue")
-                    .clicked()
-                {
-                    out.push(Request::Unqueue(run.id));
-                }
-                for (icon, by, words, may, why_not) in [
-                    (Icon::Down, 1, "later", place + 1 < of, "It is the last one"),
-                    (Icon::Up, -1, "earlier", place > 0, "It is the next one"),
-                ] {
-                    ui.add_enabled_ui(may, |ui| {
-                        let name = format!("Move run {number} {words}");
-                        if icon_button(ui, icon, BUTTON_PX, &name, false)
-                            .on_hover_text(format!("Render this run {words}"))
-                            .on_disabled_hover_text(why_not)
-                            .clicked()
-                        {
-                            out.push(Request::ShiftQueued(run.id, by));
-                        }
-                    });
-                }
-            });
-        });
-        ui.add(
-            egui::Label::new(
-                RichText::new(&settings.prompt)
-                    .font(regular(12.0))
-                    .color(palette.text),
-            )
-            .truncate(),
+    let heading = |ui: &mut Ui, out: &mut Vec<Request>| {
+        ui.label(
+            RichText::new(settings.plan.letters())
+                .font(bold(14.0))
+                .color(palette.text_strong),
         );
-        let (bar, _) = ui.allocate_exact_size(vec2(ui.available_width(), 8.0), Sense::hover());
-        plan_bar(ui, &settings.plan, settings.steps, bar);
-    });
+        ui.label(
+            RichText::new(format!("seed {}", format::grouped(settings.seed)))
+                .font(regular(11.5))
+                .color(palette.text_weak),
+        );
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            ui.spacing_mut().item_spacing.x = 0.0;
+            let number = place + 1;
+            let name = format!("Remove run {number} from the queue");
+            if icon_button(ui, Icon::Close, BUTTON_PX, &name, false)
+                .on_hover_text("Take this run out of the queue; can be undone")
+                .clicked()
+            {
+                out.push(Request::Unqueue(run.id));
+            }
+            for (icon, by, words, may, why_not) in [
+                (Icon::Down, 1, "later", place + 1 < of, "It is the last one"),
+                (Icon::Up, -1, "earlier", place > 0, "It is the next one"),
+            ] {
+                ui.add_enabled_ui(may, |ui| {
+                    let name = format!("Move run {number} {words}");
+                    if icon_button(ui, icon, BUTTON_PX, &name, false)
+                        .on_hover_text(format!("Render this run {words}"))
+                        .on_disabled_hover_text(why_not)
+                        .clicked()
+                    {
+                        out.push(Request::ShiftQueued(run.id, by));
+                    }
+                });
+            }
+        });
+    };
+    run_card::show(ui, settings, out, heading, |_, _| {});
 }

@@ -11,11 +11,11 @@ use super::format;
 use super::icons::Icon;
 use super::paused_list;
 use super::queue_panel;
+use super::run_card::plan_bar;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
 use super::view::{Side, View};
 use super::widgets::{focus_ring, icon_button, paint_text, text_width};
-use crate::app::{CompareRequest, GalleryRun, Request, Scene};
-use crate::schedule::Plan;
+use crate::app::{Command, CompareRequest, GalleryRun, Request, Scene};
 
 const ENTRY_HEIGHT_PX: f32 = 84.0;
 const COMPARE_WORDS: &str = "Compare with the shown clip";
@@ -91,7 +91,9 @@ fn filters(ui: &mut Ui, view: &mut View) {
                 .hint_text("Prompt, plan or seed")
                 .font(regular(12.0))
                 .desired_width(width)
-                .margin(vec2(8.0, 5.0)),
+                .min_size(vec2(width, star.y))
+                .align(Align2::LEFT_CENTER)
+                .margin(vec2(8.0, 2.0)),
         )
         .on_hover_text("Show only runs with these words in the prompt, this plan or this seed")
         .accessible_name("Filter the runs");
@@ -108,9 +110,18 @@ fn filters(ui: &mut Ui, view: &mut View) {
 fn run_menu(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request>) {
     let compare = ui
         .add_enabled(!is_shown, Button::new(COMPARE_WORDS))
+        .on_hover_text("Hold both clips against each other, in step")
         .on_disabled_hover_text("This is the shown clip; choose another run to compare it with");
     if compare.clicked() {
         out.push(Request::Compare(CompareRequest::With(run.id)));
+        ui.close();
+    }
+    let again = ui.button("Render again").on_hover_text(
+        "Take this run's settings and render them; with a new seed while the seed is free",
+    );
+    if again.clicked() {
+        out.push(Request::Restore(run.id));
+        out.push(Request::Command(Command::Generate));
         ui.close();
     }
     let star = match run.record.is_starred {
@@ -190,6 +201,15 @@ fn tabs(ui: &mut Ui, scene: &Scene<'_>, view: &mut View) {
     }
 }
 
+/// What tells runs of one plan apart.
+fn facts(run: &GalleryRun) -> String {
+    format!(
+        "{} · seed {}",
+        format::denoise_time(run.report()),
+        format::grouped(run.settings().seed)
+    )
+}
+
 /// One run; `side` is its letter in the comparison.
 fn entry(
     ui: &mut Ui,
@@ -203,17 +223,13 @@ fn entry(
     let letters = settings.plan.letters();
     let report = run.report();
     let total_secs = report.encode_secs + report.denoise_secs + report.decode_secs;
-    let facts = format!(
-        "{} · seed {}",
-        format::denoise_time(report),
-        format::grouped(settings.seed)
-    );
+    let facts = facts(run);
     let compared = side.map_or(String::new(), |letter| {
         format!(", side {letter} of the comparison")
     });
     let size = vec2(ui.available_width(), ENTRY_HEIGHT_PX);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
-    let picture = Rect::from_min_size(rect.min + vec2(8.0, 8.0), vec2(76.0, 68.0));
+    let picture = Rect::from_min_size(rect.min + vec2(8.0, 8.0), vec2(68.0, 68.0));
     response.widget_info(|| {
         WidgetInfo::selected(
             Role::Button,
@@ -274,7 +290,7 @@ fn entry(
             regular(11.5),
             palette.text_weak,
             // The button for more stands at its right.
-            text.width() - 28.0,
+            text.width() - 24.0,
         );
         let bar = Rect::from_min_max(pos2(text.left(), text.bottom() - 8.0), text.max);
         plan_bar(ui, &settings.plan, settings.steps, bar);
@@ -290,7 +306,7 @@ fn entry(
     let mut corner = ui.new_child(egui::UiBuilder::new().max_rect(more));
     let name = format!("More about run {letters}");
     let menu = icon_button(&mut corner, Icon::More, more.size(), &name, false)
-        .on_hover_text("Compare, star or delete the run");
+        .on_hover_text("Compare, render again, star or delete the run");
     egui::Popup::menu(&menu).show(|ui| run_menu(ui, run, is_shown, out));
     response.context_menu(|ui| run_menu(ui, run, is_shown, out));
     if response.has_focus() && ui.input(|i| i.key_pressed(egui::Key::Delete)) && run.name.is_some()
@@ -348,10 +364,11 @@ fn compare_button(
     let response = ui.interact(rect, id, Sense::click());
     response.widget_info(|| {
         let letters = run.settings().plan.letters();
+        let facts = facts(run);
         WidgetInfo::labeled(
             Role::Button,
             true,
-            format!("{COMPARE_WORDS}: run {}, {letters}", run.id),
+            format!("{COMPARE_WORDS}: {letters}, {facts}"),
         )
     });
     if entry.contains_pointer() || entry.has_focus() || response.has_focus() {
@@ -401,27 +418,4 @@ fn thumbnail(ui: &Ui, run: &GalleryRun, rect: Rect) {
         uv,
     }));
     ui.painter().add(picture);
-}
-
-/// The stages as coloured lengths; neighbours of one model are one length.
-pub fn plan_bar(ui: &Ui, plan: &Plan, steps: usize, rect: Rect) {
-    let palette = palette(ui);
-    let mut lengths: Vec<(crate::schedule::ModelRole, usize)> = Vec::new();
-    for (i, stage) in plan.stages().iter().enumerate() {
-        let count = plan.stage_steps(i, steps).len();
-        match lengths.last_mut() {
-            Some((model, so_far)) if *model == stage.model => *so_far += count,
-            _ => lengths.push((stage.model, count)),
-        }
-    }
-    lengths.retain(|(_, count)| *count > 0);
-    let gaps = 2.0 * lengths.len().saturating_sub(1) as f32;
-    let per_step = (rect.width() - gaps) / steps.max(1) as f32;
-    let mut x = rect.left();
-    for (model, count) in lengths {
-        let width = per_step * count as f32;
-        let part = Rect::from_min_size(pos2(x, rect.top()), vec2(width, rect.height()));
-        ui.painter().rect_filled(part, 2.0, palette.model(model));
-        x += width + 2.0;
-    }
 }

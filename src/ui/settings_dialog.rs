@@ -4,13 +4,13 @@ use eframe::egui;
 use std::path::{Path, PathBuf};
 
 use egui::{
-    Align, Button, Checkbox, Context, DragValue, Id, Label, Layout, RichText, ScrollArea, TextEdit,
-    Ui, vec2,
+    Align, Button, Checkbox, Context, DragValue, Id, Layout, RichText, ScrollArea, TextEdit, Ui,
+    vec2,
 };
 
-use super::dialogs::{modal, title};
-use super::theme::{FIELD_HEIGHT_PX, bold, palette, regular};
-use super::widgets::{chip, number};
+use super::dialogs::{message, modal, title};
+use super::theme::{FIELD_HEIGHT_PX, bold, palette};
+use super::widgets::{self, chip, note, number};
 use crate::app::{Request, Scene, SetFolder, SettingsRequest};
 use crate::engine::{DeviceChoice, device_missing};
 use crate::project::{Look, Preferences};
@@ -44,11 +44,7 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
             preview(ui, &mut set);
             program(ui, &mut set);
         });
-        // The window's own line of messages lies behind this page.
-        if let Some(notice) = scene.notice.filter(|notice| notice.is_error) {
-            let text = RichText::new(&notice.text).font(regular(12.0));
-            ui.label(text.color(palette(ui).error));
-        }
+        message(ui, scene, out);
         footer(ui, &mut set, &mut wishes);
     });
     if modal.backdrop_response.clicked() {
@@ -375,15 +371,10 @@ fn section(ui: &mut Ui, name: &str) {
 
 /// A row with its name in front and what there is to know of it below.
 fn row(ui: &mut Ui, name: &str, about: &str, add_field: impl FnOnce(&mut Ui)) {
-    ui.horizontal_top(|ui| {
-        ui.allocate_ui_with_layout(
-            vec2(NAMES_PX, FIELD_HEIGHT_PX),
-            Layout::left_to_right(Align::Center),
-            |ui| {
-                ui.set_min_width(NAMES_PX);
-                ui.label(name);
-            },
-        );
+    let add_name = |ui: &mut Ui| {
+        ui.label(name);
+    };
+    widgets::row(ui, NAMES_PX, add_name, |ui| {
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
             ui.horizontal(|ui| {
@@ -391,17 +382,8 @@ fn row(ui: &mut Ui, name: &str, about: &str, add_field: impl FnOnce(&mut Ui)) {
                 add_field(ui);
             });
             if !about.is_empty() {
-                let text = RichText::new(about).font(regular(12.0));
-                ui.add(Label::new(text.color(palette(ui).text_weak)).wrap());
+                note(ui, about);
             }
         });
     });
-}
-
-fn note(ui: &mut Ui, text: &str) {
-    ui.label(
-        RichText::new(text)
-            .font(regular(12.0))
-            .color(palette(ui).text_weak),
-    );
 }

@@ -3,6 +3,7 @@
 use eframe::egui;
 use egui::{Align, Align2, Button, Layout, Rect, RichText, Sense, Ui, vec2};
 
+use super::dialogs::offer_hint;
 use super::format;
 use super::icons::Icon;
 use super::models_panel;
@@ -155,8 +156,8 @@ fn idle(scene: &Scene<'_>) -> String {
                 kept => format!(", {kept} of an earlier run"),
             };
             format!(
-                "Run {} took {}: {} steps in {}{reused}, decoding {}",
-                run.id,
+                "The shown {} took {}: {} steps in {}{reused}, decoding {}",
+                run.settings().plan.letters(),
                 format::seconds(
                     report.load_secs
                         + report.encode_secs
@@ -256,7 +257,10 @@ pub fn show_notice(ui: &mut Ui, notice: &Notice, out: &mut Vec<Request>) {
             }
             ui.spacing_mut().interact_size.y = 22.0;
             if let Some((words, request)) = &notice.offer
-                && ui.add(Button::new(*words)).clicked()
+                && ui
+                    .add(Button::new(*words))
+                    .on_hover_text(offer_hint(request))
+                    .clicked()
             {
                 out.push(request.clone());
             }

@@ -45,6 +45,7 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Req
                     .desired_width(f32::INFINITY)
                     .margin(vec2(12.0, 8.0)),
             )
+            .on_hover_text("The step after which the run rests (Enter takes it)")
             .accessible_name("Step");
         // Asked first: Enter takes the focus away, and giving it back would hide that.
         let is_entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
@@ -69,7 +70,8 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Req
             if button.clicked() {
                 answer = step.ok().map(Some);
             }
-            if ui.button("Cancel").clicked() {
+            let cancel = ui.button("Cancel").on_hover_text("Back to the window (Esc)");
+            if cancel.clicked() {
                 answer = Some(None);
             }
         });

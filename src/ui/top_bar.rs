@@ -1,7 +1,10 @@
 //! Name, menus and device.
 
 use eframe::egui;
-use egui::{Align, Align2, Button, Layout, RichText, Sense, Ui, containers::menu::MenuBar, vec2};
+use egui::accesskit::Role;
+use egui::{
+    Align, Align2, Button, Layout, RichText, Sense, Ui, WidgetInfo, containers::menu::MenuBar, vec2,
+};
 
 use super::theme::{bold, palette, regular};
 use super::timeline::AxisUnit;
@@ -41,7 +44,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
         item(ui, out, Command::Open, true, "");
         let recent = scene.files.recent();
         ui.add_enabled_ui(!recent.is_empty(), |ui| {
-            ui.menu_button("Open recent", |ui| {
+            let menu = ui.menu_button("Open recent", |ui| {
                 for path in recent {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
                     let response = ui.button(name).on_hover_text(path.display().to_string());
@@ -51,6 +54,8 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
                     }
                 }
             });
+            menu.response
+                .on_disabled_hover_text("No project was opened or saved yet");
         });
         item(ui, out, Command::Save, true, "");
         item(ui, out, Command::SaveAs, true, "");
@@ -160,6 +165,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
         for unit in AxisUnit::ALL {
             if ui
                 .add(Button::selectable(view.axis == unit, unit.words()))
+                .on_hover_text("What the timeline's ruler counts in")
                 .clicked()
             {
                 view.axis = unit;
@@ -249,6 +255,7 @@ fn device_chip(ui: &mut Ui, scene: &Scene<'_>) -> f32 {
             palette.text,
             width,
         );
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("Device: {text}")));
         response.on_hover_text(if is_busy {
             "The device runs happen on; it is computing"
         } else {

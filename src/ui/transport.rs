@@ -2,7 +2,7 @@
 
 use eframe::egui;
 use egui::accesskit::Role;
-use egui::{Align, Layout, Rect, RichText, Sense, Stroke, Ui, WidgetInfo, vec2};
+use egui::{Align, EventFilter, Key, Layout, Rect, RichText, Sense, Stroke, Ui, WidgetInfo, vec2};
 
 use super::icons::Icon;
 use super::theme::{mono, palette};
@@ -132,6 +132,20 @@ fn scrub(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         info
     });
     let rail = Rect::from_center_size(rect.center(), vec2(rect.width() - 12.0, 4.0));
+    if response.has_focus() {
+        // Left and Right are the slider's, and do not lead to the next widget.
+        let filter = EventFilter {
+            horizontal_arrows: true,
+            ..EventFilter::default()
+        };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
+        let presses = |key| ui.input(|i| i.num_presses(key));
+        let by = presses(Key::ArrowRight) as isize - presses(Key::ArrowLeft) as isize;
+        if by != 0 {
+            let frame = player.frame_index().saturating_add_signed(by).min(last);
+            out.push(Request::Seek(frame));
+        }
+    }
     if let Some(pos) = response.interact_pointer_pos() {
         let share = ((pos.x - rail.left()) / rail.width()).clamp(0.0, 1.0);
         out.push(Request::Seek((share * last as f32).round() as usize));
@@ -152,5 +166,5 @@ fn scrub(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
         ui.painter()
             .circle_stroke(knob, 8.0, Stroke::new(1.5, palette.next));
     }
-    response.on_hover_text("Drag to look through the clip");
+    response.on_hover_text("Drag to look through the clip; Left and Right step");
 }

@@ -46,6 +46,8 @@ pub struct View {
     pub step_entry: Option<StepEntry>,
     /// Draw a new seed before every run.
     pub rolls_seed: bool,
+    /// Give the prompt the keyboard in the next frame, its words marked so that typing replaces them.
+    pub wants_prompt: bool,
     /// Render by itself when a change of the plan rests.
     pub is_live: bool,
     /// What the panel on the right shows.
@@ -70,6 +72,7 @@ impl Default for View {
             boundary: 0,
             step_entry: None,
             rolls_seed: false,
+            wants_prompt: false,
             is_live: false,
             side: Side::Runs,
             runs_filter: String::new(),

@@ -74,6 +74,14 @@ pub fn edit(response: &Response, out: &mut Vec<Request>, command: impl FnOnce() 
     }
 }
 
+/// Room between a chip's edge and its words.
+const CHIP_PADDING_PX: f32 = 10.0;
+
+/// Width of a [`chip`].
+pub fn chip_px(ui: &Ui, text: &str) -> f32 {
+    text_width(ui, text, regular(12.0)) + 2.0 * CHIP_PADDING_PX
+}
+
 /// A small switch or button in a row of its kind.
 pub fn chip(ui: &mut Ui, is_chosen: bool, text: &str) -> Response {
     let palette = palette(ui);
@@ -83,7 +91,7 @@ pub fn chip(ui: &mut Ui, is_chosen: bool, text: &str) -> Response {
         (palette.field, palette.text_weak)
     };
     ui.scope(|ui| {
-        ui.spacing_mut().button_padding = vec2(10.0, 2.0);
+        ui.spacing_mut().button_padding = vec2(CHIP_PADDING_PX, 2.0);
         ui.spacing_mut().interact_size.y = 22.0;
         let mut button =
             Button::new(RichText::new(text).font(regular(12.0)).color(colour)).selected(is_chosen);
@@ -161,6 +169,30 @@ pub fn text_width(ui: &Ui, text: &str, font: FontId) -> f32 {
         .layout_no_wrap(text.to_owned(), font, egui::Color32::WHITE)
         .size()
         .x
+}
+
+/// A word beside a field, or a line of a page.
+pub fn note(ui: &mut Ui, text: &str) {
+    ui.label(
+        RichText::new(text)
+            .font(regular(12.0))
+            .color(palette(ui).text_weak),
+    );
+}
+
+/// What belongs to a name, with the name in a column in front of it.
+pub fn row(ui: &mut Ui, name_px: f32, add_name: impl FnOnce(&mut Ui), add: impl FnOnce(&mut Ui)) {
+    ui.horizontal_top(|ui| {
+        ui.allocate_ui_with_layout(
+            vec2(name_px, FIELD_HEIGHT_PX),
+            Layout::left_to_right(Align::Center),
+            |ui| {
+                ui.set_min_width(name_px);
+                add_name(ui);
+            },
+        );
+        add(ui);
+    });
 }
 
 /// One of a few words; the one that was clicked.

@@ -275,6 +275,7 @@ impl Pipeline for Fake {
             profiles: Default::default(),
             memory_bytes: None,
             device: self.device(),
+            weight_bytes: 4,
             vocabulary: vec![
                 (
                     "colour".to_owned(),

@@ -31,6 +31,7 @@ fn pair(name: &str, state: PairState, faults: &[&str]) -> PairReport {
         }),
         download_bytes: None,
         repos: None,
+        is_added: false,
     }
 }
 
@@ -77,8 +78,10 @@ pub fn reports() -> Vec<PairReport> {
 pub fn source() -> (ModelsSource, Steer) {
     let (steer, steps) = unbounded();
     let source = ModelsSource {
-        survey: Arc::new(reports),
+        survey: Arc::new(|_| reports()),
         add: Arc::new(|_: &Path, _: Option<&Path>| Err("nothing can be added".to_owned())),
+        forget: Arc::new(|_| Err("nothing can be removed".to_owned())),
+        put_back: Arc::new(|_| Err("nothing can be put back".to_owned())),
         pull: Arc::new(move |name, wake| {
             let (steps, pair) = (steps.clone(), name.to_owned());
             PullJob::spawn(name, wake, move |cancelled, progress| {

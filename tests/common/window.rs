@@ -37,7 +37,13 @@ pub fn window_over<'a>(
     until(&mut window, |app| {
         !app.document().settings().prompt.is_empty()
     });
+    leave_prompt(&mut window);
     (window, pace)
+}
+
+/// Takes the keyboard from the prompt, which has it at the start, so that letters are keys.
+pub fn leave_prompt(window: &mut Window<'_>) {
+    press(window, Modifiers::NONE, Key::Escape);
 }
 
 /// Draws frames until `done`. The engine has a thread of its own, so this waits on real time.
@@ -72,6 +78,7 @@ pub fn window_at<'a>(places: Places) -> (Window<'a>, Pace) {
             app.with_places(places)
         });
     until(&mut window, |app| app.pair().is_some());
+    leave_prompt(&mut window);
     (window, pace)
 }
 

@@ -6,7 +6,7 @@ mod scatter;
 use eframe::egui;
 use egui::{Align, Button, Context, DragValue, Label, Layout, RichText, ScrollArea, Ui, vec2};
 
-use super::dialogs::{modal, title};
+use super::dialogs::{message, modal, title};
 use super::format;
 use super::theme::{GRID_PX, palette, regular};
 use super::widgets::{chip, number};
@@ -49,11 +49,7 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
                 ways.show(ui, |ui| automatic::show(ui, scene, sweep, out));
             });
         });
-        // The window's own line of messages lies behind this page.
-        if let Some(notice) = scene.notice.filter(|notice| notice.is_error) {
-            let text = RichText::new(&notice.text).font(regular(12.0));
-            ui.add(Label::new(text.color(palette(ui).error)).wrap());
-        }
+        message(ui, scene, out);
         footer(ui, scene, sweep, out);
     });
     if modal.backdrop_response.clicked() {

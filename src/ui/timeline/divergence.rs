@@ -130,6 +130,16 @@ fn draw(ui: &mut Ui, curve: &DivergenceCurve, heat: &mut HeatStep, axis: &Axis<'
             ui.painter().add(quad(low, high, band));
         }
     }
+    // In the middle, where the valley leaves room.
+    paint_text(
+        ui,
+        lane.center_top(),
+        Align2::CENTER_TOP,
+        "velocity divergence",
+        regular(11.5),
+        colours.text_weak,
+        lane.width(),
+    );
     let points = heights.iter().enumerate();
     let points = points
         .map(|(step, (mean, _))| pos2(x(step), y(*mean)))

@@ -59,10 +59,18 @@ fn computed(scene: &Scene<'_>) -> Option<f64> {
     }
 }
 
-/// One cell a step under the track, blue when computed.
+/// How much of that is kept from earlier runs.
+fn kept(scene: &Scene<'_>) -> f64 {
+    match scene.session.active() {
+        Some(active) => active.place(active.reused),
+        None => f64::INFINITY,
+    }
+}
+
+/// One cell a step under the track: blue when it is computed now, grey when it was kept.
 pub fn cells(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect) {
     let palette = palette(ui);
-    let done = computed(scene).unwrap_or(0.0);
+    let (done, kept) = (computed(scene).unwrap_or(0.0), kept(scene));
     for step in 0..scene.forecast.course.steps.len() {
         let (begin, end) = (scene.forecast.place(step), scene.forecast.place(step + 1));
         let (left, right) = (axis.x(begin) as f32, axis.x(end) as f32);
@@ -71,10 +79,12 @@ pub fn cells(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect) {
             pos2(left + gap, lane.top()),
             pos2((right - gap).max(left + gap + 0.5), lane.bottom()),
         );
-        let colour = if begin < done {
-            palette.next
+        let colour = if begin >= done {
+            palette.line
+        } else if begin < kept {
+            palette.text_weak
         } else {
-            palette.field_hover
+            palette.next
         };
         ui.painter().rect_filled(cell, 2.0, colour);
     }
@@ -84,10 +94,15 @@ pub fn cells(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect) {
 pub fn caption(ui: &Ui, scene: &Scene<'_>, lane: Rect) {
     let active = scene.session.active().filter(|run| !run.is_measurement());
     let text = match (active, computed(scene)) {
-        (Some(_), Some(_)) => "blue: computed",
+        (Some(active), Some(_)) if active.reused > 0 => {
+            "grey: kept from an earlier run; blue: computed now"
+        }
+        (Some(_), Some(_)) => "blue: computed now",
         (Some(_), None) => "the run that is going has another number of steps",
-        (None, Some(done)) if done == scene.forecast.grid.steps() as f64 => "blue: computed",
-        (None, Some(_)) => "blue: computed by an earlier run, only the others are left",
+        (None, Some(done)) if done == scene.forecast.grid.steps() as f64 => {
+            "grey: kept, nothing is left but the decode"
+        }
+        (None, Some(_)) => "grey: kept from an earlier run, only the others are left",
         (None, None) => {
             "drag a boundary; double-click a stage to split it, right-click it for more"
         }

@@ -19,7 +19,7 @@ pub struct NamedPlan {
 }
 
 /// The plans of the FlowBlending paper and that of T-Stitch.
-pub const NAMED_PLANS: [NamedPlan; 7] = [
+pub const NAMED_PLANS: [NamedPlan; 8] = [
     NamedPlan {
         name: "LLL",
         letters: "LLL",
@@ -49,6 +49,11 @@ pub const NAMED_PLANS: [NamedPlan; 7] = [
         name: "LDL",
         letters: "LDL",
         hint: "Large for structure and for detail, a distilled model between",
+    },
+    NamedPlan {
+        name: "DDD",
+        letters: "DDD",
+        hint: "The distilled model alone: its few steps from noise to clip",
     },
     NamedPlan {
         name: "T-Stitch",
