@@ -1,4 +1,4 @@
-//! `flowblend bench --model`: what it refuses. A published transformer at its full size is nothing to build in
+//! `flowblend bench --model` and `--parts`: what they refuse, and small parts. A published transformer at its full size is nothing to build in
 //! a test; `engine/pass_bench.rs` runs small ones.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
@@ -43,4 +43,40 @@ fn a_pair_or_a_plan_has_no_place() {
         let said = refused(&["wan-1.3b", other[0], other[1]]);
         assert!(said.contains(other[0]), "{said}");
     }
+}
+
+#[test]
+fn the_parts_of_a_model_are_measured_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = format!("{}/models/demo/large", env!("CARGO_MANIFEST_DIR"));
+    let options = ["--size", "32x32", "--frames", "5", "--runs", "1", "--json"];
+    let parts = [
+        "bench",
+        "--parts",
+        &model,
+        "--device",
+        "cpu",
+        "--tensors",
+        "t.safetensors",
+    ];
+    let output = flowblend(folder.path(), &[&parts[..], &options[..]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["parts"][0]["part"], "transformer");
+    assert!(found["parts"][0]["flops_a_second"].as_f64().unwrap() > 0.0);
+    assert_eq!(found["parts"][1]["secs"]["count"], 1);
+    let file = folder.path().join("t.safetensors");
+    let tensors = candle_core::safetensors::load(file, &candle_core::Device::Cpu).unwrap();
+    assert_eq!(tensors["video"].dims(), [1, 3, 5, 32, 32]);
+}
+
+#[test]
+fn parts_of_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = flowblend(folder.path(), &["bench", "--parts", "nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("nowhere"), "{said}");
+    let output = flowblend(folder.path(), &["bench", "--tensors", "t"]);
+    assert_eq!(output.status.code(), Some(2));
 }

@@ -4,9 +4,10 @@
     pip install -r tests/reference/requirements.txt
     python benches/compare/turn_by_turn.py target/release/flowblend
 
-Every round runs flowblend's bench, then the same parts in diffusers, then both whole programs from their start to
-an MP4 on disk, so that what else the machine does meets both. Medians over the rounds, and diffusers' time over
-flowblend's. The bundled pair at its defaults, on the CPU in float32.
+Every round runs flowblend, then the same work in diffusers, so that what else the machine does meets both. Medians
+over the rounds, and diffusers' time over flowblend's: first the bundled pair at its defaults on the CPU in float32, its
+parts and both whole programs from their start to an MP4 on disk, then the shapes of `shapes.py`. Rows that the machine
+cannot do say so.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIR = ROOT / "models" / "demo"
@@ -100,20 +103,11 @@ def run(command):
     return secs, peak / 1024
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("program")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--whole", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-
+def pair_rows(program, rounds, threads):
+    """The table's rows of the bundled pair."""
     import torch
 
-    torch.set_num_threads(args.threads)
-    if args.whole:
-        return whole(args.whole)
-
+    bars = {"large step": 1.3, "small step": 1.3, "decode": 1, "generate, start to MP4": 2, "its peak memory": 3}
     pipe, small, pair = load()
     ours, theirs = {}, {}
 
@@ -126,8 +120,8 @@ def main():
         for name, model in ("large step", pipe.transformer), ("small step", small):
             step(model, x, t, texts, pair["cfg"])
         decode(pipe, x)
-        for i in range(args.rounds):
-            bench = [args.program, "bench", "--runs", "1", "--json", "--threads", str(args.threads), "--device", "cpu"]
+        for i in range(rounds):
+            bench = [program, "bench", "--runs", "1", "--json", "--threads", str(threads), "--device", "cpu"]
             found = json.loads(subprocess.run(bench, check=True, capture_output=True).stdout)
             for figure in found["figures"]:
                 if figure["name"] in ("large step", "small step", "decode"):
@@ -136,21 +130,63 @@ def main():
                 times = [timed(lambda: step(model, x, t, texts, pair["cfg"])) for _ in range(10)]
                 note(theirs, name, statistics.median(times))
             note(theirs, "decode", statistics.median(timed(lambda: decode(pipe, x)) for _ in range(3)))
-            generate = [args.program, "generate", pair["prompt"], "--seed", "1", "--out", f"{folder}/{i}.mp4"]
-            generate += ["--threads", str(args.threads), "--device", "cpu"]
-            script = [sys.executable, __file__, args.program, "--threads", str(args.threads), "--whole", f"{folder}/their{i}.mp4"]
+            generate = [program, "generate", pair["prompt"], "--seed", "1", "--out", f"{folder}/{i}.mp4"]
+            generate += ["--threads", str(threads), "--device", "cpu"]
+            script = [sys.executable, __file__, program, "--threads", str(threads), "--whole", f"{folder}/their{i}.mp4"]
             for table, command in (ours, generate), (theirs, script):
                 secs, megabytes = run(command)
                 note(table, "generate, start to MP4", secs)
                 note(table, "its peak memory", megabytes)
-
-    print(f"The bundled pair, {args.threads} threads, float32, torch {torch.__version__}: medians of {args.rounds} rounds\n")
-    print("| | flowblend | diffusers | ratio |\n|---|---:|---:|---:|")
     for name in ours:
         a, b = statistics.median(ours[name]), statistics.median(theirs[name])
         unit, factor = ("MB", 1) if "memory" in name else ("ms", 1000)
         ratios = sorted(y / x for x, y in zip(ours[name], theirs[name], strict=True))
-        print(f"| {name} | {a * factor:.0f} {unit} | {b * factor:.0f} {unit} | {b / a:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |")
+        ratio = f"{b / a:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        yield [f"the pair: {name}", f"{a * factor:.0f} {unit}", f"{b * factor:.0f} {unit}", ratio, f"{bars[name]:g}", ""]
+
+
+def instructions():
+    """What the processor says it can do."""
+    info = Path("/proc/cpuinfo")
+    return info.read_text().split() if info.exists() else []
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", choices=["pair", "shapes", "gpu"], help="this part of the table alone")
+    parser.add_argument("--whole", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+
+    import torch
+
+    torch.set_num_threads(args.threads)
+    if args.whole:
+        return whole(args.whole)
+
+    print(f"{args.threads} threads, float32, torch {torch.__version__}: medians of up to {args.rounds} rounds\n")
+    print("| | flowblend | diffusers | ratio | bar | |\n|---|---:|---:|---:|---:|---|")
+    common = (args.rounds, args.threads)
+    if args.only in (None, "pair"):
+        show(pair_rows(args.program, *common))
+    if args.only in (None, "shapes"):
+        show(shapes.rows(args.program, shapes.CPU, *common))
+        if "avx512_bf16" in instructions():
+            show(shapes.rows(args.program, shapes.CPU_BF16, *common))
+        else:
+            show([[shapes.CPU_BF16[0].name, "", "", "", "1", "not here: the processor has no AVX512-BF16"]])
+    if args.only in (None, "gpu"):
+        if torch.cuda.is_available():
+            show(shapes.rows(args.program, shapes.GPU, *common, compiled=(False, True)))
+        else:
+            show([shape.name, "", "", "", f"{shape.bar:g}", "no GPU here"] for shape in shapes.GPU)
+
+
+def show(rows):
+    for cells in rows:
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

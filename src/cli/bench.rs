@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
@@ -6,8 +7,8 @@ use serde_json::json;
 use super::bench_model::{self, ModelBench};
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::session::Session;
-use super::{CliError, Door, bench_plans};
-use crate::engine::{EventKind, FinishedRun, peak_rss_bytes};
+use super::{CliError, Door, bench_parts, bench_plans};
+use crate::engine::{EventKind, FinishedRun, PartsRequest, peak_rss_bytes};
 use crate::media::{self, EncodeOptions};
 use crate::models::TransformerConfig;
 use crate::project::RunSettings;
@@ -43,6 +44,28 @@ pub(super) struct BenchOptions {
         ]
     )]
     model: Option<String>,
+    /// Measure each part of one model instead: a pass of its transformer over random latents, a decode, a prompt.
+    /// Goes with --size, --frames, --runs, --device and --dtype.
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = [
+            "window", "plans", "model", "pair", "large", "small", "plan", "boundaries", "steps", "shift",
+            "solver", "history", "cfg", "negative", "seed", "fps",
+        ]
+    )]
+    parts: Option<PathBuf>,
+    /// What the text encoder reads.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "parts",
+        default_value = "a red circle"
+    )]
+    prompt: String,
+    /// Write what went in and what came out there, as safetensors.
+    #[arg(long, value_name = "FILE", requires = "parts")]
+    tensors: Option<PathBuf>,
 }
 
 /// A figure that was measured at least once.
@@ -105,6 +128,15 @@ pub(super) fn bench(
             passes: usize::from(options.runs),
         };
         return bench_model::bench(&what, global);
+    }
+    if let Some(model) = &options.parts {
+        let request = PartsRequest {
+            model: model.clone(),
+            size: options.denoise.clip(),
+            runs: usize::from(options.runs),
+            prompt: options.prompt.clone(),
+        };
+        return bench_parts::bench(&request, options.tensors.as_deref(), global);
     }
     options.denoise.check()?;
     options.denoise.check_boundaries_given()?;

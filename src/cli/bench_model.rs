@@ -26,7 +26,7 @@ pub(super) fn bench(what: &ModelBench<'_>, global: &GlobalOptions) -> Result<(),
             TransformerConfig::PUBLISHED.join(", ")
         ))
     })?;
-    let (width, height, frames) = config.usual_size();
+    let (width, height, frames) = config.family().usual_size();
     let (width, height) = what.size.unwrap_or((width, height));
     let size = (width, height, what.frames.unwrap_or(frames));
     config

@@ -3,6 +3,7 @@
 mod auto;
 mod bench;
 mod bench_model;
+mod bench_parts;
 mod bench_plans;
 mod clips;
 mod compare;

@@ -67,7 +67,7 @@ impl PassBench {
         let (width, height, frames) = *size;
         config.family().check_size(width, height, frames)?;
         let shape = config.family().latent_shape(width, height, frames);
-        let (tokens, text_tokens) = (config.tokens(shape), config.text_tokens());
+        let (tokens, text_tokens) = (config.tokens(shape), config.family().text_tokens());
         let gpu = GpuPeak::start(&device.device);
 
         let start = Instant::now();

@@ -64,6 +64,22 @@ impl Family {
         }
     }
 
+    /// Width, height and frames that the family's authors sample with.
+    pub fn usual_size(self) -> (usize, usize, usize) {
+        match self {
+            Self::Wan => (832, 480, 81),
+            Self::Ltx => (768, 512, 121),
+        }
+    }
+
+    /// Tokens of text in a pass: WAN pads every prompt, LTX-Video has at most so many.
+    pub fn text_tokens(self) -> usize {
+        match self {
+            Self::Wan => 512,
+            Self::Ltx => 128,
+        }
+    }
+
     /// How the VAE is run in tiles.
     pub fn tiling(self) -> Tiling {
         match self {

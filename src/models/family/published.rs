@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use candle_core::{DType, Device};
 
 use super::{Family, Transformer};
@@ -35,27 +37,19 @@ impl TransformerConfig {
         })
     }
 
+    /// The config of a model's transformer; of a file without one, what its header tells.
+    pub fn read(model: &Path) -> Result<Self, ModelError> {
+        Ok(match Family::of(model) {
+            Family::Wan => Self::Wan(WanTransformer::read_config(model)?),
+            Family::Ltx => Self::Ltx(LtxTransformer::read_config(model)?),
+        })
+    }
+
     /// Its family.
     pub fn family(&self) -> Family {
         match self {
             Self::Wan(_) => Family::Wan,
             Self::Ltx(_) => Family::Ltx,
-        }
-    }
-
-    /// Width, height and frames that the family's authors sample with.
-    pub fn usual_size(&self) -> (usize, usize, usize) {
-        match self {
-            Self::Wan(_) => (832, 480, 81),
-            Self::Ltx(_) => (768, 512, 121),
-        }
-    }
-
-    /// Tokens of text in a pass: WAN pads every prompt, LTX-Video has at most so many.
-    pub fn text_tokens(&self) -> usize {
-        match self {
-            Self::Wan(_) => 512,
-            Self::Ltx(_) => 128,
         }
     }
 
