@@ -51,6 +51,7 @@ pub fn published_pair(
         known_boundaries: Vec::new(),
         known_plans: Vec::new(),
         profiles: Default::default(),
+        weight_bytes: options.weight_bytes(),
         memory_bytes: options
             .memory_bytes
             .or_else(|| available_bytes().filter(|_| options.is_for_cpu())),
