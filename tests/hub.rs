@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::fs;
 
 use flowblend::hub::{Checked, HubError, SUMS_FILE, pull};
+use flowblend::models::manifest::ManifestFile;
 use hub_server::pulls::{
     LARGE, SMALL, WEIGHTS, file, file_with, gets, listing, manifest, one, options, pull_into,
     refused, weights,

@@ -42,6 +42,7 @@ pub fn manifest(large: Vec<ManifestFile>, small: Vec<ManifestFile>) -> Manifest 
             vae: 1,
             text_encoder: 1,
         },
+        published: None,
         large: checkpoint(LARGE, large),
         small: checkpoint(SMALL, small),
     }
