@@ -114,7 +114,7 @@ fn the_list_tells_state_places_memory_and_licence_of_every_pair() {
     }
     refused(
         here,
-        &["plan", "--pair", "wan2.1"],
+        &["generate", "a red circle", "--pair", "wan2.1"],
         1,
         &["not here yet", "flowblend models pull wan2.1"],
     );

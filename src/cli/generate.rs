@@ -11,7 +11,6 @@ use super::{CliError, auto};
 use crate::engine::{EventKind, FinishedRun, RunRequest, StepReport, peak_rss_bytes};
 use crate::media::{self, ClipShape, EncodeOptions, Format};
 use crate::project::{Recipe, RunSettings};
-use crate::sampler::Origin;
 
 /// Options of `flowblend generate`.
 #[derive(Debug, Args)]
@@ -139,10 +138,7 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
 fn told_cache(finished: &FinishedRun) -> Option<String> {
     let cache = finished.settings.cache?;
     let origins = &finished.report.origins;
-    let spared = origins
-        .iter()
-        .filter(|origin| **origin == Origin::Skipped)
-        .count();
+    let spared = finished.report.spared().iter().filter(|s| **s).count();
     let mut told = format!(
         "{} spared {spared} of {} steps",
         cache.method.words(),

@@ -77,6 +77,11 @@ pub struct StepReport {
 }
 
 impl StepReport {
+    /// Whether a cache spared the model's evaluation.
+    pub fn is_spared(&self) -> bool {
+        self.origin == Origin::Skipped
+    }
+
     /// Where a cache was given up at the step, a sentence with its cause and the next step.
     pub fn why_given_up(&self) -> Option<String> {
         let off = self.off.filter(|_| self.origin == Origin::GaveUp)?;
@@ -121,6 +126,14 @@ pub struct RunReport {
     pub model_hashes: Vec<(ModelRole, String)>,
     /// Files the run wrote besides the clip (latents, trajectory).
     pub files: Vec<PathBuf>,
+}
+
+impl RunReport {
+    /// Which steps its cache spared; nothing where it had none.
+    pub fn spared(&self) -> Vec<bool> {
+        let origins = self.origins.iter();
+        origins.map(|origin| *origin == Origin::Skipped).collect()
+    }
 }
 
 /// A run that reached its end.

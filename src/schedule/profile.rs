@@ -228,9 +228,9 @@ mod tests {
                 "#".repeat(20)
             );
         }
-        // MagCache sums up how far the length has come: 0.01, then 0.03 of about it.
+        // MagCache sums up how far the length has come: a hundredth of about it, then two more.
         assert_eq!(
-            skips("L", &[], rule(CacheMethod::MagCache, 0.027), &profile),
+            skips("L", &[], rule(CacheMethod::MagCache, 0.03), &profile),
             "####--#--#--#--#--##"
         );
     }

@@ -55,6 +55,7 @@ fn menus(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Request>
                 }
             });
             menu.response
+                .on_hover_text("Projects that were opened or saved lately")
                 .on_disabled_hover_text("No project was opened or saved yet");
         });
         item(ui, out, Command::Save, true, "");

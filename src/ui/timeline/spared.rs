@@ -5,7 +5,6 @@ use egui::{Painter, Rect, Stroke, Ui, pos2};
 
 use super::Axis;
 use crate::app::Scene;
-use crate::sampler::Origin;
 use crate::ui::cost_strip::measured;
 use crate::ui::theme::palette;
 
@@ -15,18 +14,15 @@ const PITCH_PX: f32 = 7.0;
 /// Which steps are spared: those of the run that is going as far as it is, else of the newest run with these settings, else
 /// what the models' profiles tell.
 pub fn spared(scene: &Scene<'_>) -> Vec<bool> {
-    let mut spared = match measured(scene).map(|run| &run.report().origins) {
-        Some(origins) if !origins.is_empty() => origins
-            .iter()
-            .map(|origin| *origin == Origin::Skipped)
-            .collect(),
+    let mut spared = match measured(scene).map(|run| run.report().spared()) {
+        Some(spared) if !spared.is_empty() => spared,
         _ => scene.forecast.spared.clone(),
     };
     let is_this = |settings: &crate::project::RunSettings| settings == scene.document.settings();
     if let Some(active) = scene.session.active().filter(|run| is_this(&run.settings)) {
         for step in &active.steps {
             if let Some(spared) = spared.get_mut(step.step) {
-                *spared = step.origin == Origin::Skipped;
+                *spared = step.is_spared();
             }
         }
     }
