@@ -102,7 +102,7 @@ fn guidance(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
                 is_chosen = auto.clicked();
             });
         };
-        field_with_corner(ui, "CFG between σ", corner, |ui| {
+        field_with_corner(ui, "CFG at σ", corner, |ui| {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
                 let half_px = (column_px - text_width(ui, "–", regular(13.0)) - 8.0) / 2.0;
