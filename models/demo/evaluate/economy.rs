@@ -162,14 +162,17 @@ fn ways(setup: &Setup) -> Result<Vec<Way>> {
         within(&lsl, ABOVE),
     ));
     debug_assert_eq!(ways.len(), TOGETHER);
-    for steps in [12, 10] {
-        let all = within(&few(&lsl, steps), ABOVE);
+    for steps in [16, 14] {
+        let all = RunSettings {
+            history: History::Reset,
+            ..within(&few(&lsl, steps), ABOVE)
+        };
         ways.push(way(
             &format!("LSL, DPM++ of {steps} steps, guidance above 0.3"),
             all.clone(),
         ));
-        let name = format!("the same, {}", CacheMethod::EasyCache.words());
-        ways.push(way(&name, cached(&all, CacheMethod::EasyCache)));
+        let name = format!("the same, {}", CacheMethod::MagCache.words());
+        ways.push(way(&name, cached(&all, CacheMethod::MagCache)));
     }
     Ok(ways)
 }
