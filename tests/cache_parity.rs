@@ -277,9 +277,7 @@ impl VelocityModel for Turning {
         context: &Context,
         cancel: &Cancel,
     ) -> Result<Tensor, SampleError> {
-        let entered = self.enter(latents, timestep)?;
-        let tokens = self.blocks(&entered, &entered.tokens, 0..2, context, cancel)?;
-        self.leave(&entered, &tokens)
+        self.whole(latents, timestep, context, cancel)
     }
 
     fn parts(&self) -> Option<&dyn Parts> {

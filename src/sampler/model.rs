@@ -51,6 +51,20 @@ pub trait Parts: Sync {
 
     /// The velocity, of the tokens after the last block.
     fn leave(&self, entered: &Entered, tokens: &Tensor) -> Result<Tensor, SampleError>;
+
+    /// All parts in a row, with nothing left out.
+    fn whole(
+        &self,
+        latents: &Tensor,
+        timestep: f64,
+        context: &Context,
+        cancel: &Cancel,
+    ) -> Result<Tensor, SampleError> {
+        let entered = self.enter(latents, timestep)?;
+        let all = 0..self.block_count();
+        let tokens = self.blocks(&entered, &entered.tokens, all, context, cancel)?;
+        self.leave(&entered, &tokens)
+    }
 }
 
 /// What goes into a transformer's blocks at one step.

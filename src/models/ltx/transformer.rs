@@ -174,10 +174,7 @@ impl VelocityModel for LtxTransformer {
         context: &Context,
         cancel: &Cancel,
     ) -> Result<Tensor, SampleError> {
-        let entered = self.enter(latents, timestep)?;
-        let all = 0..self.blocks.len();
-        let tokens = self.blocks(&entered, &entered.tokens, all, context, cancel)?;
-        self.leave(&entered, &tokens)
+        self.whole(latents, timestep, context, cancel)
     }
 
     fn parts(&self) -> Option<&dyn Parts> {
