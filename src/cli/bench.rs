@@ -19,7 +19,7 @@ use crate::schedule::ModelRole;
 pub(super) struct BenchOptions {
     #[command(flatten)]
     denoise: DenoiseOptions,
-    /// Whole runs; medians are reported.
+    /// Whole runs, of each plan with --plans; medians are reported.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
     /// Measure the window instead: opens it on the bundled pair, renders and drags with 50 runs in the
@@ -156,12 +156,13 @@ pub(super) fn bench(
     let (width, height, frames) = settings.size();
     if let Some(count) = options.plans {
         let plans = bench_plans::random_plans(usize::from(count), options.plans_seed);
-        let forecasts = bench_plans::measure(&mut session, &settings, plans, !global.json)?;
+        let forecasts =
+            bench_plans::measure(&mut session, &settings, plans, options.runs, !global.json)?;
         let heading = format!(
             "{} on {}: {} steps, {width}x{height}, {frames} frames; clips with the models in memory",
             pair.name, pair.device, settings.steps
         );
-        bench_plans::print(&forecasts, &heading, global.json);
+        bench_plans::print(&forecasts, options.runs, &heading, global.json);
         return Ok(());
     }
     let figures = headless(&mut session, &settings, started, options.runs)?;

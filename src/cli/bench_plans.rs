@@ -21,7 +21,7 @@ const NEAR: f64 = 0.1;
 /// waits for from then on is told by the second.
 const WARM_UPS: usize = 2;
 
-/// A plan, what it was said to take and what it took.
+/// A plan, what it was said to take and what it took: medians over the rounds.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Forecast {
     plan: String,
@@ -63,11 +63,13 @@ pub(super) fn random_plans(count: usize, seed: u64) -> Vec<Plan> {
         .collect()
 }
 
-/// Warms up, then predicts each plan by all that was measured before it, and measures it.
+/// Warms up, then goes through all plans `rounds` times, so that what else the machine does for a while meets all of them:
+/// each run is predicted by all that was measured before it, and measured.
 pub(super) fn measure(
     session: &mut Session,
     settings: &RunSettings,
     plans: Vec<Plan>,
+    rounds: u16,
     is_told: bool,
 ) -> Result<Vec<Forecast>, CliError> {
     let run = |plan: &Plan| RunSettings {
@@ -79,31 +81,33 @@ pub(super) fn measure(
     for _ in 0..WARM_UPS {
         timed_run(session, &run(&both))?;
     }
-    let (of, mut forecasts) = (plans.len(), Vec::new());
-    for plan in plans {
-        let run = run(&plan);
-        let predicted = session.describe(run.pair.clone())?.clip_secs(&run);
-        let predicted_secs = predicted.ok_or_else(|| {
-            CliError::Failed(
-                "the run that calibrates left a part unmeasured; give more --steps".to_owned(),
-            )
-        })?;
-        let forecast = Forecast {
-            plan: plan.words(),
-            predicted_secs,
-            measured_secs: timed_run(session, &run)?.clip_secs,
-        };
-        if is_told {
-            eprintln!("plan {} of {of}", forecasts.len() + 1);
+    let mut secs: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); plans.len()];
+    for round in 1..=rounds {
+        for (plan, (predicted, measured)) in plans.iter().zip(&mut secs) {
+            let run = run(plan);
+            let told = session.describe(run.pair.clone())?.clip_secs(&run);
+            predicted.push(told.ok_or_else(|| {
+                CliError::Failed(
+                    "the run that calibrates left a part unmeasured; give more --steps".to_owned(),
+                )
+            })?);
+            measured.push(timed_run(session, &run)?.clip_secs);
         }
-        forecasts.push(forecast);
+        if is_told {
+            eprintln!("round {round} of {rounds}");
+        }
     }
-    Ok(forecasts)
+    let forecast = |(plan, (predicted, measured)): (&Plan, (Vec<f64>, Vec<f64>))| Forecast {
+        plan: plan.words(),
+        predicted_secs: median(predicted),
+        measured_secs: median(measured),
+    };
+    Ok(plans.iter().zip(secs).map(forecast).collect())
 }
 
 /// A line a plan, then how many were near.
-pub(super) fn print(forecasts: &[Forecast], heading: &str, as_json: bool) {
-    let heading = format!("{heading}, after {WARM_UPS} runs to warm up");
+pub(super) fn print(forecasts: &[Forecast], rounds: u16, heading: &str, as_json: bool) {
+    let heading = format!("{heading}, medians of {rounds}, after {WARM_UPS} runs to warm up");
     let near = forecasts.iter().filter(|one| one.is_near()).count();
     let middle = |secs: fn(&Forecast) -> f64| median(forecasts.iter().map(secs));
     let of_medians = middle(|one| one.measured_secs) / middle(|one| one.predicted_secs);

@@ -14,6 +14,7 @@ mod frechet;
 mod generate;
 mod models;
 mod models_pull;
+mod option_values;
 mod options;
 mod plan;
 mod probe;

@@ -17,17 +17,28 @@ use crate::tables::{number, ranged};
 #[derive(Clone, Debug)]
 struct Way {
     name: String,
+    part: Part,
     settings: RunSettings,
 }
 
-/// Places in the list of ways.
-const REFERENCE: usize = 0;
-const BLENDED: usize = 1;
-const FEW_LLL: usize = 2;
-/// LSL with fewer large steps than the pair's own boundaries give it.
-const FEW_LARGE: usize = 4;
-/// The first of those that are all together; the rest are.
-const TOGETHER: usize = 12;
+/// What a way is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// LLL, which quality is held against.
+    Reference,
+    /// LSL, which speed is held against.
+    Blended,
+    /// LLL with 20 steps of DPM++.
+    FewLll,
+    /// LSL with as many, of which fewer are large than the pair's own boundaries say.
+    FewLarge,
+    /// One thing on top of LSL.
+    Alone,
+    /// A multistep solver that keeps its history at boundaries, or does not.
+    History,
+    /// Several things on top of LSL.
+    Together,
+}
 
 /// How much faster than LSL the best of those has to be.
 const LEAST_SPEED_UP: f64 = 2.0;
@@ -59,15 +70,16 @@ pub struct Trial {
 }
 
 impl Economies {
-    /// Lays out all ways and times each `runs` times, turn by turn, after once to load the models, to measure what caches want to
+    /// Lays out the ways and times each `runs` times, turn by turn, after once to load the models, to measure what caches want to
     /// know and to warm up.
     pub fn new(
         pipeline: &mut PairPipeline,
         setup: &Setup,
         runs: usize,
+        only_together: bool,
         mut said: impl FnMut(usize),
     ) -> Result<Self> {
-        let ways = ways(setup)?;
+        let ways = ways(setup, only_together)?;
         let mut secs = vec![Vec::with_capacity(runs); ways.len()];
         let mut costs = Vec::with_capacity(ways.len());
         for round in 0..=runs {
@@ -108,14 +120,17 @@ impl Economies {
     }
 }
 
-fn ways(setup: &Setup) -> Result<Vec<Way>> {
+/// All ways, or those alone that the bars are about.
+fn ways(setup: &Setup, only_together: bool) -> Result<Vec<Way>> {
     let own = &setup.settings;
     let (lll, lsl) = (
         own.with_plan(setup.plans[LLL].clone()),
         own.with_plan(setup.plans[LSL].clone()),
     );
-    let few = |settings: &RunSettings, steps| RunSettings {
-        solver: Solver::DpmPp2M,
+    let sparse = own.with_plan(Plan::parse("LSL", &SPARSE)?);
+    let ldl = own.with_plan(Plan::parse("LDL", own.plan.boundaries())?);
+    let by = |settings: &RunSettings, solver, steps| RunSettings {
+        solver,
         steps,
         ..settings.clone()
     };
@@ -130,50 +145,50 @@ fn ways(setup: &Setup) -> Result<Vec<Way>> {
         },
         ..settings.clone()
     };
-    let sparse = own.with_plan(Plan::parse("LSL", &SPARSE)?);
-    let ldl = own.with_plan(Plan::parse("LDL", own.plan.boundaries())?);
-    let fresh = RunSettings {
-        history: History::Reset,
-        ..few(&lsl, 20)
+    let mut ways = Vec::new();
+    let mut add = |part, name: String, settings| {
+        ways.push(Way {
+            name,
+            part,
+            settings,
+        });
     };
-    let way = |name: &str, settings| Way {
-        name: name.to_owned(),
-        settings,
-    };
-    let mut ways = vec![
-        way("LLL", lll.clone()),
-        way("LSL", lsl.clone()),
-        way("LLL, DPM++ of 20 steps", few(&lll, 20)),
-        way("LSL, DPM++ of 20 steps", few(&lsl, 20)),
-        way("LSL 0.30/0.95, DPM++ of 20 steps", few(&sparse, 20)),
-        way(
-            "LSL, DPM++ of 20 steps, its history begun anew at boundaries",
-            fresh,
-        ),
-        way("LDL", ldl),
-    ];
+    let few = Solver::DpmPp2M;
+    add(Part::Reference, "LLL".to_owned(), lll.clone());
+    add(Part::Blended, "LSL".to_owned(), lsl.clone());
+    let name = |plan: &str| format!("{plan}, {} of 20 steps", few.name());
+    add(Part::FewLll, name("LLL"), by(&lll, few, 20));
+    add(Part::FewLarge, name("LSL 0.30/0.95"), by(&sparse, few, 20));
+    for solver in Solver::ALL
+        .into_iter()
+        .filter(|one| one.most_estimates() > 1)
+    {
+        for history in [History::Keep, History::Reset] {
+            let settings = RunSettings {
+                history,
+                ..by(&lsl, solver, 20)
+            };
+            let name = format!("LSL, {} of 20 steps, history {history}", solver.name());
+            add(Part::History, name, settings);
+        }
+    }
+    add(Part::Alone, "LDL".to_owned(), ldl);
     for method in CacheMethod::ALL {
-        let rule = CacheRule::new(method);
-        let name = format!("LSL, {} at {}", method.words(), rule.threshold);
-        ways.push(way(&name, cached(&lsl, method)));
+        let threshold = CacheRule::new(method).threshold;
+        let name = format!("LSL, {} at {threshold}", method.words());
+        add(Part::Alone, name, cached(&lsl, method));
     }
-    ways.push(way(
-        "LSL, guidance above a noise level of 0.3",
-        within(&lsl, ABOVE),
-    ));
-    debug_assert_eq!(ways.len(), TOGETHER);
+    let above = format!("guidance above {}", ABOVE[0]);
+    add(Part::Alone, format!("LSL, {above}"), within(&lsl, ABOVE));
     for steps in [16, 14] {
-        let all = RunSettings {
-            history: History::Reset,
-            ..within(&few(&lsl, steps), ABOVE)
-        };
-        ways.push(way(
-            &format!("LSL, DPM++ of {steps} steps, guidance above 0.3"),
-            all.clone(),
-        ));
-        let name = format!("the same, {}", CacheMethod::MagCache.words());
-        ways.push(way(&name, cached(&all, CacheMethod::MagCache)));
+        let all = within(&by(&lsl, few, steps), ABOVE);
+        let name = format!("LSL, {} of {steps} steps, {above}", few.name());
+        add(Part::Together, name.clone(), all.clone());
+        let cache = CacheMethod::MagCache;
+        let name = format!("{name}, {}", cache.words());
+        add(Part::Together, name, cached(&all, cache));
     }
+    ways.retain(|way| !(only_together && matches!(way.part, Part::Alone | Part::History)));
     Ok(ways)
 }
 
@@ -186,6 +201,8 @@ const ABOVE: [f64; 2] = [0.3, 1.0];
 #[derive(Clone, Debug, Serialize)]
 pub struct Standing {
     name: String,
+    #[serde(skip)]
+    part: Part,
     cost: Cost,
     /// Times LSL's denoise.
     speed_up: f64,
@@ -197,7 +214,11 @@ pub struct Standing {
 
 /// All ways over all prompts.
 pub fn standings(economies: &Economies, trials: &[Trial]) -> Vec<Standing> {
-    let blended = economies.costs[BLENDED].denoise_secs;
+    let blended = economies
+        .ways
+        .iter()
+        .position(|way| way.part == Part::Blended);
+    let blended_secs = blended.map_or(f64::NAN, |i| economies.costs[i].denoise_secs);
     let of = |(i, way): (usize, &Way)| {
         let own: Vec<&Figures> = trials.iter().map(|trial| &trial.figures[i]).collect();
         let right =
@@ -206,7 +227,8 @@ pub fn standings(economies: &Economies, trials: &[Trial]) -> Vec<Standing> {
         let cost = economies.costs[i].clone();
         Standing {
             name: way.name.clone(),
-            speed_up: blended / cost.denoise_secs,
+            part: way.part,
+            speed_up: blended_secs / cost.denoise_secs,
             spared: mean(trials.iter().map(|trial| trial.spared[i] as f64)),
             psnr: median(own.iter().map(|figures| figures.psnr)),
             ssim: bootstrap(own.len(), |items| {
@@ -221,15 +243,18 @@ pub fn standings(economies: &Economies, trials: &[Trial]) -> Vec<Standing> {
 
 /// The bars of accelerators.
 pub fn bars(standings: &[Standing]) -> Vec<Bar> {
-    let right = |standing: &Standing| standing.all_right;
-    let wanted = right(&standings[REFERENCE]);
-    let is_good = |standing: &&Standing| match (right(standing), wanted) {
+    let the = |part| standings.iter().find(move |standing| standing.part == part);
+    let wanted = the(Part::Reference).and_then(|standing| standing.all_right);
+    let is_good = |standing: &&Standing| match (standing.all_right, wanted) {
         (Some(own), Some(wanted)) => 100.0 * (wanted - own) <= MOST_BEHIND + 1e-9,
         _ => false,
     };
-    let good = standings[TOGETHER..].iter().filter(is_good);
-    let best = good.max_by(|a, b| a.speed_up.total_cmp(&b.speed_up));
-    let saved = standings[FEW_LLL].cost.paper_flops / standings[FEW_LARGE].cost.paper_flops;
+    let together = standings.iter().filter(|one| one.part == Part::Together);
+    let best = together
+        .filter(is_good)
+        .max_by(|a, b| a.speed_up.total_cmp(&b.speed_up));
+    let flops = |part| the(part).map_or(f64::NAN, |one| one.cost.paper_flops);
+    let saved = flops(Part::FewLll) / flops(Part::FewLarge);
     vec![
         Bar {
             demand: format!(

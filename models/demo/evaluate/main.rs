@@ -52,7 +52,11 @@ fn main() -> ExitCode {
 /// Measures and prints all; whether every bar that was measured holds.
 fn evaluate(options: &Options) -> Result<bool> {
     let setup = options.setup()?;
-    let prompts = read_prompts(&Options::folder().join("prompts.json"), options.prompts)?;
+    let prompts = read_prompts(
+        &Options::folder().join("prompts.json"),
+        options.skip,
+        options.prompts,
+    )?;
     let reader = open_reader(options, &setup, &prompts)?;
     let sheets = options.clips.as_ref().map(|folder| Sheets {
         folder: folder.clone(),
@@ -163,9 +167,8 @@ fn evaluate_economy(
         options.runs > 0,
         "--economy needs the time of runs; give --runs 1 or more"
     );
-    let economies = Economies::new(&mut pipeline, setup, options.runs, |round| {
-        eprintln!("timing: round {round} of {}", options.runs);
-    })?;
+    let told = |round| eprintln!("timing: round {round} of {}", options.runs);
+    let economies = Economies::new(&mut pipeline, setup, options.runs, options.together, told)?;
     let profiles = pipeline
         .describe(&setup.settings.pair)
         .map_err(|why| anyhow!(why))?

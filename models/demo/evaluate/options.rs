@@ -19,9 +19,12 @@ pub struct Options {
     /// A folder with a pair.json [default: the bundled pair].
     #[arg(long, value_name = "DIR")]
     pair: Option<PathBuf>,
-    /// The first N prompts [default: all].
+    /// This many prompts [default: all].
     #[arg(long, value_name = "N")]
     pub prompts: Option<usize>,
+    /// Leave out the first N prompts.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub skip: usize,
     /// Prompts that the grid of boundaries is run on; 0 leaves it out.
     #[arg(long, value_name = "N", default_value_t = 48)]
     pub grid: usize,
@@ -55,6 +58,9 @@ pub struct Options {
     /// on the first N prompts.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "auto")]
     pub economy: Option<u16>,
+    /// Of those ways LLL, LSL and what is put together alone.
+    #[arg(long, requires = "economy")]
+    pub together: bool,
     /// Threads that render prompts side by side, the cores shared out among them [default: one a core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,

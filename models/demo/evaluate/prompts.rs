@@ -32,23 +32,24 @@ pub struct Thing {
     pub size: Option<String>,
 }
 
-/// Reads the first `limit` prompts.
-pub fn read_prompts(path: &Path, limit: Option<usize>) -> Result<Vec<Prompt>> {
+/// Reads `limit` prompts after the first `skip`.
+pub fn read_prompts(path: &Path, skip: usize, limit: Option<usize>) -> Result<Vec<Prompt>> {
     let text = std::fs::read(path).with_context(|| {
         format!(
             "the prompts {} cannot be read; fetch the sources again",
             path.display()
         )
     })?;
-    let mut prompts: Vec<Prompt> = serde_json::from_slice(&text).with_context(|| {
+    let prompts: Vec<Prompt> = serde_json::from_slice(&text).with_context(|| {
         format!(
             "the prompts {} do not parse; fetch the sources again",
             path.display()
         )
     })?;
-    prompts.truncate(limit.unwrap_or(usize::MAX));
+    let chosen = prompts.into_iter().skip(skip);
+    let prompts: Vec<Prompt> = chosen.take(limit.unwrap_or(usize::MAX)).collect();
     if prompts.is_empty() {
-        bail!("there is no prompt to measure; give --prompts 1 or more");
+        bail!("there is no prompt to measure; give --prompts 1 or more and a smaller --skip");
     }
     Ok(prompts)
 }

@@ -9,7 +9,8 @@ use std::time::Instant;
 use clap::{ArgGroup, Args};
 
 use super::CliError;
-use super::options::{BoundaryAt, DenoiseOptions, GlobalOptions, LimitOptions};
+use super::option_values::BoundaryAt;
+use super::options::{DenoiseOptions, GlobalOptions, LimitOptions};
 use super::progress::ProgressLine;
 use super::session::Session;
 use crate::analysis::Wish;
