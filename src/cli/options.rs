@@ -116,7 +116,7 @@ pub(super) struct DenoiseOptions {
     /// euler-quadratic [default: the family's].
     #[arg(long)]
     solver: Option<Solver>,
-    /// What unipc and dpm++ do with older estimates where the model changes: keep or reset [default: keep].
+    /// What unipc and dpm++ do with older estimates where the model changes: keep or reset [default: reset].
     #[arg(long)]
     history: Option<History>,
     /// Steps that a distilled model takes on the whole way from noise to clip, all of one length; a stage takes those in

@@ -10,9 +10,10 @@ use super::{SigmaGrid, Solver, Span, StepPlan};
 #[serde(rename_all = "kebab-case")]
 pub enum History {
     /// It goes on with them: both models look for the same clip.
-    #[default]
     Keep,
-    /// It begins anew, with a step of first order.
+    /// It begins anew, with a step of first order: the models differ by more than that step costs. On the bundled pair every
+    /// multistep solver comes nearer to the large model's clip this way (models/demo/README.md has the figures).
+    #[default]
     Reset,
 }
 
