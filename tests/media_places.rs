@@ -30,6 +30,22 @@ fn an_existing_name_is_refused_unless_told() {
     assert_eq!(names(folder.path()), ["a.gif", "a.mp4", "frames"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_finished_has_the_mode_of_any_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions();
+    let (file, inner) = (folder.path().join("plain"), folder.path().join("inner"));
+    fs::File::create(&file).unwrap();
+    fs::create_dir(&inner).unwrap();
+    let clip = numbered_clip(64, 64, 16.0, 2);
+    for format in Format::ALL {
+        let path = write_as(&clip, &inner, format);
+        let plain = if path.is_dir() { &inner } else { &file };
+        assert_eq!(mode(&path), mode(plain), "{format:?}");
+    }
+}
+
 #[test]
 fn a_folder_of_somebodys_files_is_never_replaced() {
     let folder = tempfile::tempdir().unwrap();

@@ -74,8 +74,14 @@ pub(super) fn write(
 
 /// A hidden folder beside `target` that vanishes when dropped.
 fn temp_folder(target: &Path) -> Result<TempDir, MediaError> {
-    tempfile::Builder::new()
-        .prefix(".flowblend-")
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".flowblend-");
+    #[cfg(unix)]
+    let permissions = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
+    // As for files in `AtomicFile`: what the umask leaves of it, not a temporary folder's 0700.
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    builder
         .tempdir_in(folder_of(target))
         .map_err(|e| MediaError::io(target, e))
 }

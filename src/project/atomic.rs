@@ -68,6 +68,8 @@ impl AtomicError {
 #[derive(Debug)]
 pub struct AtomicFile {
     temp: NamedTempFile,
+    /// What the system gives any new file here.
+    permissions: fs::Permissions,
     target: PathBuf,
     overwrite: bool,
 }
@@ -90,11 +92,12 @@ impl AtomicFile {
         // The umask still applies: the mode is what any new file gets, not a temporary file's 0600.
         #[cfg(unix)]
         builder.permissions(permissions);
-        let temp = builder
-            .tempfile_in(folder_of(target))
-            .map_err(|e| AtomicError::from_io(target, e))?;
+        let failed = |e| AtomicError::from_io(target, e);
+        let temp = builder.tempfile_in(folder_of(target)).map_err(failed)?;
+        let permissions = temp.as_file().metadata().map_err(failed)?.permissions();
         Ok(Self {
             temp,
+            permissions,
             target: target.to_owned(),
             overwrite,
         })
@@ -110,15 +113,26 @@ impl AtomicFile {
         self.temp.as_file_mut()
     }
 
-    /// Flushes to the disk and renames: afterwards the whole file is there, even if the power fails.
+    /// Flushes to the disk and renames: afterwards the whole file is there, even if the power fails, and
+    /// whoever may read other new files may read it.
     pub fn commit(self) -> Result<(), AtomicError> {
         let Self {
             temp,
+            permissions,
             target,
             overwrite,
         } = self;
         let failed = |e: io::Error| AtomicError::from_io(&target, e);
-        temp.as_file().sync_all().map_err(failed)?;
+        // Opened anew: a writer that was given the path may have put a file of its own there, which only
+        // its owner could read. That of safetensors does.
+        let written = File::options()
+            .append(true)
+            .open(temp.path())
+            .map_err(failed)?;
+        if written.metadata().map_err(failed)?.permissions() != permissions {
+            written.set_permissions(permissions).map_err(failed)?;
+        }
+        written.sync_all().map_err(failed)?;
         if overwrite {
             temp.persist(&target).map_err(|e| failed(e.error))?;
         } else {
@@ -207,6 +221,28 @@ mod tests {
             fs::metadata(&plain).unwrap().permissions()
         );
         assert_eq!(names(folder.path()), ["a.json", "plain"]);
+    }
+
+    /// As the writer of safetensors does: beside it, private, then renamed over it.
+    #[test]
+    fn a_file_that_a_writer_put_in_its_place_has_a_new_files_mode_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.bin");
+        write_atomic(&target, false, |temp| {
+            let mut own = NamedTempFile::new_in(folder.path()).unwrap();
+            own.write_all(b"whole").unwrap();
+            own.persist(temp).unwrap();
+            Ok::<_, AtomicError>(())
+        })
+        .unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"whole");
+        let plain = folder.path().join("plain");
+        File::create(&plain).unwrap();
+        assert_eq!(
+            fs::metadata(&target).unwrap().permissions(),
+            fs::metadata(&plain).unwrap().permissions()
+        );
+        assert_eq!(names(folder.path()), ["a.bin", "plain"]);
     }
 
     #[test]
