@@ -305,6 +305,34 @@ fn models_that_do_not_match_are_refused() {
     assert!(text.contains("latents_mean[0]"), "{text}");
 }
 
+/// The VAE of 0.9.0 has as many channels as that of 0.9.7, so only its blocks tell.
+#[test]
+fn an_old_vae_does_not_go_with_a_transformer_of_later_versions() {
+    let blocks = ["\"num_layers\": 3", "\"num_layers\": 48"];
+    let folder = changed("transformer/config.json", blocks[0], blocks[1]);
+    check_compatible(folder.path(), &model("small")).unwrap();
+    let (old, vae) = (
+        model("large").join("../../old/vae"),
+        folder.path().join("vae"),
+    );
+    for file in ["config.json", "diffusion_pytorch_model.safetensors"] {
+        std::fs::copy(old.join(file), vae.join(file)).unwrap();
+    }
+    let refused = said(check_compatible(folder.path(), &model("small")));
+    let checked = check(folder.path()).remove(1);
+    assert_eq!(checked.part, "vae");
+    for text in [refused, said(checked.outcome)] {
+        for words in [
+            "vae/config.json",
+            "LTXVideoDownBlock3D",
+            "LTXVideo095DownBlock3D",
+            "48",
+        ] {
+            assert!(text.contains(words), "{text}");
+        }
+    }
+}
+
 /// A copy of the large model's configs and tokenizer, with one text file changed.
 fn changed(file: &str, from: &str, to: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -68,6 +68,9 @@ fn ltx_compatible(large: &Path, small: &Path) -> Result<(), ModelError> {
         &a.caption_channels,
         &b.caption_channels,
     )?;
+    for transformer in [&a, &b] {
+        ltx::check_vae_age(large, transformer)?;
+    }
     if ltx::has_vae(large) && ltx::has_vae(small) {
         same_ltx_vae(large, small)?;
     }

@@ -12,6 +12,9 @@ pub(in crate::models) fn check(model: &Path) -> Vec<PartCheck> {
         })
     });
     let vae = files::vae(model).and_then(|(config, weights)| {
+        if let Ok(transformer) = files::transformer_config(model) {
+            files::check_vae_age(model, &transformer)?;
+        }
         PartState::of(weights, none, |params| {
             LtxVae::new(&config, params).map(drop)
         })

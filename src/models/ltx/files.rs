@@ -116,6 +116,33 @@ pub fn transformer_files(model: &Path) -> Result<Vec<PathBuf>, ModelError> {
     Ok(transformer(model)?.1.files().to_vec())
 }
 
+/// An error where the VAE of `model` is older than a transformer that is to share its latents can be: that of 0.9.0 and
+/// 0.9.1 is another one, though of equal channels.
+pub(in crate::models) fn check_vae_age(
+    model: &Path,
+    transformer: &TransformerConfig,
+) -> Result<(), ModelError> {
+    const KIND: &str = "LTXVideo095DownBlock3D";
+    let place = vae_place(model)?;
+    let config = read_vae_config(&place)?;
+    let other = config.down_block_types.iter().find(|kind| *kind != KIND);
+    let blocks = transformer.num_layers;
+    match other {
+        Some(kind) if blocks >= CONDITION_BLOCKS => Err(ModelError::Config {
+            path: match place {
+                Place::Folder(folder) => folder.join("config.json"),
+                Place::Native(path, _) => path,
+            },
+            reason: format!(
+                "it is the VAE of LTX-Video 0.9.0 or 0.9.1 ({kind}), but a transformer of {blocks} blocks came with 0.9.7 \
+                 and works with that of 0.9.5 or later ({KIND})"
+            ),
+            hint: "take the VAE that came with the transformer".into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a model has a VAE of its own.
 pub(in crate::models) fn has_vae(model: &Path) -> bool {
     vae_place(model).is_ok()

@@ -19,8 +19,8 @@ pub(super) use check::check;
 pub use config::TransformerConfig;
 pub use files::transformer_files;
 pub(super) use files::{
-    TRANSFORMER, has_text, has_vae, text_identity, text_size, tokenizer, transformer_size,
-    vae_size, vae_weights,
+    TRANSFORMER, check_vae_age, has_text, has_vae, text_identity, text_size, tokenizer,
+    transformer_size, vae_size, vae_weights,
 };
 pub use pipeline::Pipeline;
 pub use size::{TILING, check_size, latent_shape};
