@@ -11,6 +11,14 @@ pub(super) fn free_and_all(device: &Device) -> Option<(u64, u64)> {
                 candle_core::cuda_backend::cudarc::driver::result::mem_get_info().ok()?;
             Some((free as u64, all as u64))
         }
+        // Memory that the processor shares: as much as the system recommends to hold, and what this program holds of it.
+        #[cfg(feature = "metal")]
+        Device::Metal(device) => {
+            let device = device.metal_device();
+            let all = device.recommended_max_working_set_size();
+            let free = all.saturating_sub(device.current_allocated_size());
+            Some((free as u64, all as u64))
+        }
         _ => None,
     }
 }

@@ -342,15 +342,24 @@ impl Winograd {
 
 /// Shares the numbers of `row` out in turn.
 #[inline(always)]
-fn part(row: &[f32], mut phases: [&mut [f32]; TILE]) {
-    let tiles = phases
-        .iter()
-        .map(|phase| phase.len())
+fn part(row: &[f32], [p0, p1, p2, p3]: [&mut [f32]; TILE]) {
+    let tiles = [p0.len(), p1.len(), p2.len(), p3.len()]
+        .into_iter()
         .fold(row.len() / TILE, usize::min);
+    let done = part_in_fours(row, [&mut *p0, &mut *p1, &mut *p2, &mut *p3], tiles);
+    for (j, four) in row.chunks_exact(TILE).enumerate().take(tiles).skip(done) {
+        (p0[j], p1[j], p2[j], p3[j]) = (four[0], four[1], four[2], four[3]);
+    }
+}
+
+/// The same of four tiles at once, as far as there are four; gives how many that were. `row` and each of the phases hold
+/// `tiles` of them.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn part_in_fours(row: &[f32], mut phases: [&mut [f32]; TILE], tiles: usize) -> usize {
+    use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
     let mut done = 0;
-    #[cfg(target_arch = "x86_64")]
     while done + 4 <= tiles {
-        use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
         // SAFETY: four tiles lie in `row` from here on, and four places in each of the phases; the instructions are
         // those that every processor of the kind has.
         unsafe {
@@ -364,10 +373,14 @@ fn part(row: &[f32], mut phases: [&mut [f32]; TILE]) {
         }
         done += 4;
     }
-    let [p0, p1, p2, p3] = phases;
-    for (j, four) in row.chunks_exact(TILE).enumerate().take(tiles).skip(done) {
-        (p0[j], p1[j], p2[j], p3[j]) = (four[0], four[1], four[2], four[3]);
-    }
+    done
+}
+
+/// Other processors take every tile by itself.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn part_in_fours(_: &[f32], _: [&mut [f32]; TILE], _: usize) -> usize {
+    0
 }
 
 vectorised! {
