@@ -126,6 +126,32 @@ fn a_single_file_gives_the_same_bits_as_the_folder() {
     }
 }
 
+/// As in the authors' repository, where files of later versions lie beside the folders of 0.9.0.
+#[test]
+fn a_single_file_goes_by_itself_and_not_by_folders_beside_it() {
+    let (folder, path) = published(|_| ());
+    let alone = decoded(&open_vae(&path).unwrap());
+    let vae = folder.path().join("vae");
+    std::fs::create_dir(&vae).unwrap();
+    for file in ["config.json", "diffusion_pytorch_model.safetensors"] {
+        std::fs::copy(
+            ltx_fixtures::old_model().join("vae").join(file),
+            vae.join(file),
+        )
+        .unwrap();
+    }
+    let index = r#"{"_class_name":"LTXConditionPipeline"}"#;
+    put(&folder.path().join("model_index.json"), index);
+    assert!(decoded(&open_vae(&path).unwrap()) == alone);
+    assert_eq!(Pipeline::read(&path).unwrap(), Pipeline::Text);
+    // The folder as a model is what they describe.
+    assert_eq!(
+        LtxVae::read_config(folder.path()).unwrap().latent_channels,
+        4
+    );
+    assert_eq!(Pipeline::read(folder.path()).unwrap(), Pipeline::Condition);
+}
+
 #[test]
 fn files_of_one_part_may_lack_the_prefix() {
     let folder = tempfile::tempdir().unwrap();

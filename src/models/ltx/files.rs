@@ -162,15 +162,15 @@ pub(in crate::models) fn tokenizer(model: &Path) -> PathBuf {
         .unwrap_or_else(|| home.join(TOKENIZERS[0]))
 }
 
-/// What `model_index.json` asks for. A model without one was not saved by a pipeline; its
-/// transformer's depth tells with which it was published.
+/// What a folder's `model_index.json` asks for. A model without one was not saved by a pipeline, nor was a file beside one;
+/// its transformer's depth tells with which it was published.
 pub(super) fn pipeline(model: &Path) -> Result<Pipeline, ModelError> {
     #[derive(Deserialize)]
     struct Index {
         #[serde(rename = "_class_name", default)]
         class_name: String,
     }
-    let path = layout::home(model).join("model_index.json");
+    let path = model.join("model_index.json");
     if !path.is_file() {
         let blocks = transformer_config(model)?.num_layers;
         return Ok(if blocks >= CONDITION_BLOCKS {
@@ -194,15 +194,24 @@ pub(super) fn pipeline(model: &Path) -> Result<Pipeline, ModelError> {
 /// Where a model's VAE lies: in a place of its own, or in the file of the transformer, as the
 /// authors publish it.
 fn vae_place(model: &Path) -> Result<Place, ModelError> {
-    let own = layout::find(model, &VAE);
-    if own.is_err()
-        && let Ok(place @ Place::Native(..)) = layout::find(model, &TRANSFORMER)
-        && let Ok(weights) = layout::open(&place, &VAE)
-        && weights.shape("decoder.conv_in.conv.weight").is_some()
+    // A file's own one is of its version. A folder beside it may be of another, as in the authors' repository.
+    if model.is_file()
+        && let Some(place) = vae_inside(model)
     {
         return Ok(place);
     }
-    own
+    layout::find(model, &VAE).or_else(|why| vae_inside(model).ok_or(why))
+}
+
+/// The file of a model's transformer, where its VAE is in there too.
+fn vae_inside(model: &Path) -> Option<Place> {
+    let place = layout::find(model, &TRANSFORMER).ok()?;
+    let is_file = matches!(place, Place::Native(..));
+    let weights = is_file.then(|| layout::open(&place, &VAE).ok()).flatten()?;
+    weights
+        .shape("decoder.conv_in.conv.weight")
+        .is_some()
+        .then_some(place)
 }
 
 /// The part of a config.json beside a transformer's file that its tensors do not tell.
