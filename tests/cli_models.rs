@@ -213,7 +213,7 @@ fn what_is_no_pair_is_not_added() {
     assert!(!here.join("config").exists());
 }
 
-/// A hub with the bundled pair, and a manifest of it under the root.
+/// A hub with the bundled pair, its distilled model included, and a manifest of it under the root.
 fn published(home: &Path) -> Hub {
     let hub = Hub::start();
     let files = |model: &str| {
@@ -243,9 +243,11 @@ fn published(home: &Path) -> Hub {
         "title": "a pair of theirs",
         "licence": "free",
         "estimated_bytes": 17_000_000,
-        "parameters": {"large": 1, "small": 1, "vae": 1, "text_encoder": 1},
+        "parameters": {"large": 1, "small": 1, "distilled": 1, "vae": 1, "text_encoder": 1},
         "large": files("large"),
         "small": files("small"),
+        "distilled": files("distilled"),
+        "distilled_sigmas": [1.0, 0.5, 0.0],
     });
     put(&home.join("root/theirs.json"), &manifest);
     hub
@@ -263,7 +265,7 @@ fn a_pulled_pair_is_ready_and_the_next_pull_does_nothing() {
     let folder = here.join("disk/theirs");
     assert_eq!(out.trim(), path(&folder.canonicalize().unwrap()));
     assert!(
-        error.contains("by the hub's 4") && error.contains("SHA256SUMS"),
+        error.contains("by the hub's 5") && error.contains("SHA256SUMS"),
         "{error}"
     );
     let weights = "large/transformer/diffusion_pytorch_model.safetensors";
@@ -280,6 +282,10 @@ fn a_pulled_pair_is_ready_and_the_next_pull_does_nothing() {
         "plan", "--pair", "theirs", "--size", "64x64", "--frames", "5", "--json",
     ];
     json_of(&flowblend(here, &plan));
+    // Its distilled model came along, with what it was taught.
+    assert_eq!(report["lacks_distilled"], false);
+    let taught = json_of(&flowblend(here, &[&plan[..], &["--plan", "D"]].concat()));
+    assert_eq!(taught["sigmas"], json!([1.0, 0.5, 0.0]));
     // The folder is remembered, and nothing is asked for.
     hub.seen();
     let again = json_of(&flowblend(here, &["models", "pull", "theirs", "--json"]));
@@ -292,6 +298,44 @@ fn a_pulled_pair_is_ready_and_the_next_pull_does_nothing() {
     );
     assert_eq!(again["folder"], json!(folder.canonicalize().unwrap()));
     assert_eq!(hub.seen(), []);
+}
+
+#[test]
+fn a_pair_works_without_its_distilled_model_which_may_come_later() {
+    let home = TempDir::new().unwrap();
+    let here = home.path();
+    let hub = published(here);
+    let pull = ["models", "pull", "theirs", "--endpoint", &hub.endpoint];
+    let without = [&pull[..], &["--without-distilled"]].concat();
+    assert!(flowblend(here, &without).status.success());
+    let place = here.join("data/flowblend/models/theirs/distilled");
+    assert!(!place.exists());
+    let report = listed(here, "theirs").unwrap();
+    assert_eq!(
+        (&report["state"], &report["lacks_distilled"]),
+        (&json!("ready"), &json!(true))
+    );
+    assert_eq!(report["distilled"], json!(place));
+    let list = text(&flowblend(here, &["models"]).stdout);
+    let row = format!("{}, the files of them/distilled", path(&place));
+    assert!(
+        list.contains(&row) && list.contains("only stages of the letter D"),
+        "{list}"
+    );
+    let plan = [
+        "plan", "--pair", "theirs", "--plan", "D", "--size", "64x64", "--frames", "5",
+    ];
+    refused(here, &plan, 1, &["has no distilled model"]);
+
+    hub.seen();
+    assert!(flowblend(here, &pull).status.success());
+    let seen = hub.seen();
+    assert!(
+        seen.iter().all(|seen| seen.path.contains("them/distilled")),
+        "{seen:?}"
+    );
+    assert_eq!(listed(here, "theirs").unwrap()["lacks_distilled"], false);
+    assert!(flowblend(here, &plan).status.success());
 }
 
 #[test]
@@ -371,4 +415,164 @@ fn ctrl_c_stops_a_silent_download_and_the_next_one_goes_on() {
         .find(|s| s.method == "GET" && s.path.contains("small"));
     assert_eq!(asked.unwrap().from, Some(1_000_000));
     assert_eq!(listed(here, "theirs").unwrap()["state"], "ready");
+}
+
+#[test]
+fn a_check_names_the_first_ten_faults_and_counts_the_rest() {
+    let home = TempDir::new().unwrap();
+    let here = home.path();
+    let model = here.join("model/transformer");
+    fs::create_dir_all(&model).unwrap();
+    let source = demo().join("small/transformer");
+    let weights = "diffusion_pytorch_model.safetensors";
+    fs::copy(source.join(weights), model.join(weights)).unwrap();
+    let mut config: Value =
+        serde_json::from_slice(&fs::read(source.join("config.json")).unwrap()).unwrap();
+    put(&model.join("config.json"), &config);
+    let check = ["models", "check", "model/transformer"];
+    let said = |arguments: &[&str]| text(&flowblend(here, arguments).stdout);
+    let whole = said(&check);
+    let line = whole.lines().next().unwrap();
+    assert!(line.starts_with("transformer   complete, "), "{whole}");
+
+    // A block more than there are weights for.
+    let layers = config["num_layers"].as_u64().unwrap();
+    config["num_layers"] = json!(layers + 1);
+    put(&model.join("config.json"), &config);
+    let told: Value = serde_json::from_str(&said(&[&check[..], &["--json"]].concat())).unwrap();
+    let part = &told["parts"][0];
+    let count = part["fault_count"].as_u64().unwrap();
+    assert!(count > 10 && part["complete"] == false, "{part}");
+    assert_eq!(part["faults"].as_array().unwrap().len(), 10);
+    let output = said(&check);
+    assert!(output.contains(&format!("{count} faults in ")), "{output}");
+    let missing = format!("has no tensor `blocks.{layers}.");
+    assert_eq!(output.matches(&missing).count(), 10, "{output}");
+    let rest = format!("  and {} more\n", count - 10);
+    assert!(output.contains(&rest), "{output}");
+    refused(
+        here,
+        &check,
+        1,
+        &["model/transformer", "look above at transformer"],
+    );
+}
+
+#[test]
+fn a_distilled_model_is_added_with_what_it_was_taught() {
+    let home = TempDir::new().unwrap();
+    let here = home.path();
+    let model = |name: &str| path(&demo().join(name));
+    let (large, small, distilled) = (model("large"), model("small"), model("distilled"));
+    let pair = ["models", "add", &large, "--small", &small, "--name", "mine"];
+    let with = |more: &[&'static str]| [&pair[..], &["--distilled", &distilled], more].concat();
+    refused(
+        here,
+        &with(&[]),
+        2,
+        &["--distilled-steps", "--distilled-sigmas"],
+    );
+    let alone = [&pair[..], &["--distilled-steps", "4"]].concat();
+    refused(here, &alone, 2, &["--distilled DIR together"]);
+    refused(
+        here,
+        &with(&["--distilled-sigmas", "1,0.5"]),
+        2,
+        &["from 1 to 0"],
+    );
+    let folder = path(&demo());
+    let twice = [
+        "models",
+        "add",
+        &folder,
+        "--small",
+        &small,
+        "--distilled",
+        &distilled,
+    ];
+    let twice = [&twice[..], &["--distilled-steps", "4"]].concat();
+    refused(here, &twice, 2, &["leave out --small and --distilled"]);
+    // What cannot be blended is not added, whichever model it is.
+    let ltx = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ltx/pair/small");
+    let ltx = path(&ltx);
+    let other = [&pair[..], &["--distilled", &ltx, "--distilled-steps", "4"]].concat();
+    refused(
+        here,
+        &other,
+        1,
+        &["not added", "distilled model", "LTX-Video"],
+    );
+    let gone = [
+        &pair[..],
+        &["--distilled", "nowhere", "--distilled-steps", "4"],
+    ]
+    .concat();
+    refused(here, &gone, 1, &["nowhere", "check the path"]);
+    assert!(!here.join("config").exists());
+
+    let taught = with(&["--distilled-sigmas", "1,0.9375,0.833,0.625,0"]);
+    assert!(flowblend(here, &taught).status.success());
+    let listed = listed(here, "mine").unwrap();
+    assert_eq!(listed["state"], "ready");
+    assert_eq!(listed["distilled"], json!(distilled));
+    let plan = |more: &[&str]| {
+        let plan = ["plan", "--pair", "mine", "--steps", "10", "--json"];
+        json_of(&flowblend(here, &[&plan[..], more].concat()))
+    };
+    let run = plan(&["--plan", "D"]);
+    assert_eq!(run["sigmas"], json!([1.0, 0.9375, 0.833, 0.625, 0.0]));
+    assert!(
+        run["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|step| step["cfg"] == 1.0)
+    );
+    // A run may ask for other steps, in either way.
+    let run = plan(&["--plan", "D", "--distilled-sigmas", "1,0.25,0"]);
+    assert_eq!(run["sigmas"], json!([1.0, 0.25, 0.0]));
+}
+
+#[test]
+fn a_pairs_folder_is_checked_as_a_whole() {
+    let home = TempDir::new().unwrap();
+    let here = home.path();
+    let folder = path(&demo());
+    let output = flowblend(here, &["models", "check", &folder]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    for words in [
+        "the large model",
+        "the small model",
+        "the distilled model",
+        "can be blended",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    // Of the two others only the transformer is needed.
+    assert_eq!(said.matches(" complete").count(), 4 + 1 + 1, "{said}");
+
+    let pair = |large: &Path, small: &Path| {
+        let pair = json!({"name": "p", "large": large, "small": small});
+        put(&here.join("p/pair.json"), &pair);
+    };
+    let check = ["models", "check", "p"];
+    let ltx = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ltx/pair/small");
+    pair(&demo().join("large"), &ltx);
+    refused(
+        here,
+        &check,
+        1,
+        &["cannot be blended", "WAN 2.1", "LTX-Video"],
+    );
+    pair(&demo().join("large"), &here.join("nowhere"));
+    refused(here, &check, 1, &["look above at its small model"]);
+    let told = flowblend(here, &[&check[..], &["--json"]].concat()).stdout;
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(
+        (&told["complete"], &told["compatible"]),
+        (&json!(false), &Value::Null)
+    );
+    assert_eq!(told["models"]["large"].as_array().unwrap().len(), 4);
+    assert_eq!(told["models"]["small"][0]["complete"], false);
 }

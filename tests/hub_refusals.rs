@@ -118,6 +118,7 @@ fn no_hub_at_all_is_a_sentence() {
             endpoint: Some(endpoint.into()),
             to: None,
             retry_wait: Duration::from_millis(1),
+            ..PullOptions::default()
         };
         let said = pull(&manifest, folder.path(), &options, &|| false, &mut |_| {})
             .unwrap_err()

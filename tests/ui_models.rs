@@ -172,6 +172,38 @@ fn a_pair_that_cannot_be_used_leaves_the_document_alone() {
 }
 
 #[test]
+fn a_distilled_model_has_a_row_and_may_come_later() {
+    let ((factory, _pace), (mut source, _steer)) = (fake(), source());
+    source.survey = Arc::new(|_| {
+        let mut reports = common::models::reports();
+        let place = |name: &str| Some(PathBuf::from(format!("/models/{name}/distilled")));
+        reports[0].distilled = place("demo");
+        reports[1].distilled = place("toy");
+        reports[1].lacks_distilled = true;
+        reports[1].download_bytes = Some(60_000_000_000);
+        let repos = ["them/large", "them/small", "them/distilled"];
+        reports[1].repos = Some(repos.map(str::to_owned).to_vec());
+        reports
+    });
+    let mut window = build(factory, source);
+    for words in [
+        "/models/demo/distilled",
+        "goes to /models/toy/distilled, from them/distilled",
+        "The pair works without it; only stages of the letter D need it.",
+    ] {
+        window.get_by_label(words);
+    }
+    // The models that are here come from nowhere any more.
+    window.get_by_label("/models/toy/large");
+    assert!(!is_disabled(&window, "Use toy"));
+    assert!(window.query_by_label("Download demo").is_none());
+    click(&mut window, "Download toy");
+    until(&mut window, |window| {
+        window.query_by_label("Stop the download of toy").is_some()
+    });
+}
+
+#[test]
 fn a_pair_that_was_added_leaves_the_list_and_comes_back() {
     let ((factory, _pace), (mut source, _steer)) = (fake(), source());
     // The list, with every pair but the bundled one added.

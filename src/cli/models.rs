@@ -1,18 +1,17 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::CliError;
+use super::distilled::DistilledOptions;
+use super::models_check::check;
 use super::models_pull::{PullArgs, pull};
 use super::options::GlobalOptions;
 use crate::engine::{PairReport, PairState, survey};
 use crate::models::registry::Registry;
-use crate::models::{AddError, PartCheck, add, check};
+use crate::models::{AddError, Candidate, add};
 use crate::project::size_text;
-
-/// Faults of a part that are named; the rest is counted.
-const NAMED: usize = 10;
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsOptions {
@@ -24,23 +23,14 @@ pub(super) struct ModelsOptions {
 enum ModelsCommand {
     /// The pairs that are known here: what each needs, and what is missing.
     List,
-    /// Whether the files of a model are whole and fit one another; loads nothing.
+    /// Whether the files of a model, or of a whole pair, are there and fit one another; loads nothing.
     Check {
-        /// A model: a folder in diffusers' layout or its authors', or a transformer's file.
+        /// A folder with a pair.json; or a model: a folder in diffusers' layout or its authors', or a transformer's file.
+        #[arg(value_name = "DIR")]
         model: PathBuf,
     },
     /// Make a pair known that lies elsewhere; it is checked first, and nothing is copied.
-    Add {
-        /// A folder with a pair.json; or, with --small, the large model: a folder or a file.
-        #[arg(value_name = "DIR")]
-        large: PathBuf,
-        /// The small model: a folder or a file.
-        #[arg(long, value_name = "DIR")]
-        small: Option<PathBuf>,
-        /// What the pair will be called [default: what its pair.json or its large model is called].
-        #[arg(long)]
-        name: Option<String>,
-    },
+    Add(AddArgs),
     /// Take a pair that was added out of the list again; no file of it is touched.
     Remove {
         /// What the pair is called.
@@ -50,14 +40,28 @@ enum ModelsCommand {
     Pull(PullArgs),
 }
 
+/// Options of `flowblend models add`.
+#[derive(Debug, Args)]
+struct AddArgs {
+    /// A folder with a pair.json; or, with --small, the large model: a folder or a file.
+    #[arg(value_name = "DIR")]
+    large: PathBuf,
+    /// The small model: a folder or a file.
+    #[arg(long, value_name = "DIR")]
+    small: Option<PathBuf>,
+    #[command(flatten)]
+    distilled: DistilledOptions,
+    /// What the pair will be called [default: what its pair.json or its large model is called].
+    #[arg(long)]
+    name: Option<String>,
+}
+
 /// `flowblend models`.
 pub(super) fn models(options: &ModelsOptions, global: &GlobalOptions) -> Result<(), CliError> {
     match &options.command {
         None | Some(ModelsCommand::List) => list(global),
-        Some(ModelsCommand::Check { model }) => report(model, global.json),
-        Some(ModelsCommand::Add { large, small, name }) => {
-            add_pair(large, small.as_deref(), name.as_deref(), global.json)
-        }
+        Some(ModelsCommand::Check { model }) => check(model, global.json),
+        Some(ModelsCommand::Add(args)) => add_pair(args, global.json),
         Some(ModelsCommand::Remove { name }) => {
             Registry::open()
                 .forget(name)
@@ -69,14 +73,15 @@ pub(super) fn models(options: &ModelsOptions, global: &GlobalOptions) -> Result<
     }
 }
 
-fn add_pair(
-    large: &Path,
-    small: Option<&Path>,
-    name: Option<&str>,
-    as_json: bool,
-) -> Result<(), CliError> {
-    let name = add(&mut Registry::open(), large, small, name).map_err(|why| match why {
-        AddError::OneModel(_) | AddError::BothNamed(_) | AddError::Name(_) => {
+fn add_pair(args: &AddArgs, as_json: bool) -> Result<(), CliError> {
+    let pair = Candidate {
+        large: &args.large,
+        small: args.small.as_deref(),
+        distilled: args.distilled.both()?,
+        name: args.name.as_deref(),
+    };
+    let name = add(&mut Registry::open(), &pair).map_err(|why| match why {
+        AddError::OneModel(_) | AddError::AllNamed(_) | AddError::Name(_) => {
             CliError::Usage(why.to_string())
         }
         AddError::Incomplete(faults) => {
@@ -141,20 +146,19 @@ fn describe(pair: &PairReport) {
         );
         row("download", &text);
     }
-    let repos = pair.repos.as_ref();
-    let models = [
-        ("large", &pair.large),
-        ("small", &pair.small),
-        ("distilled", &pair.distilled),
-    ];
-    for (i, (name, place)) in models.into_iter().enumerate() {
-        let Some(place) = place else { continue };
-        match repos.and_then(|repos| repos.get(i)) {
-            Some(repo) if pair.state != PairState::Ready => {
-                row(name, &format!("{}, the files of {repo}", place.display()));
-            }
-            _ => row(name, &place.display().to_string()),
-        }
+    for (role, place) in pair.models() {
+        let from = pair
+            .comes_from(role)
+            .map(|repo| format!(", the files of {repo}"));
+        let from = from.unwrap_or_default();
+        row(role.name(), &format!("{}{from}", place.display()));
+    }
+    if pair.lacks_distilled {
+        let name = &pair.name;
+        row(
+            "",
+            &format!("only stages of the letter D need it; flowblend models pull {name} brings it"),
+        );
     }
     if let Some(memory) = &pair.memory {
         let at_least = if memory.weights_only { "at least " } else { "" };
@@ -169,77 +173,5 @@ fn describe(pair: &PairReport) {
     }
     if let Some(licence) = &pair.licence {
         row("licence", licence);
-    }
-}
-
-fn report(model: &Path, as_json: bool) -> Result<(), CliError> {
-    if !model.exists() {
-        return Err(CliError::Failed(format!(
-            "there is no model at {}; check the path",
-            model.display()
-        )));
-    }
-    let parts = check(model);
-    let complete = parts.iter().all(PartCheck::is_complete);
-    if as_json {
-        let parts: Vec<_> = parts.iter().map(to_json).collect();
-        println!("{}", json!({ "complete": complete, "parts": parts }));
-    } else {
-        parts.iter().for_each(print);
-    }
-    if complete {
-        return Ok(());
-    }
-    let broken: Vec<_> = parts
-        .iter()
-        .filter(|part| !part.is_complete())
-        .map(|part| part.part)
-        .collect();
-    Err(CliError::Failed(format!(
-        "{} cannot be used as a whole model: look above at {}",
-        model.display(),
-        broken.join(", ")
-    )))
-}
-
-fn print(check: &PartCheck) {
-    match &check.outcome {
-        Err(why) => println!("{:<13} {why}", check.part),
-        Ok(part) if part.faults.is_empty() => {
-            let size = match part.tensors {
-                0 => String::new(),
-                n => format!(", {n} tensors, {} parameters", part.parameters),
-            };
-            println!("{:<13} complete{size}: {}", check.part, part.path.display());
-        }
-        Ok(part) => {
-            let count = part.faults.len();
-            println!(
-                "{:<13} {count} faults in {}",
-                check.part,
-                part.path.display()
-            );
-            for fault in part.faults.iter().take(NAMED) {
-                println!("  {fault}");
-            }
-            if count > NAMED {
-                println!("  and {} more", count - NAMED);
-            }
-        }
-    }
-}
-
-fn to_json(check: &PartCheck) -> serde_json::Value {
-    match &check.outcome {
-        Err(why) => json!({"part": check.part, "complete": false, "error": why.to_string()}),
-        Ok(part) => json!({
-            "part": check.part,
-            "complete": part.faults.is_empty(),
-            "path": part.path,
-            "tensors": part.tensors,
-            "parameters": part.parameters,
-            "faults": part.faults.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>(),
-            "fault_count": part.faults.len(),
-        }),
     }
 }

@@ -29,6 +29,9 @@ pub(super) struct PullArgs {
     /// The hub's address, for a mirror [default: HF_ENDPOINT, else the usual one].
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
+    /// Leave the distilled model out, where the pair has one; only stages of the letter D need it.
+    #[arg(long)]
+    without_distilled: bool,
 }
 
 /// `flowblend models pull`.
@@ -43,6 +46,7 @@ pub(super) fn pull(args: &PullArgs, as_json: bool) -> Result<(), CliError> {
     let options = PullOptions {
         endpoint: args.endpoint.clone(),
         to: args.to.clone(),
+        without_distilled: args.without_distilled,
         ..PullOptions::default()
     };
     let wake = Arc::new(move || {

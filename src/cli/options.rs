@@ -3,12 +3,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::CliError;
+use super::distilled::DistilledOptions;
 use super::option_values::{Boundaries, BoundaryAt, CacheOption, IntervalOption, parse_size};
 use crate::analysis::Wish;
 use crate::engine::{DeviceChoice, EngineOptions, PairPipeline, PairSummary, PipelineFactory};
 use crate::project::{PairRef, Preferences, RunSettings};
 use crate::sampler::OnlineRule;
-use crate::schedule::{DistilledGrid, Guidance, History, Plan, Solver};
+use crate::schedule::{Guidance, History, Plan, Solver};
 
 /// Number formats that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,10 +94,8 @@ pub(super) struct DenoiseOptions {
     /// Folder of the small model, in diffusers layout.
     #[arg(long, value_name = "DIR", requires = "large")]
     small: Option<PathBuf>,
-    /// Folder of a step-distilled model, in diffusers layout, for stages of the letter D; tell with --distilled-steps
-    /// what it was taught.
-    #[arg(long, value_name = "DIR", requires = "large")]
-    distilled: Option<PathBuf>,
+    #[command(flatten)]
+    distilled: DistilledOptions,
     /// Stage letters, any number: L (large), S (small), D (distilled), or names split by commas.
     #[arg(long, default_value = DEFAULT_PLAN)]
     plan: String,
@@ -112,17 +111,13 @@ pub(super) struct DenoiseOptions {
     /// Flow shift of the sigma grid.
     #[arg(long, allow_negative_numbers = true)]
     shift: Option<f64>,
-    /// How the velocity is integrated: euler, heun, unipc-1, unipc, unipc-3, dpm++2m, dpm++3m, euler-linspace or
-    /// euler-quadratic [default: the family's].
+    /// How the velocity is integrated: euler, heun, unipc-1, unipc, unipc-3, dpm++2m, dpm++3m, euler-linspace,
+    /// euler-stretched or euler-quadratic [default: the family's].
     #[arg(long)]
     solver: Option<Solver>,
     /// What unipc and dpm++ do with older estimates where the model changes: keep or reset [default: reset].
     #[arg(long)]
     history: Option<History>,
-    /// Steps that a distilled model takes on the whole way from noise to clip, all of one length; a stage takes those in
-    /// its part [default: the noise levels that the pair states].
-    #[arg(long, value_name = "N")]
-    distilled_steps: Option<usize>,
     /// Guidance scale: one value, or one a stage. Distilled stages have none unless a stage's own is given.
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
     cfg: Option<Vec<f64>>,
@@ -188,7 +183,7 @@ impl DenoiseOptions {
             (Some(large), Some(small)) => PairRef::Folders {
                 large: large.clone(),
                 small: small.clone(),
-                distilled: self.distilled.clone(),
+                distilled: self.distilled.model().cloned(),
             },
             _ => self
                 .pair
@@ -227,7 +222,7 @@ impl DenoiseOptions {
                 "--boundaries auto finds the stages too; leave --plan out and give one --cfg",
             ));
         }
-        self.distilled_sigmas()?;
+        self.distilled.sigmas()?;
         if let Some(cfgs) = &self.cfg
             && cfgs.len() != 1
             && cfgs.len() != stages
@@ -238,12 +233,6 @@ impl DenoiseOptions {
             }));
         }
         Ok(())
-    }
-
-    /// The noise levels of distilled stages, where they were asked for.
-    fn distilled_sigmas(&self) -> Result<Option<DistilledGrid>, CliError> {
-        let even = self.distilled_steps.map(DistilledGrid::even);
-        even.transpose().map_err(usage)
     }
 
     /// The settings of the run: these options over the pair's own.
@@ -274,11 +263,12 @@ impl DenoiseOptions {
             seed: self.seed.unwrap_or_else(random_seed),
             plan,
             steps: self.steps.unwrap_or(defaults.steps),
-            shift: self.shift.unwrap_or(defaults.shift),
+            shift: self.shift(pair),
             solver: self.solver.unwrap_or(defaults.solver),
             history: self.history.unwrap_or_default(),
             distilled_sigmas: self
-                .distilled_sigmas()?
+                .distilled
+                .sigmas()?
                 .or_else(|| defaults.distilled_sigmas.clone()),
             cfg: cfgs.first().copied().unwrap_or(defaults.cfg),
             guidance: Guidance {
@@ -316,7 +306,7 @@ impl DenoiseOptions {
                 // An absurd number of steps is refused elsewhere; until then it must not be believed.
                 let steps = self.steps.unwrap_or(defaults.steps).min(MOST_STEPS);
                 let solver = self.solver.unwrap_or(defaults.solver);
-                let grid = solver.grid(steps, self.shift.unwrap_or(defaults.shift));
+                let grid = solver.grid(steps, self.shift(pair));
                 given.iter().map(|at| at.fraction(&grid)).collect()
             }
             None => {
@@ -325,6 +315,15 @@ impl DenoiseOptions {
             }
         };
         Plan::parse(letters, &boundaries).map_err(usage)
+    }
+
+    /// The shift that was given, else the models' own at the clip's size.
+    fn shift(&self, pair: &PairSummary) -> f64 {
+        let defaults = &pair.defaults;
+        let (width, height) = self.size.unwrap_or((defaults.width, defaults.height));
+        let size = (width, height, self.frames.unwrap_or(defaults.frames));
+        let own = || pair.rules.shift(size).unwrap_or(defaults.shift);
+        self.shift.unwrap_or_else(own)
     }
 
     /// Whether guidance is left out where it does not show.

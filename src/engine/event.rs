@@ -204,6 +204,11 @@ pub trait PairRules: fmt::Debug + Send + Sync {
 
     /// What the parts of a run at `(width, height, frames)` are expected to hold.
     fn memory(&self, size: (usize, usize, usize)) -> MemoryNeed;
+
+    /// The shift at `(width, height, frames)`, for models whose own depends on the size.
+    fn shift(&self, _size: (usize, usize, usize)) -> Option<f64> {
+        None
+    }
 }
 
 impl PairSummary {
@@ -221,7 +226,7 @@ impl PairSummary {
         }
         if settings.distilled_sigmas.is_none() && plan.has(ModelRole::Distilled) {
             return Err(
-                "the run names no noise levels for its distilled stages; give --distilled-steps, for example 8".to_owned(),
+                "the run names no noise levels for its distilled stages; give --distilled-steps, for example 8, or --distilled-sigmas".to_owned(),
             );
         }
         Ok(())

@@ -96,7 +96,8 @@ impl PairPipeline {
         let device = self.device()?;
         let models = models_of(spec).map_err(|why| why.to_string())?;
         let weight_bytes = device.dtype.size_in_bytes();
-        let rules = Rules::read(spec, weight_bytes).map_err(|why| why.to_string())?;
+        let on_cpu = device.device.is_cpu();
+        let rules = Rules::read(spec, weight_bytes, on_cpu).map_err(|why| why.to_string())?;
         let (parameters, channels) = (rules.parameters(), rules.channels());
         let rules: Arc<dyn PairRules> = Arc::new(rules);
         let defaults = default_settings(spec, pair)?;

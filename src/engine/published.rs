@@ -38,7 +38,10 @@ pub fn published_pair(
         small: folder.join("small"),
         distilled: None,
         licence: Some(manifest.licence),
-        defaults: PairDefaults::published(rules.family()),
+        defaults: PairDefaults {
+            distilled_sigmas: manifest.distilled_sigmas,
+            ..PairDefaults::published(rules.family())
+        },
     };
     let (parameters, channels) = (rules.parameters(), rules.channels());
     let rules: Arc<dyn PairRules> = Arc::new(rules);

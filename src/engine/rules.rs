@@ -20,14 +20,20 @@ pub(super) struct Rules {
     transformers: [PartSize; 3],
     vae: PartSize,
     text: PartSize,
-    text_tokens: usize,
+    /// What runs use where nothing else is asked for.
+    defaults: PairDefaults,
     value_bytes: u64,
+    on_cpu: bool,
 }
 
 impl Rules {
     /// Reads what is needed of a pair's folders; loads no weights. `value_bytes` is what one value of
-    /// a transformer takes in memory where it is not quantised.
-    pub(super) fn read(spec: &PairSpec, value_bytes: usize) -> Result<Self, ModelError> {
+    /// a transformer takes in memory where it is not quantised; `on_cpu` says whether a processor computes.
+    pub(super) fn read(
+        spec: &PairSpec,
+        value_bytes: usize,
+        on_cpu: bool,
+    ) -> Result<Self, ModelError> {
         let networks = Networks::read(spec)?;
         let family = networks.family();
         let size = |role| {
@@ -44,8 +50,9 @@ impl Rules {
             ],
             vae: family.vae_size(&spec.large)?,
             text: family.text_size(&spec.large)?,
-            text_tokens: spec.defaults.text_tokens,
+            defaults: spec.defaults.clone(),
             value_bytes: value_bytes as u64,
+            on_cpu,
             networks,
         })
     }
@@ -64,14 +71,14 @@ impl Rules {
             parameters,
             ..PartSize::default()
         };
-        // A distilled model has the shape of the one that it was distilled from.
-        let distilled = published.distilled.as_ref().map_or(0, |_| count.small);
         Some(Self {
-            transformers: [count.large, count.small, distilled].map(part),
+            transformers: [count.large, count.small, count.distilled].map(part),
             vae: part(count.vae),
             text: part(count.text_encoder),
-            text_tokens: PairDefaults::published(networks.family()).text_tokens,
+            defaults: PairDefaults::published(networks.family()),
             value_bytes: value_bytes as u64,
+            // Without the files nobody knows what lies in kernels.
+            on_cpu: false,
             networks,
         })
     }
@@ -94,7 +101,7 @@ impl Rules {
 
 impl PairRules for Rules {
     fn flops(&self, role: ModelRole, size: (usize, usize, usize)) -> Flops {
-        self.networks.flops(role, size, self.text_tokens)
+        self.networks.flops(role, size, self.defaults.text_tokens)
     }
 
     fn check_size(&self, (width, height, frames): (usize, usize, usize)) -> Result<(), String> {
@@ -114,15 +121,42 @@ impl PairRules for Rules {
         // A tile in parts and whole, the clip as f32 and as bytes.
         let in_tiles =
             self.networks.decode_bytes(tile) + of_tile * 3 * (4 + 4) + clip * 3 * (4 + 1);
+        let mixes = if self.on_cpu { self.vae.in_kernels } else { 0 };
         MemoryNeed {
             base: BASE_BYTES,
             text: self.text.bytes(self.value_bytes),
             transformers: self.transformers.map(|part| part.bytes(self.value_bytes)),
             denoise: self.networks.denoise_bytes(size),
-            vae: self.vae.bytes(VAE_VALUE),
+            vae: self.vae.bytes(VAE_VALUE) + mixes * VAE_VALUE,
             decode,
             // A clip of one tile is decoded as a whole.
             decode_in_tiles: in_tiles.min(decode),
         }
+    }
+
+    fn shift(&self, size: (usize, usize, usize)) -> Option<f64> {
+        self.defaults.shift_at(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_processor_keeps_kernels_twice() {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
+        let spec = PairSpec::read(&demo).unwrap();
+        let size = (96, 96, 25);
+        let vae = |on_cpu| Rules::read(&spec, 4, on_cpu).unwrap().memory(size).vae;
+        let part = Family::Wan.vae_size(&spec.large).unwrap();
+        assert_eq!(vae(false), 4 * part.parameters);
+        assert_eq!(vae(true), vae(false) + 4 * part.in_kernels);
+        // Most of a VAE are kernels, and none of a transformer.
+        assert!(part.in_kernels < part.parameters && 2 * part.in_kernels > part.parameters);
+        let transformer = Family::Wan.transformer_size(&spec.large).unwrap();
+        assert_eq!(transformer.in_kernels, 0);
     }
 }

@@ -1,6 +1,6 @@
 //! What is known of every pair without running it, for a list of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use super::residency::{Fit, MemoryNeed};
 use super::rules::{BASE_BYTES, Rules};
 use crate::models::manifest::Manifest;
 use crate::models::registry::{KnownPair, Origin, Registry};
-use crate::models::{PairSpec, UserPair, Verdict, verdict};
+use crate::models::{Candidate, PairSpec, UserPair, Verdict, verdict};
 use crate::schedule::ModelRole;
 
 /// Whether a pair can be run.
@@ -46,23 +46,45 @@ pub struct PairReport {
     pub large: Option<PathBuf>,
     /// Where the small model is, or goes.
     pub small: Option<PathBuf>,
-    /// Where the distilled model is, where the pair has one.
+    /// Where the distilled model is, or goes, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distilled: Option<PathBuf>,
+    /// The pair is ready, but for its distilled model, without which stages of the letter D cannot be run.
+    pub lacks_distilled: bool,
     /// The folder that holds the large model, once it is there.
     pub folder: Option<PathBuf>,
     /// What a run at the pair's own size needs, in bytes.
     pub memory: Option<PairMemory>,
     /// Bytes of all its files on a hub, for a pair that can be downloaded; an estimate.
     pub download_bytes: Option<u64>,
-    /// Where the files come from on a hub: the large model's repository and the small one's.
-    pub repos: Option<[String; 2]>,
+    /// Where the files come from on a hub: the repositories of the models in the order of their roles.
+    pub repos: Option<Vec<String>>,
     /// The user added it, so that it can be taken out of the list again.
     pub is_added: bool,
 }
 
+impl PairReport {
+    /// Where its models are, or go.
+    pub fn models(&self) -> impl Iterator<Item = (ModelRole, &Path)> {
+        let places = [&self.large, &self.small, &self.distilled];
+        let places = ModelRole::ALL.into_iter().zip(places);
+        places.filter_map(|(role, place)| Some((role, place.as_deref()?)))
+    }
+
+    /// The repository on a hub that a model still has to come from, where there is one.
+    pub fn comes_from(&self, role: ModelRole) -> Option<&str> {
+        let is_missing = match role {
+            _ if self.state != PairState::Ready => true,
+            ModelRole::Distilled => self.lacks_distilled,
+            ModelRole::Large | ModelRole::Small => false,
+        };
+        let repo = self.repos.as_ref()?.get(role.index())?;
+        is_missing.then_some(repo)
+    }
+}
+
 /// A pair that is in the list no more, and can be put back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ForgottenPair(UserPair);
 
 impl From<UserPair> for ForgottenPair {
@@ -121,11 +143,14 @@ pub fn survey(weight_bytes: usize) -> Vec<PairReport> {
 }
 
 /// Adds the pair at `large`, see [`models::add`](crate::models::add); the error is a sentence.
-pub fn add_pair(
-    large: &std::path::Path,
-    small: Option<&std::path::Path>,
-) -> Result<String, String> {
-    crate::models::add(&mut Registry::open(), large, small, None).map_err(|why| why.to_string())
+pub fn add_pair(large: &Path, small: Option<&Path>) -> Result<String, String> {
+    let pair = Candidate {
+        large,
+        small,
+        distilled: None,
+        name: None,
+    };
+    crate::models::add(&mut Registry::open(), &pair).map_err(|why| why.to_string())
 }
 
 /// Takes the pair called `name` out of the list; none of its files is touched. The error is a sentence.
@@ -146,7 +171,7 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
         origin,
         manifest,
         spec,
-        ..
+        folder: place,
     } = pair;
     let title = match origin {
         Origin::Root if name == "demo" => Some("the bundled pair".to_owned()),
@@ -161,12 +186,14 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
         large: None,
         small: None,
         distilled: None,
+        lacks_distilled: false,
         folder: None,
         memory: None,
         download_bytes: manifest.as_ref().map(|manifest| manifest.estimated_bytes),
-        repos: manifest
-            .as_ref()
-            .map(|manifest| [manifest.large.repo.clone(), manifest.small.repo.clone()]),
+        repos: manifest.as_ref().map(|manifest| {
+            let models = manifest.checkpoints();
+            models.map(|(_, model)| model.repo.clone()).collect()
+        }),
         is_added: origin == Origin::Added,
     };
     let spec = match spec {
@@ -194,12 +221,20 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
     report.folder = folder.map(PathBuf::from);
     report.large = Some(spec.large);
     report.small = Some(spec.small);
-    report.distilled = spec.distilled;
+    let optional = manifest.and_then(|manifest| manifest.distilled);
+    if optional.is_some() && spec.distilled.is_none() {
+        report.lacks_distilled = report.state == PairState::Ready;
+        report.distilled = place.map(|place| place.join(ModelRole::Distilled.name()));
+    } else {
+        report.distilled = spec.distilled;
+    }
     report
 }
 
 fn measured(spec: &PairSpec, weight_bytes: usize) -> Option<PairMemory> {
-    let rules = Rules::read(spec, weight_bytes).ok()?;
+    // The list is told the format alone, and f32 is the processor's.
+    let on_cpu = weight_bytes == DType::F32.size_in_bytes();
+    let rules = Rules::read(spec, weight_bytes, on_cpu).ok()?;
     let size = (
         spec.defaults.width,
         spec.defaults.height,
@@ -214,7 +249,7 @@ fn stated(manifest: &Manifest, weight_bytes: usize) -> PairMemory {
     let need = MemoryNeed {
         base: BASE_BYTES,
         text: count.text_encoder * bytes,
-        transformers: [count.large * bytes, count.small * bytes, 0],
+        transformers: [count.large, count.small, count.distilled].map(|count| count * bytes),
         // In f32 on every device.
         vae: count.vae * 4,
         ..MemoryNeed::default()

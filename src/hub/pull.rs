@@ -14,6 +14,7 @@ use crate::models::manifest::{self, Checkpoint, INDEX_ENDING, Manifest, Manifest
 use crate::models::registry::Registry;
 use crate::models::{UserPair, UserPlace};
 use crate::project::{AtomicError, free_bytes};
+use crate::schedule::ModelRole;
 
 const BY_MANIFEST: &str = "the manifest";
 const BY_HUB: &str = "the hub";
@@ -27,6 +28,8 @@ pub struct PullOptions {
     pub to: Option<PathBuf>,
     /// How long to wait after the first broken connection.
     pub retry_wait: Duration,
+    /// Leaves out the distilled model, without which a pair works too.
+    pub without_distilled: bool,
 }
 
 impl Default for PullOptions {
@@ -35,6 +38,7 @@ impl Default for PullOptions {
             endpoint: None,
             to: None,
             retry_wait: Duration::from_millis(500),
+            without_distilled: false,
         }
     }
 }
@@ -128,6 +132,8 @@ pub fn pull(
     cancelled: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(&PullProgress),
 ) -> Result<Pulled, HubError> {
+    let is_wanted = |role| !options.without_distilled || role != ModelRole::Distilled;
+    let models = manifest.checkpoints().filter(|(role, _)| is_wanted(*role));
     Pull {
         client: Client::new(options.endpoint.as_deref())?,
         folder,
@@ -139,7 +145,7 @@ pub fn pull(
         files: Vec::new(),
         progress,
     }
-    .run(manifest)
+    .run(&manifest.name, models)
 }
 
 struct Pull<'a> {
@@ -153,12 +159,16 @@ struct Pull<'a> {
 }
 
 impl Pull<'_> {
-    fn run(mut self, manifest: &Manifest) -> Result<Pulled, HubError> {
+    fn run<'m>(
+        mut self,
+        name: &str,
+        models: impl Iterator<Item = (ModelRole, &'m Checkpoint)>,
+    ) -> Result<Pulled, HubError> {
         // First of all: a place that takes no files is better known now.
         make_folder(self.folder)?;
         let mut missing = Vec::new();
-        for (model, checkpoint) in manifest.checkpoints() {
-            self.look(model, checkpoint, &mut missing)?;
+        for (role, checkpoint) in models {
+            self.look(role.name(), checkpoint, &mut missing)?;
         }
         self.check_space(&missing)?;
         let total = missing.iter().filter_map(size).sum();
@@ -167,7 +177,7 @@ impl Pull<'_> {
             done += self.fetch(wanted, done, total)?;
         }
         Ok(Pulled {
-            name: manifest.name.clone(),
+            name: name.to_owned(),
             folder: self.folder.to_owned(),
             files: self.files,
         })

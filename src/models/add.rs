@@ -4,7 +4,20 @@ use std::path::{Path, PathBuf};
 
 use super::registry::{Origin, Registry, RememberError};
 use super::verdict::{Verdict, verdict};
-use super::{ModelError, PairSpec, UserPair, UserPlace};
+use super::{Distilled, ModelError, UserPair, UserPlace};
+
+/// A pair to be added.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a> {
+    /// A folder with a `pair.json`; or, together with `small`, the large model: a folder or a file of any layout.
+    pub large: &'a Path,
+    /// The small model.
+    pub small: Option<&'a Path>,
+    /// A step-distilled model beside them.
+    pub distilled: Option<Distilled>,
+    /// What it will be called; else as its `pair.json` says, or as its large model is called.
+    pub name: Option<&'a str>,
+}
 
 /// Why a pair was not added. Each is a whole sentence for the user, but for the faults of
 /// [`Incomplete`](Self::Incomplete), which are a sentence each.
@@ -18,8 +31,8 @@ pub enum AddError {
     #[error("{} is one model, and a pair needs two; name the small one with --small", .0.display())]
     OneModel(PathBuf),
     /// A folder with a pair.json already says which models it has.
-    #[error("{} has a pair.json, which names both models; leave out --small", .0.display())]
-    BothNamed(PathBuf),
+    #[error("{} has a pair.json, which names its models; leave out --small and --distilled", .0.display())]
+    AllNamed(PathBuf),
     /// No name for a pair.
     #[error("'{0}' cannot be a pair's name; give one without / and \\")]
     Name(String),
@@ -43,30 +56,14 @@ impl From<ModelError> for AddError {
     }
 }
 
-/// Checks the pair at `large` (a folder with a `pair.json`, or together with `small` a model of any
-/// layout) and remembers where it lies. Copies nothing. Gives the name it is known by from now on.
-pub fn add(
-    registry: &mut Registry,
-    large: &Path,
-    small: Option<&Path>,
-    name: Option<&str>,
-) -> Result<String, AddError> {
-    let large = whole(large)?;
-    let is_pair = large.join("pair.json").is_file();
-    let (spec, place) = match small {
-        Some(_) if is_pair => return Err(AddError::BothNamed(large)),
-        None if !is_pair => return Err(AddError::OneModel(large)),
-        Some(small) => {
-            let small = whole(small)?;
-            let spec = PairSpec::from_folders(&large, &small);
-            (spec, UserPlace::Models { large, small })
-        }
-        None => (PairSpec::read(&large)?, UserPlace::Folder { folder: large }),
-    };
-    let name = match name {
-        Some(name) => name.trim().to_owned(),
-        None if small.is_some() => stem(&spec.large),
-        None => spec.name.clone(),
+/// Checks a pair and remembers where it lies. Copies nothing. Gives the name it is known by from now on.
+pub fn add(registry: &mut Registry, pair: &Candidate<'_>) -> Result<String, AddError> {
+    let place = pair.place()?;
+    let spec = place.spec()?;
+    let name = match (pair.name, &place) {
+        (Some(name), _) => name.trim().to_owned(),
+        (None, UserPlace::Models { large, .. }) => stem(large),
+        (None, UserPlace::Folder { .. }) => spec.name.clone(),
     };
     if name.is_empty() || name.contains(['/', '\\']) {
         return Err(AddError::Name(name));
@@ -90,7 +87,30 @@ pub fn add(
     Ok(name)
 }
 
-/// The path from the root on: the program may be started elsewhere the next time.
+impl Candidate<'_> {
+    /// Where its models are, from the root on: the program may be started elsewhere the next time.
+    fn place(&self) -> Result<UserPlace, AddError> {
+        let large = whole(self.large)?;
+        let is_pair = large.join("pair.json").is_file();
+        match (self.small, &self.distilled) {
+            (None, None) if is_pair => Ok(UserPlace::Folder { folder: large }),
+            _ if is_pair => Err(AddError::AllNamed(large)),
+            (None, _) => Err(AddError::OneModel(large)),
+            (Some(small), distilled) => Ok(UserPlace::Models {
+                large,
+                small: whole(small)?,
+                distilled: match distilled {
+                    None => None,
+                    Some(Distilled { model, sigmas }) => Some(Distilled {
+                        model: whole(model)?,
+                        sigmas: sigmas.clone(),
+                    }),
+                },
+            }),
+        }
+    }
+}
+
 fn whole(path: &Path) -> Result<PathBuf, AddError> {
     path.canonicalize()
         .map_err(|_| AddError::NotThere(path.to_owned()))

@@ -6,7 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 
 use super::loader::read_json;
-use super::{ModelError, TransformerConfig};
+use super::pair::DISTILLED_ALONE;
+use super::{Distilled, ModelError, TransformerConfig};
+use crate::schedule::{DistilledGrid, ModelRole};
 
 /// What ends the name of a list of shards.
 pub const INDEX_ENDING: &str = ".index.json";
@@ -32,6 +34,10 @@ pub struct Manifest {
     pub large: Checkpoint,
     /// The small model; only its transformer is used, so only that is listed.
     pub small: Checkpoint,
+    /// A step-distilled model, of which also only the transformer is used. The pair works without it.
+    pub distilled: Option<Checkpoint>,
+    /// The noise levels that the distilled model was taught; stated where there is one.
+    pub distilled_sigmas: Option<DistilledGrid>,
 }
 
 /// How many numbers the parts of a pair hold.
@@ -42,6 +48,9 @@ pub struct Parameters {
     pub large: u64,
     /// The small transformer.
     pub small: u64,
+    /// The distilled transformer; 0 where there is none.
+    #[serde(default)]
+    pub distilled: u64,
     /// The VAE.
     pub vae: u64,
     /// The text encoder.
@@ -58,7 +67,7 @@ pub struct Published {
     pub large: String,
     /// The small transformer.
     pub small: String,
-    /// That of a step-distilled model of the family, which is not among the pair's files.
+    /// That of the step-distilled model.
     pub distilled: Option<String>,
 }
 
@@ -100,14 +109,33 @@ impl Manifest {
         }
     }
 
-    /// The two models with the folder that each goes into below the pair's own.
-    pub fn checkpoints(&self) -> [(&'static str, &Checkpoint); 2] {
-        [("large", &self.large), ("small", &self.small)]
+    /// The models by their role, whose name is the folder that each goes into below the pair's own.
+    pub fn checkpoints(&self) -> impl Iterator<Item = (ModelRole, &Checkpoint)> {
+        let distilled = self.distilled.as_ref();
+        [
+            (ModelRole::Large, &self.large),
+            (ModelRole::Small, &self.small),
+        ]
+        .into_iter()
+        .chain(distilled.map(|distilled| (ModelRole::Distilled, distilled)))
+    }
+
+    /// The distilled model, once its files lie below the pair's folder `place`: the pair works without it.
+    pub fn distilled_in(&self, place: &Path) -> Option<Distilled> {
+        let model = place.join(ModelRole::Distilled.name());
+        let mut files = self.distilled.as_ref()?.files.iter();
+        let sigmas = self.distilled_sigmas.clone()?;
+        files
+            .all(|file| model.join(&file.path).is_file())
+            .then_some(Distilled { model, sigmas })
     }
 
     fn fault(&self, path: &Path) -> Option<String> {
         if path.file_stem().and_then(|stem| stem.to_str()) != Some(&self.name) {
             return Some(format!("it must be called {}.json", self.name));
+        }
+        if self.distilled.is_some() != self.distilled_sigmas.is_some() {
+            return Some(DISTILLED_ALONE.into());
         }
         if let Some(name) = self.published.iter().find_map(Published::unknown) {
             return Some(format!(
@@ -116,7 +144,6 @@ impl Manifest {
             ));
         }
         self.checkpoints()
-            .into_iter()
             .flat_map(|(_, checkpoint)| &checkpoint.files)
             .find_map(ManifestFile::fault)
     }
@@ -212,6 +239,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::schedule::SigmaGrid;
 
     fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
         let path = folder.join(name);
@@ -227,17 +255,59 @@ mod tests {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
         for name in ["wan2.1", "ltx-video"] {
             let manifest = Manifest::read(&models.join(format!("{name}.json"))).unwrap();
-            let [(_, large), (_, small)] = manifest.checkpoints();
             // The small model is a transformer and no more.
-            assert!(small.files.len() < large.files.len());
-            let stated: u64 = [large, small]
-                .iter()
-                .flat_map(|checkpoint| &checkpoint.files)
+            assert!(manifest.small.files.len() < manifest.large.files.len());
+            let stated: u64 = manifest
+                .checkpoints()
+                .flat_map(|(_, checkpoint)| &checkpoint.files)
                 .filter_map(|file| file.size)
                 .sum();
             assert!(stated < manifest.estimated_bytes, "{name}");
             assert!(manifest.published.is_some(), "{name}");
         }
+    }
+
+    /// LTX-Video's authors sample 0.9.6 along this grid, its distilled model in eight steps.
+    #[test]
+    fn the_distilled_ltx_video_steps_along_its_authors_grid() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let manifest = Manifest::read(&models.join("ltx-video.json")).unwrap();
+        let roles: Vec<_> = manifest.checkpoints().map(|(role, _)| role).collect();
+        assert_eq!(roles, ModelRole::ALL);
+        let (own, taught) = (
+            SigmaGrid::linear_quadratic(8),
+            manifest.distilled_sigmas.unwrap(),
+        );
+        assert_eq!(taught.steps(), own.steps());
+        for (taught, own) in taught.sigmas().iter().zip(own.sigmas()) {
+            assert!((taught - own).abs() < 1e-12, "{taught} against {own}");
+        }
+    }
+
+    #[test]
+    fn a_distilled_model_and_its_noise_levels_need_one_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |more: &str| {
+            let text = format!(
+                r#"{{"name":"m","title":"t","licence":"l","estimated_bytes":1,
+                    "parameters":{{"large":1,"small":1,"vae":1,"text_encoder":1}},
+                    "large":{{"repo":"a/b","revision":"main","files":[]}},
+                    "small":{{"repo":"a/b","revision":"main","files":[]}}{more}}}"#
+            );
+            Manifest::read(&file(folder.path(), "m.json", &text)).map_err(|why| why.to_string())
+        };
+        let model = r#","distilled":{"repo":"a/c","revision":"main","files":[{"path":"../w"}]}"#;
+        let sigmas = r#","distilled_sigmas":[1,0.5,0]"#;
+        assert!(read("").unwrap().distilled.is_none());
+        for alone in [model, sigmas] {
+            let said = read(alone).unwrap_err();
+            assert!(said.contains("need one another"), "{said}");
+        }
+        // Its files are looked at as all others are.
+        let said = read(&format!("{model}{sigmas}")).unwrap_err();
+        assert!(said.contains("`../w`"), "{said}");
+        let said = read(&format!(r#"{model},"distilled_sigmas":[0.5,0]"#)).unwrap_err();
+        assert!(said.contains("from 1 to 0"), "{said}");
     }
 
     #[test]

@@ -24,15 +24,15 @@ pub mod registry;
 pub mod vision;
 pub mod wan;
 
-pub use add::{AddError, add};
+pub use add::{AddError, Candidate, add};
 pub use check::{PartCheck, PartState, check};
 pub use compat::{check_compatible, check_pair, common_family};
 pub use error::ModelError;
 pub use family::{Family, Networks, TextEncoder, Transformer, TransformerConfig, Vae};
 pub use loader::{hash_files, identity, read_ahead};
-pub use pair::{PairDefaults, PairSpec};
+pub use pair::{Distilled, PairDefaults, PairSpec};
 pub use text::T5Config;
 pub use tiling::{Span, Tiling};
 pub use user::{UserPair, UserPlace};
-pub use verdict::{Verdict, verdict};
+pub use verdict::{Verdict, needed_parts, verdict};
 pub use weights::{Format, Loading, Made, Params, PartSize, Stored, read_header};

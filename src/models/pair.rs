@@ -2,14 +2,28 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::layout::home;
 use super::loader::read_json;
 use super::ltx::Pipeline;
 use super::{Family, ModelError};
 use crate::preview::RgbFactors;
 use crate::project::Preset;
 use crate::schedule::{DistilledGrid, FlowSchedule, ModelRole, Solver};
+
+/// What is said where one of the two is missing.
+pub(super) const DISTILLED_ALONE: &str = "distilled, the folder of a distilled model, and distilled_sigmas, the noise levels it was \
+     taught, need one another";
+
+/// A step-distilled model and what it was taught.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distilled {
+    /// Its folder or file; only its transformer is used.
+    pub model: PathBuf,
+    /// The noise levels that it jumps between.
+    pub sigmas: DistilledGrid,
+}
 
 /// Two models of one family that can share a denoising run, and how they are best used.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +68,9 @@ pub struct PairDefaults {
     pub solver: Solver,
     /// The noise levels that the distilled model was taught to jump between.
     pub distilled_sigmas: Option<DistilledGrid>,
+    /// The model's own scheduler, where its shift depends on the clip's size; `shift` is that of the size above.
+    #[serde(skip)]
+    pub dynamic_shift: Option<FlowSchedule>,
     /// Seed a fresh window starts with.
     pub seed: u64,
     /// A prompt to start from.
@@ -94,6 +111,7 @@ impl Default for PairDefaults {
             text_tokens: 512,
             solver: Solver::Euler,
             distilled_sigmas: None,
+            dynamic_shift: None,
             seed: 0,
             prompt: String::new(),
             negative: String::new(),
@@ -142,6 +160,20 @@ impl PairSpec {
         }
     }
 
+    /// The same pair with this distilled model, or without one.
+    #[must_use]
+    pub fn with_distilled(self, distilled: Option<Distilled>) -> Self {
+        let (model, sigmas) = distilled.map(|it| (it.model, it.sigmas)).unzip();
+        Self {
+            distilled: model,
+            defaults: PairDefaults {
+                distilled_sigmas: sigmas,
+                ..self.defaults
+            },
+            ..self
+        }
+    }
+
     /// The folder or file of the model of `role`, where the pair has one.
     pub fn model(&self, role: ModelRole) -> Option<&Path> {
         match role {
@@ -167,11 +199,7 @@ impl PairSpec {
             return Err(fault(reason));
         }
         if file.distilled.is_some() != defaults.distilled_sigmas.is_some() {
-            return Err(fault(
-                "distilled, the folder of a distilled model, and distilled_sigmas, the noise levels it was taught, \
-                 need one another"
-                    .into(),
-            ));
+            return Err(fault(DISTILLED_ALONE.into()));
         }
         Ok(Self {
             name: file.name,
@@ -187,11 +215,18 @@ impl PairSpec {
 /// The prompt's length in tokens. Tokenizers without a limit of their own state an enormous one, and
 /// a missing or unreadable file is met, and named, when the text encoder is loaded.
 fn text_tokens(model: &Path, longest: usize) -> usize {
-    read_json::<serde_json::Value>(&model.join("tokenizer").join("tokenizer_config.json"))
+    let file = home(model).join("tokenizer").join("tokenizer_config.json");
+    read_json::<serde_json::Value>(&file)
         .ok()
         .and_then(|config| config["model_max_length"].as_f64())
         .filter(|tokens| *tokens >= 1.0)
         .map_or(longest, |tokens| tokens.min(longest as f64) as usize)
+}
+
+/// Tokens that LTX-Video makes of a clip of `(width, height, frames)`.
+fn ltx_tokens((width, height, frames): (usize, usize, usize)) -> usize {
+    let [_, _, frames, height, width] = Family::Ltx.latent_shape(width, height, frames);
+    frames * height * width
 }
 
 impl PairDefaults {
@@ -205,11 +240,22 @@ impl PairDefaults {
         if let Ok(schedule) = read_json::<FlowSchedule>(&path)
             && schedule.fault().is_none()
         {
-            let [_, _, frames, height, width] =
-                Family::Ltx.latent_shape(defaults.width, defaults.height, defaults.frames);
-            defaults.shift = schedule.shift_of(frames * height * width);
+            let size = (defaults.width, defaults.height, defaults.frames);
+            defaults.shift = schedule.shift_of(ltx_tokens(size));
+            // The other pipeline makes its own grid, and so does whoever states another terminal level.
+            if pipeline == Pipeline::Text && schedule.shift_terminal == Some(FlowSchedule::TERMINAL)
+            {
+                defaults.solver = Solver::EulerStretched;
+            }
+            defaults.dynamic_shift = Some(schedule).filter(|it| it.use_dynamic_shifting);
         }
         defaults
+    }
+
+    /// The shift that the model's own scheduler has at `(width, height, frames)`, where it depends on the size.
+    pub fn shift_at(&self, size: (usize, usize, usize)) -> Option<f64> {
+        let schedule = self.dynamic_shift.as_ref()?;
+        Some(schedule.shift_of(ltx_tokens(size)))
     }
 
     /// Those of a published pair of `family`, whose folders are not there to say more: WAN 2.1's, or

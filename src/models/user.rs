@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::loader::read_json;
-use super::{ModelError, PairSpec};
+use super::{Distilled, ModelError, PairSpec};
 use crate::project::{AtomicError, write_bytes_atomic};
 
 /// A pair and where it lies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserPair {
     /// The name it is asked for by.
     pub name: String,
@@ -19,15 +19,18 @@ pub struct UserPair {
 }
 
 /// Where the models of a pair are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum UserPlace {
-    /// Two models, in folders or files of any layout.
+    /// Models in folders or files of any layout.
     Models {
         /// The large one.
         large: PathBuf,
         /// The small one.
         small: PathBuf,
+        /// A step-distilled one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        distilled: Option<Distilled>,
     },
     /// A folder with a `pair.json`, or the one that a manifest's pair was put into.
     Folder {
@@ -103,15 +106,11 @@ impl UserPairs {
 }
 
 impl UserPair {
-    /// The two models.
+    /// The models, under the pair's name.
     pub fn spec(&self) -> Result<PairSpec, ModelError> {
-        let spec = match &self.place {
-            UserPlace::Models { large, small } => PairSpec::from_folders(large, small),
-            UserPlace::Folder { folder } => PairSpec::read(folder)?,
-        };
         Ok(PairSpec {
             name: self.name.clone(),
-            ..spec
+            ..self.place.spec()?
         })
     }
 
@@ -120,6 +119,20 @@ impl UserPair {
         match &self.place {
             UserPlace::Folder { folder } => Some(folder),
             UserPlace::Models { .. } => None,
+        }
+    }
+}
+
+impl UserPlace {
+    /// The models that are there.
+    pub fn spec(&self) -> Result<PairSpec, ModelError> {
+        match self {
+            Self::Models {
+                large,
+                small,
+                distilled,
+            } => Ok(PairSpec::from_folders(large, small).with_distilled(distilled.clone())),
+            Self::Folder { folder } => PairSpec::read(folder),
         }
     }
 }

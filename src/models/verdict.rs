@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use super::{PairSpec, check, check_pair};
+use super::{PairSpec, PartCheck, check, check_pair};
+use crate::schedule::ModelRole;
 
 /// Whether a pair can be run, found out without loading anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +17,10 @@ pub enum Verdict {
 /// Looks at the models of a pair: configs and the headers of weight files.
 pub fn verdict(pair: &PairSpec) -> Verdict {
     let mut faults = Vec::new();
-    look("large", &pair.large, |_| true, &mut faults);
-    // VAE and text encoder come from the large model.
-    let is_needed = |part: &str| part == "transformer";
-    look("small", &pair.small, is_needed, &mut faults);
-    if let Some(distilled) = &pair.distilled {
-        look("distilled", distilled, is_needed, &mut faults);
+    for role in ModelRole::ALL {
+        if let Some(model) = pair.model(role) {
+            look(role, model, &mut faults);
+        }
     }
     if !faults.is_empty() {
         return Verdict::Incomplete(faults);
@@ -32,16 +31,24 @@ pub fn verdict(pair: &PairSpec) -> Verdict {
     }
 }
 
-fn look(which: &str, model: &Path, is_needed: impl Fn(&str) -> bool, faults: &mut Vec<String>) {
+/// What a pair needs of the model at `path`: VAE, text encoder and tokenizer come from the large one, so of the others it is
+/// the transformer only.
+pub fn needed_parts(role: ModelRole, path: &Path) -> Vec<PartCheck> {
+    let mut parts = check(path);
+    parts.retain(|part| role == ModelRole::Large || part.part == "transformer");
+    parts
+}
+
+fn look(role: ModelRole, model: &Path, faults: &mut Vec<String>) {
     if !model.exists() {
         faults.push(format!(
-            "the {which} model is missing: {} does not exist",
+            "the {role} model is missing: {} does not exist",
             model.display()
         ));
         return;
     }
-    for part in check(model).iter().filter(|part| is_needed(part.part)) {
-        let name = format!("{which} model, {}", part.part.replace('_', " "));
+    for part in needed_parts(role, model) {
+        let name = format!("{role} model, {}", part.part.replace('_', " "));
         match &part.outcome {
             Err(why) => faults.push(format!("{name}: {why}")),
             Ok(state) => match &state.faults[..] {

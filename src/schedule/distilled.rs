@@ -320,7 +320,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_way_falls_from_step_to_step_and_the_others_keep_theirs(
-            plan in any_plan(), steps in 1usize..60, own in 1usize..20, solver in 0usize..9, shift in 0.5f64..8.0,
+            plan in any_plan(), steps in 1usize..60, own in 1usize..20, solver in 0usize..10, shift in 0.5f64..8.0,
         ) {
             let base = Solver::ALL[solver].grid(steps, shift);
             let distilled = DistilledGrid::even(own).unwrap();

@@ -71,6 +71,9 @@ impl Default for FlowSchedule {
 }
 
 impl FlowSchedule {
+    /// The one terminal level that was published, in the scheduler_config.json of LTX-Video 0.9.0 and 0.9.1.
+    pub const TERMINAL: f64 = 0.1;
+
     /// The scheduler of LTX-Video 0.9.0 and 0.9.1. Later versions have the default, without a shift.
     pub fn ltx_090() -> Self {
         Self {
@@ -79,7 +82,7 @@ impl FlowSchedule {
             max_shift: 2.05,
             base_image_seq_len: 1024,
             max_image_seq_len: 4096,
-            shift_terminal: Some(0.1),
+            shift_terminal: Some(Self::TERMINAL),
             ..Self::default()
         }
     }
@@ -199,6 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::schedule::Solver;
 
     #[derive(Deserialize)]
     struct Reference {
@@ -233,6 +237,25 @@ mod tests {
             }
             for (i, theirs) in case.timesteps.iter().enumerate() {
                 assert!((grid.timestep(i) - theirs).abs() < 1e-3);
+            }
+        }
+    }
+
+    /// What a run of a model with such a scheduler goes by: a solver and a number for the shift.
+    #[test]
+    fn a_solver_and_a_shift_give_the_grid_of_a_published_scheduler() {
+        for (solver, schedule) in [
+            (Solver::EulerLinspace, FlowSchedule::default()),
+            (Solver::EulerStretched, FlowSchedule::ltx_090()),
+        ] {
+            let cases = reference().linspace.into_iter();
+            let cases: Vec<_> = cases.filter(|case| case.config == schedule).collect();
+            assert_eq!(cases.len(), 4);
+            for case in cases {
+                let grid = solver.grid(case.steps, schedule.shift_of(case.tokens));
+                for (ours, theirs) in grid.sigmas().iter().zip(&case.sigmas) {
+                    assert!((ours - theirs).abs() < 1e-6, "{ours} against {theirs}");
+                }
             }
         }
     }

@@ -13,9 +13,12 @@ pub enum Solver {
     #[default]
     #[serde(rename = "euler")]
     Euler,
-    /// Levels evenly from 1 to 1 / steps, shifted, as diffusers samples LTX-Video up to 0.9.6.
+    /// Levels evenly from 1 to 1 / steps, shifted, as diffusers samples LTX-Video 0.9.5 and 0.9.6.
     #[serde(rename = "euler-linspace")]
     EulerLinspace,
+    /// The same, stretched so that the last level before 0 is 0.1, as diffusers samples LTX-Video 0.9.0 and 0.9.1.
+    #[serde(rename = "euler-stretched")]
+    EulerStretched,
     /// Levels that fall linearly, then quadratically, as diffusers samples LTX-Video 0.9.7.
     #[serde(rename = "euler-quadratic")]
     EulerQuadratic,
@@ -41,9 +44,10 @@ pub enum Solver {
 
 impl Solver {
     /// Every solver, in the order menus show them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Euler,
         Self::EulerLinspace,
+        Self::EulerStretched,
         Self::EulerQuadratic,
         Self::Heun,
         Self::UniPc1,
@@ -57,8 +61,9 @@ impl Solver {
     pub fn grid(self, steps: usize, shift: f64) -> SigmaGrid {
         match self {
             Self::Euler | Self::Heun => SigmaGrid::flow_euler(steps, shift),
-            Self::EulerLinspace => FlowSchedule {
+            Self::EulerLinspace | Self::EulerStretched => FlowSchedule {
                 shift,
+                shift_terminal: (self == Self::EulerStretched).then_some(FlowSchedule::TERMINAL),
                 ..FlowSchedule::default()
             }
             .linspace_grid(steps, 0),
@@ -73,6 +78,7 @@ impl Solver {
         match self {
             Self::Euler => "euler",
             Self::EulerLinspace => "euler-linspace",
+            Self::EulerStretched => "euler-stretched",
             Self::EulerQuadratic => "euler-quadratic",
             Self::Heun => "heun",
             Self::UniPc1 => "unipc-1",

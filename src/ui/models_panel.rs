@@ -9,6 +9,7 @@ use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
 use crate::app::{Pulling, Request, Scene};
 use crate::engine::{PairMemory, PairReport, PairState};
 use crate::project::{PairRef, size_text};
+use crate::schedule::ModelRole;
 
 const WIDTH_PX: f32 = 640.0;
 /// Width of the column with the facts' names.
@@ -134,24 +135,24 @@ fn facts(ui: &mut Ui, pair: &PairReport) {
         let rest = pair.faults.len() - NAMED;
         rows.push(("Missing or wrong", format!("And {rest} more.")));
     }
-    let models = [
-        ("Large model", &pair.large),
-        ("Small model", &pair.small),
-        ("Distilled model", &pair.distilled),
-    ];
-    for (i, (name, place)) in models.into_iter().enumerate() {
-        let Some(place) = place else { continue };
-        let from = pair
-            .repos
-            .as_ref()
-            .filter(|_| pair.state != PairState::Ready);
+    for (role, place) in pair.models() {
+        let name = match role {
+            ModelRole::Large => "Large model",
+            ModelRole::Small => "Small model",
+            ModelRole::Distilled => "Distilled model",
+        };
+        let place = place.display();
         rows.push((
             name,
-            match from.and_then(|repos| repos.get(i)) {
-                Some(repo) => format!("goes to {}, from {repo}", place.display()),
-                None => place.display().to_string(),
+            match pair.comes_from(role) {
+                Some(repo) => format!("goes to {place}, from {repo}"),
+                None => place.to_string(),
             },
         ));
+    }
+    if pair.lacks_distilled {
+        let note = "The pair works without it; only stages of the letter D need it.";
+        rows.push(("Distilled model", note.to_owned()));
     }
     rows.push((
         "Compatible",
@@ -266,7 +267,7 @@ fn buttons(ui: &mut Ui, scene: &Scene<'_>, pair: &PairReport, out: &mut Vec<Requ
 fn download(ui: &mut Ui, pair: &PairReport, pulling: Option<&Pulling>, out: &mut Vec<Request>) {
     let Some(bytes) = pair
         .download_bytes
-        .filter(|_| pair.state != PairState::Ready)
+        .filter(|_| pair.state != PairState::Ready || pair.lacks_distilled)
     else {
         return;
     };
@@ -282,7 +283,11 @@ fn download(ui: &mut Ui, pair: &PairReport, pulling: Option<&Pulling>, out: &mut
         }
         other => {
             let why_not = other.map(|_| "Another download is going on");
-            let text = format!("Download, about {}", size_text(bytes));
+            let text = if pair.lacks_distilled {
+                "Download the distilled model".to_owned()
+            } else {
+                format!("Download, about {}", size_text(bytes))
+            };
             let hint = "Fetch what is missing from the model hub; goes on where an earlier download stopped";
             if button(ui, &text, &format!("Download {name}"), hint, why_not).clicked() {
                 out.push(Request::PullPair(name.clone()));

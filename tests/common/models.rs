@@ -23,6 +23,7 @@ fn pair(name: &str, state: PairState, faults: &[&str]) -> PairReport {
         large: place("large"),
         small: place("small"),
         distilled: None,
+        lacks_distilled: false,
         folder: Some(PathBuf::from("/models").join(name)),
         memory: Some(PairMemory {
             together: 139_000_000,
@@ -47,7 +48,7 @@ pub fn reports() -> Vec<PairReport> {
         }),
         folder: None,
         download_bytes: Some(86_061_165_004),
-        repos: Some([
+        repos: Some(vec![
             "Wan-AI/Wan2.1-T2V-14B-Diffusers".to_owned(),
             "Wan-AI/Wan2.1-T2V-1.3B-Diffusers".to_owned(),
         ]),

@@ -39,20 +39,23 @@ pub fn manifest(large: Vec<ManifestFile>, small: Vec<ManifestFile>) -> Manifest 
         parameters: Parameters {
             large: 1,
             small: 1,
+            distilled: 0,
             vae: 1,
             text_encoder: 1,
         },
         published: None,
         large: checkpoint(LARGE, large),
         small: checkpoint(SMALL, small),
+        distilled: None,
+        distilled_sigmas: None,
     }
 }
 
 pub fn options(hub: &Hub) -> PullOptions {
     PullOptions {
         endpoint: Some(hub.endpoint.clone()),
-        to: None,
         retry_wait: Duration::from_millis(1),
+        ..PullOptions::default()
     }
 }
 

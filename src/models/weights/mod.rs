@@ -44,6 +44,8 @@ pub struct PartSize {
     pub quantised: u64,
     /// Bytes that these take.
     pub quantised_bytes: u64,
+    /// The numbers in kernels of 3 x 3, of which a processor keeps twice as many: Winograd's mixes.
+    pub in_kernels: u64,
 }
 
 impl PartSize {
@@ -127,6 +129,9 @@ impl Weights {
             if matches!(entry.stored.format, Format::Blocks(_)) && entry.stored.shape.len() == 2 {
                 size.quantised += count;
                 size.quantised_bytes += entry.stored.range.len() as u64;
+            }
+            if entry.stored.shape.len() >= 4 && entry.stored.shape.ends_with(&[3, 3]) {
+                size.in_kernels += count;
             }
         }
         size
