@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use flowblend::models::{ModelError, PartCheck, check};
 
@@ -53,6 +54,24 @@ fn sparse(path: &Path, rows: &[Row]) {
         .unwrap();
     file.write_all(header.as_bytes()).unwrap();
     file.set_len(8 + header.len() as u64 + at).unwrap();
+}
+
+/// The same tensors in so many files with a list of what lies where, as large models are published.
+fn sharded(folder: &Path, rows: &[Row], count: usize) {
+    let mut places = Vec::new();
+    for (i, part) in rows.chunks(rows.len().div_ceil(count)).enumerate() {
+        let file = format!(
+            "diffusion_pytorch_model-{:05}-of-{count:05}.safetensors",
+            i + 1
+        );
+        sparse(&folder.join(&file), part);
+        let place = |row: &Row| format!(r#""{}":"{file}""#, row.0);
+        places.extend(part.iter().map(place));
+    }
+    put(
+        &folder.join("diffusion_pytorch_model.safetensors.index.json"),
+        &format!(r#"{{"weight_map":{{{}}}}}"#, places.join(",")),
+    );
 }
 
 fn put(path: &Path, text: &str) {
@@ -136,17 +155,14 @@ fn wan_as_its_authors_publish_it_is_complete() {
 
 #[test]
 fn wan_in_the_layout_of_diffusers_is_complete() {
-    for (name, heads, layers, ffn, parameters) in [
-        ("wan-1.3b", 12, 30, 8960, 1_418_996_800),
-        ("wan-14b", 40, 40, 13824, 14_288_491_584),
+    for (name, shards, heads, layers, ffn, parameters) in [
+        ("wan-1.3b", 2, 12, 30, 8960, 1_418_996_800),
+        ("wan-14b", 12, 40, 40, 13824, 14_288_491_584),
     ] {
         let model = tempfile::tempdir().unwrap();
         let at = |path: &str| model.path().join(path);
         let tensors = rows(name);
-        sparse(
-            &at("transformer/diffusion_pytorch_model.safetensors"),
-            &tensors,
-        );
+        sharded(&at("transformer"), &tensors, shards);
         sparse(
             &at("vae/diffusion_pytorch_model.safetensors"),
             &rows("wan-vae"),
@@ -168,6 +184,26 @@ fn wan_in_the_layout_of_diffusers_is_complete() {
                 "num_layers":24,"num_heads":64}"#,
         );
         assert_complete(model.path(), tensors.len(), parameters);
+        // The same as a person sees it.
+        let output = Command::new(env!("CARGO_BIN_EXE_flowblend"))
+            .args(["models", "check"])
+            .arg(model.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}");
+        let counts = format!("{} tensors, {parameters} parameters", tensors.len());
+        assert!(said.contains(&counts), "{said}");
+        assert_eq!(said.matches("complete").count(), 4, "{said}");
+
+        // LTX-Video's text encoder has one position bias where UMT5 has one a layer, and other words.
+        sparse(&at("text_encoder/model.safetensors"), &rows("t5-xxl"));
+        let text = check(model.path()).remove(2);
+        let faults = text.outcome.unwrap().faults;
+        let said: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        let names = |word: &str| said.iter().filter(|fault| fault.contains(word)).count();
+        assert_eq!(names("relative_attention_bias"), 23, "{said:?}");
+        assert_eq!(names("shared.weight"), 1, "{said:?}");
     }
 }
 

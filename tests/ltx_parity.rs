@@ -21,7 +21,11 @@ const RUN: f64 = 1e-3;
 const CASES: usize = 6;
 
 fn transformer(name: &str) -> LtxTransformer {
-    LtxTransformer::load(&model(name), Loading::to(&Device::Cpu, DType::F32)).unwrap()
+    transformer_in(name, DType::F32)
+}
+
+fn transformer_in(name: &str, dtype: DType) -> LtxTransformer {
+    LtxTransformer::load(&model(name), Loading::to(&Device::Cpu, dtype)).unwrap()
 }
 
 fn vae() -> LtxVae {
@@ -165,11 +169,12 @@ struct Pair {
 }
 
 impl Pair {
-    fn load(pipeline: Pipeline) -> Self {
+    /// The transformers in `dtype`, with the texts' embeddings in f32.
+    fn load(pipeline: Pipeline, dtype: DType) -> Self {
         let (_, prompts) = prompts();
         // The fixture's runs of both pipelines take the embeddings of LTXPipeline.
         let encoder = text_encoder(DType::F32);
-        let mut models = ["large", "small"].map(transformer);
+        let mut models = ["large", "small"].map(|name| transformer_in(name, dtype));
         for model in &mut models {
             model.set_pipeline(pipeline);
         }
@@ -205,7 +210,7 @@ fn whole_run(fixture: &str, pipeline: Pipeline, grid: &SigmaGrid, plan: &Plan, c
     let end = denoise(
         &want["initial"],
         &Course::euler(grid.clone(), plan.steps(grid.steps(), cfg)),
-        &Pair::load(pipeline),
+        &Pair::load(pipeline, DType::F32),
         &Cancel::new(),
         &mut |view| {
             let what = format!("{fixture} after step {}", view.step + 1);
@@ -241,12 +246,12 @@ fn a_guided_run_of_two_models_ends_in_the_same_frames() {
 
 #[test]
 fn a_run_of_the_condition_pipeline_ends_in_the_same_latents() {
-    let plan = Plan::parse("LSL", &[1.0 / 3.0, 2.0 / 3.0]).unwrap();
-    let grid = SigmaGrid::linear_quadratic(3);
-    whole_run("run_condition", Pipeline::Condition, &grid, &plan, 1.0);
+    let plan = Plan::parse("LSL", &[0.4, 0.8]).unwrap();
+    let grid = SigmaGrid::linear_quadratic(10);
+    whole_run("run_condition", Pipeline::Condition, &grid, &plan, 3.0);
 }
 
-/// bf16 is held to the error that diffusers itself makes in it: the worst of the same cases.
+/// bf16 is held to the error that diffusers itself makes in it: the worst of the same cases, and a whole run.
 #[test]
 fn half_precision_is_as_near_as_that_of_diffusers() {
     let theirs = json("bf16.json");
@@ -278,6 +283,13 @@ fn half_precision_is_as_near_as_that_of_diffusers() {
         let got = encoder.encode(prompt).unwrap();
         meet("text", &got, &want[&format!("seen.{i}")]);
     }
+    let want = tensors("run_lsl");
+    let plan = Plan::parse("LSL", &[0.4, 0.8]).unwrap().steps(10, 3.0);
+    let course = Course::euler(FlowSchedule::default().linspace_grid(10, 12), plan);
+    let pair = Pair::load(Pipeline::Text, DType::BF16);
+    let cancel = Cancel::new();
+    let end = denoise(&want["initial"], &course, &pair, &cancel, &mut |_| Ok(()));
+    meet("run", end.unwrap().last(), &want["9.x"]);
     for (what, (l2, max)) in worst {
         let [their_l2, their_max] = [0, 1].map(|i| theirs[what][i].as_f64().unwrap());
         println!("{what} in bf16: l2 {l2:.2e} ({their_l2:.2e}), max {max:.2e} ({their_max:.2e})");

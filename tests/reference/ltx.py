@@ -32,7 +32,7 @@ from diffusers.models.transformers.transformer_ltx import LTXVideoRotaryPosEmbed
 from diffusers.pipelines.ltx.pipeline_ltx import calculate_shift
 from diffusers.pipelines.ltx.pipeline_ltx_condition import linear_quadratic_schedule
 from diffusers.utils import logging
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import T5Config, T5EncoderModel
 
 from wan import CORPUS, PROMPTS, TEXT_TOKENS, randn, randomise, save_weights, tokenizer
@@ -339,6 +339,29 @@ def run_case(name, pipe, small, embeds, mask, plan, guidance, condition):
     print(name, "latents", out[f"{len(plan) - 1}.x"].std().item(), "frames", video.std().item())
 
 
+@torch.no_grad()
+def bf16_run(pipe, small, embeds, mask, plan, guidance):
+    """How far the pipeline's latents are off in bf16 at the end of run_lsl."""
+    run = load_file(OUT / "run_lsl.safetensors")
+    large, small = (copy.deepcopy(model).bfloat16() for model in (pipe.transformer, small))
+    half = LTXPipeline(pipe.scheduler, pipe.vae, pipe.text_encoder, pipe.tokenizer, large)
+
+    def after_step(half, i, t, tensors):
+        half.transformer = large if plan[i + 1 : i + 2] == "L" else small
+        return {}
+
+    text = {"prompt_embeds": embeds[:1], "negative_prompt_embeds": embeds[1:2]}
+    latents = half(
+        **{key: value.bfloat16() for key, value in text.items()},
+        prompt_attention_mask=mask[:1], negative_prompt_attention_mask=mask[1:2],
+        latents=LTXPipeline._pack_latents(run["initial"].float()), height=64, width=64, num_frames=17,
+        frame_rate=25, num_inference_steps=len(plan), guidance_scale=guidance,
+        callback_on_step_end=after_step, output_type="latent",
+    ).frames
+    latents = LTXPipeline._unpack_latents(latents.float(), 3, 2, 2)
+    return errors(latents, run[f"{len(plan) - 1}.x"])
+
+
 BLOCKS = {
     "decoder.mid_block": "decoder.up_blocks.0",
     "encoder.mid_block": "encoder.down_blocks.8",
@@ -442,13 +465,14 @@ def main():
     bf16 = {"text": text_error, "velocity": transformer_cases(large, embeds, mask)}
     bf16 |= vae_cases("vae", decoder, [(1, 64, 32), (9, 32, 32), (17, 32, 32)])
     vae_cases("old_vae", old, [(9, 32, 32)])
-    (OUT / "bf16.json").write_text(json.dumps(bf16, indent=1) + "\n")
     spiece_cases()
     sigma_cases()
     rope_cases()
     name_cases(large, decoder)
     run_case("run_lsl", pipe, small, embeds, mask, "LLLLSSSSLL", 3.0, False)
-    run_case("run_condition", condition, small, embeds, mask, "LSL", 1.0, True)
+    run_case("run_condition", condition, small, embeds, mask, "LLLLSSSSLL", 3.0, True)
+    bf16["run"] = bf16_run(pipe, small, embeds, mask, "LLLLSSSSLL", 3.0)
+    (OUT / "bf16.json").write_text(json.dumps(bf16, indent=1) + "\n")
     size = sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file())
     print(f"{size / 1e6:.2f} MB in {OUT}; bf16 against f32: {bf16}")
 

@@ -204,6 +204,48 @@ def run_case(name, pipe, small, embeds, plan, guidance):
     print(name, "latents", x.std().item(), "frames", out["frames"].std().item())
 
 
+@torch.no_grad()
+def experts_case(large, small, embeds):
+    """A run of Wan 2.2's pipeline: the first expert down to a noise level, the second one below it."""
+    pipe = WanPipeline.from_pretrained(large, torch_dtype=torch.float32)
+    pipe.scheduler = FlowMatchEulerDiscreteScheduler(shift=12.0)
+    second = WanTransformer3DModel.from_pretrained(small / "transformer", torch_dtype=torch.float32)
+    pipe = WanPipeline(
+        pipe.tokenizer, pipe.text_encoder, pipe.vae, pipe.scheduler, pipe.transformer, second, boundary_ratio=0.875
+    )
+    out = {"initial": randn(401, 1, 16, 3, 4, 4)}
+
+    def after_step(pipe, i, t, tensors):
+        out[f"{i}.x"] = tensors["latents"].clone()
+        return {}
+
+    pipe(
+        prompt_embeds=embeds[:1], negative_prompt_embeds=embeds[1:2], latents=out["initial"],
+        height=32, width=32, num_frames=9, num_inference_steps=10, guidance_scale=4.0, guidance_scale_2=3.0,
+        callback_on_step_end=after_step, output_type="latent",
+    )
+    out["sigmas"] = pipe.scheduler.sigmas
+    save("run_experts", out)
+    print("run_experts", "latents", out["9.x"].std().item())
+
+
+@torch.no_grad()
+def half_run(pipe, small, dtype):
+    """How far diffusers' latents are off at the end of run_lsl in a number format."""
+    run = {k: v.float() for k, v in load_file(OUT / "run_lsl.safetensors").items()}
+    embeds = load_file(OUT / "text.safetensors")["embeddings"].to(dtype)
+    pipe.scheduler.set_timesteps(10)
+    pipe.scheduler.set_begin_index(0)
+    x = run["initial"]
+    for letter, t in zip("LLLLSSSSLL", pipe.scheduler.timesteps):
+        model = pipe.transformer if letter == "L" else small
+        guided, unguided = (
+            model(x.to(dtype), t.expand(1), text[None], return_dict=False)[0] for text in embeds[:2]
+        )
+        x = pipe.scheduler.step(unguided + 4.0 * (guided - unguided), t, x, return_dict=False)[0]
+    return errors(x, run["9.x"])
+
+
 def errors(got, want):
     """Relative root mean square and largest error, the latter against the largest value."""
     apart = got.float() - want
@@ -221,7 +263,11 @@ def half_precision():
         pipe = WanPipeline.from_pretrained(large, torch_dtype=dtype)
         mean = torch.tensor(pipe.vae.config.latents_mean).view(1, -1, 1, 1, 1)
         std = torch.tensor(pipe.vae.config.latents_std).view(1, -1, 1, 1, 1)
+        small = WanTransformer3DModel.from_pretrained(
+            OUT / "pair" / "small" / "transformer", torch_dtype=dtype
+        )
         seen = {"velocity": [], "encoded": [], "decoded": [], "text": []}
+        seen["run"] = [half_run(pipe, small, dtype)]
         for i in range(5):
             get = lambda key: moves[f"{i}.{key}"]
             inputs = get("latents").to(dtype), get("timestep"), get("text").to(dtype)
@@ -266,6 +312,7 @@ def main():
     vae_cases(decoder)
     run_case("run_lsl", pipe, small, embeds, "LLLLSSSSLL", guidance=4.0)
     run_case("run_unguided", pipe, small, embeds, "LSSL", guidance=1.0)
+    experts_case(large_dir, small_dir, embeds)
     half_precision()
     size = sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file())
     print(f"{size / 1e6:.2f} MB in {OUT}")
