@@ -302,6 +302,28 @@ fn a_run_of_a_pair_without_a_distilled_model_is_refused() {
 }
 
 #[test]
+fn frames_told_while_decoding_are_those_of_the_clip() {
+    let mut rig = Rig::new();
+    let settings = rig.settings();
+    for (preview_every, expected) in [(1, [1, 4]), (0, [0, 0])] {
+        let request = RunRequest {
+            preview_every,
+            ..settings.clone().into()
+        };
+        let mut told = Vec::new();
+        let run = rig.pipeline.run(&request, &Cancel::new(), &mut |progress| {
+            if let Progress::Decoded { frames, .. } = progress {
+                told.push(frames);
+            }
+        });
+        let clip = &run.unwrap().clip;
+        assert_eq!(clip.frames.len(), 5);
+        assert!(told.iter().map(Vec::len).eq(expected));
+        assert!(preview_every == 0 || told.concat() == clip.frames);
+    }
+}
+
+#[test]
 fn a_plan_seen_before_and_a_cancelled_one_are_gone_on_from() {
     let mut rig = Rig::new();
     let base = rig.settings();

@@ -58,13 +58,7 @@ impl App {
     }
 
     fn render_live(&mut self) {
-        let settings = self.document.settings();
-        let known = self
-            .gallery
-            .runs()
-            .iter()
-            .find(|run| run.settings() == settings);
-        if let Some(id) = known.map(|run| run.id) {
+        if let Some(id) = self.scene().known_run().map(|run| run.id) {
             if self.session.active().is_none() {
                 self.show_run(id);
             }
@@ -76,7 +70,7 @@ impl App {
             Readiness::Restart => self.engine.cancel_all(),
             Readiness::Ready => {}
         }
-        let settings = settings.clone();
+        let settings = self.document.settings().clone();
         self.live.run = self.start(settings);
     }
 }

@@ -10,11 +10,12 @@ impl App {
         let scene = self.scene();
         let (source, frames, fps, stride) = match (scene.estimate(), scene.gallery.shown()) {
             (Some(estimate), _) => {
-                let (settings, latents) = (estimate.settings, estimate.latents);
-                // 17 frames in 5 latent ones: each but the first stands for 4.
-                let stride =
-                    settings.frames.saturating_sub(1) / latents.frames.max(2).saturating_sub(1);
-                (estimate.source, latents.frames, settings.fps, stride)
+                let stride = match estimate.clip {
+                    Some(_) => 1,
+                    None => estimate.stride(),
+                };
+                let fps = estimate.settings.fps;
+                (estimate.source, estimate.frames(), fps, stride)
             }
             (None, Some(run)) => {
                 // What is on show has its clip in memory.
@@ -25,8 +26,13 @@ impl App {
             (None, None) => (Source::Nothing, 0, 1.0, 1),
         };
         if source != self.source {
+            let begins = matches!(source, Source::Decoding(_)) && self.player.is_playing();
             self.source = source;
             self.player.set_latent_source(frames, fps, stride);
+            if begins {
+                // Frames play as they come, the first one first.
+                self.player.home();
+            }
         }
     }
 

@@ -4,9 +4,11 @@ use super::comparison::{is_reference, reference};
 use super::paused::pause_problem;
 use super::{
     ActiveRun, Analysis, Comparison, Document, ExportProgress, Files, Forecast, Gallery,
-    Likenesses, Log, Models, Notice, Paused, Probes, Queue, RunSession, Settings, Sides,
+    GalleryRun, Likenesses, Log, Models, Notice, Paused, Probes, Queue, RunSession, Settings,
+    Sides,
 };
 use crate::engine::{PairSummary, PausedRun, Phase, RunId};
+use crate::media::Clip;
 use crate::preview::{LatentFrames, Player, RgbFactors};
 use crate::project::RunSettings;
 
@@ -61,6 +63,8 @@ pub enum Source {
     Nothing,
     /// The estimate of the run that is going.
     Estimate(RunId),
+    /// The clip of the run that is going: frames that are decoded, and the estimate of the others.
+    Decoding(RunId),
     /// The last estimate of a paused run.
     Paused(u64),
     /// A clip.
@@ -76,6 +80,34 @@ pub struct Estimate<'a> {
     pub settings: &'a RunSettings,
     /// What the clip looks like so far.
     pub latents: &'a LatentFrames,
+    /// The frames that are decoded already.
+    pub clip: Option<&'a Arc<Clip>>,
+}
+
+impl Estimate<'_> {
+    /// Frames of the clip that each latent frame but the first stands for: 4 where 17 are made of 5.
+    pub fn stride(&self) -> usize {
+        let made = self.settings.frames.saturating_sub(1);
+        made / self.latents.frames.max(2).saturating_sub(1)
+    }
+
+    /// Frames that the player goes through: those of the clip once the first is decoded, before that the latent ones.
+    pub fn frames(&self) -> usize {
+        match self.clip {
+            Some(_) => self.settings.frames,
+            None => self.latents.frames,
+        }
+    }
+
+    /// The latent frame that the player's frame is of. VAEs are causal in time: the first stands for itself, each of the
+    /// others for as many frames.
+    pub fn latent_frame(&self, frame: usize) -> usize {
+        let frame = match self.clip {
+            Some(_) => frame.div_ceil(self.stride().max(1)),
+            None => frame,
+        };
+        frame.min(self.latents.frames.saturating_sub(1))
+    }
 }
 
 /// What pressing Generate would do.
@@ -118,13 +150,19 @@ impl Scene<'_> {
                     source: Source::Paused(resting.id),
                     settings: &resting.run.settings,
                     latents: &resting.run.estimate,
+                    clip: None,
                 });
         };
         let is_awaited = is_compared && self.comparison.is_rendering(active.id);
+        let clip = active.clip.as_ref();
         (!is_awaited).then_some(Estimate {
-            source: Source::Estimate(active.id),
+            source: match clip {
+                Some(_) => Source::Decoding(active.id),
+                None => Source::Estimate(active.id),
+            },
             settings: &active.settings,
             latents,
+            clip,
         })
     }
 
@@ -167,6 +205,13 @@ impl Scene<'_> {
             }
             _ => None,
         }
+    }
+
+    /// The run that was rendered with the document's very settings on the device in use, the newest of them.
+    pub fn known_run(&self) -> Option<&GalleryRun> {
+        let (settings, device) = (self.document.settings(), &self.pair?.device);
+        let mut runs = self.gallery.runs().iter();
+        runs.find(|run| run.settings() == settings && run.report().device == *device)
     }
 
     /// The two runs that the preview compares.
@@ -244,5 +289,61 @@ impl Scene<'_> {
             Some(_) => Readiness::Restart,
             None => Readiness::Ready,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Guidance, History, Plan, Solver};
+
+    #[test]
+    fn frames_know_their_latent_frame_before_and_after_the_first_is_decoded() {
+        let settings = RunSettings {
+            pair: Default::default(),
+            prompt: String::new(),
+            negative: String::new(),
+            seed: 1,
+            plan: Plan::parse("L", &[]).unwrap(),
+            steps: 3,
+            shift: 3.0,
+            solver: Solver::Euler,
+            history: History::default(),
+            distilled_sigmas: None,
+            cfg: 4.0,
+            guidance: Guidance::default(),
+            cache: None,
+            width: 8,
+            height: 8,
+            frames: 9,
+            fps: 8.0,
+        };
+        let latents = LatentFrames {
+            step: 2,
+            channels: 1,
+            frames: 3,
+            height: 1,
+            width: 1,
+            data: Arc::new([0.0; 3]),
+        };
+        let clip = Arc::new(Clip {
+            width: 8,
+            height: 8,
+            fps: 8.0,
+            frames: vec![vec![0; 192]],
+        });
+        let mut estimate = Estimate {
+            source: Source::Estimate(RunId(1)),
+            settings: &settings,
+            latents: &latents,
+            clip: None,
+        };
+        let found = |estimate: &Estimate<'_>| -> Vec<usize> {
+            let frames = 0..estimate.frames();
+            frames.map(|frame| estimate.latent_frame(frame)).collect()
+        };
+        assert_eq!(found(&estimate), [0, 1, 2]);
+        estimate.clip = Some(&clip);
+        assert_eq!(found(&estimate), [0, 1, 1, 1, 1, 2, 2, 2, 2]);
     }
 }

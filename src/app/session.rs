@@ -5,6 +5,7 @@ use crate::engine::{
     EngineEvent, EventKind, FinishedRun, KeptSteps, PairSummary, PausedRun, Phase, Probe, RunId,
     StepReport, SweepRow,
 };
+use crate::media::Clip;
 use crate::preview::LatentFrames;
 use crate::project::{PairRef, RunSettings};
 
@@ -34,6 +35,8 @@ pub struct ActiveRun {
     pub loaded: Option<(u64, u64)>,
     /// Parts of the decode that are done and all of them, once decoding began.
     pub decoded: Option<(usize, usize)>,
+    /// The clip as far as it is decoded, where the VAE hands it over frame by frame.
+    pub clip: Option<Arc<Clip>>,
     /// For a measurement of the divergence: what was found at each step so far.
     pub divergences: Option<Vec<Divergence>>,
     /// For a sweep: how far it is. Its steps are those of many plans.
@@ -90,6 +93,26 @@ impl ActiveRun {
     pub fn pauses_now(&self) -> bool {
         self.pauses_after
             .is_some_and(|steps| steps <= self.steps_done() + 1)
+    }
+
+    /// Adds frames that were decoded. Those that are not whole are left out: the finished clip follows.
+    fn take_frames(&mut self, frames: Vec<Vec<u8>>) {
+        let RunSettings {
+            width, height, fps, ..
+        } = self.settings;
+        let is_whole = |frame: &Vec<u8>| frame.len() == 3 * width * height;
+        if self.is_measurement() || frames.is_empty() || !frames.iter().all(is_whole) {
+            return;
+        }
+        let clip = self.clip.get_or_insert_with(|| {
+            Arc::new(Clip {
+                width,
+                height,
+                fps,
+                frames: Vec::new(),
+            })
+        });
+        Arc::make_mut(clip).frames.extend(frames);
     }
 
     /// How much of the steps is done, 0..=1. Decoding counts as one more step.
@@ -169,6 +192,7 @@ impl RunSession {
             steps: Vec::new(),
             loaded: None,
             decoded: None,
+            clip: None,
             divergences: None,
             sweep: None,
             eta_secs: None,
@@ -258,8 +282,13 @@ impl RunSession {
                 active.steps.push(step);
                 Outcome::Progress
             }
-            EventKind::Decoded { done, total } => {
+            EventKind::Decoded {
+                done,
+                total,
+                frames,
+            } => {
                 active.decoded = Some((done, total));
+                active.take_frames(frames);
                 Outcome::Progress
             }
             EventKind::Divergence(found) => {
@@ -397,6 +426,30 @@ mod tests {
     }
 
     #[test]
+    fn frames_gather_as_they_are_decoded_and_broken_ones_are_left_out() {
+        let mut session = RunSession::default();
+        session.started(RunId(1), settings());
+        let frame = vec![7; 3 * settings().width * settings().height];
+        let mut decode = |done, frames| {
+            let kind = EventKind::Decoded {
+                done,
+                total: 2,
+                frames,
+            };
+            session.take(EngineEvent {
+                run: RunId(1),
+                kind,
+            });
+            let clip = session.active().unwrap().clip.clone();
+            clip.map_or(0, |clip| clip.frames.len())
+        };
+        assert_eq!(decode(0, Vec::new()), 0);
+        assert_eq!(decode(1, vec![frame.clone()]), 1);
+        assert_eq!(decode(1, vec![frame[1..].to_vec()]), 1);
+        assert_eq!(decode(2, vec![frame; 4]), 5);
+    }
+
+    #[test]
     fn progress_follows_steps_and_decoding() {
         let mut session = RunSession::default();
         session.started(RunId(1), settings());
@@ -404,7 +457,11 @@ mod tests {
             session.take(step(1, i));
         }
         assert_eq!(session.active().unwrap().progress(), 0.75);
-        let decoded = EventKind::Decoded { done: 5, total: 5 };
+        let decoded = EventKind::Decoded {
+            done: 5,
+            total: 5,
+            frames: Vec::new(),
+        };
         session.take(EngineEvent {
             run: RunId(1),
             kind: decoded,

@@ -301,7 +301,18 @@ impl Worker {
             Progress::Phase(phase) => self.send(run, EventKind::Phase(phase)),
             Progress::Step(step) => self.send(run, EventKind::Step(step)),
             Progress::Loaded { done, total } => self.send(run, EventKind::Loaded { done, total }),
-            Progress::Decoded { done, total } => self.send(run, EventKind::Decoded { done, total }),
+            Progress::Decoded {
+                done,
+                total,
+                frames,
+            } => self.send(
+                run,
+                EventKind::Decoded {
+                    done,
+                    total,
+                    frames,
+                },
+            ),
             Progress::Divergence(found) => self.send(run, EventKind::Divergence(found)),
             Progress::SweepRow(row) => self.send(run, EventKind::SweepRow(row)),
             Progress::StepsReused(steps) => self.send(run, EventKind::StepsReused(steps)),

@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod denoise;
+mod load;
 mod probe;
 mod sweep;
 
@@ -15,7 +16,7 @@ use super::loaded::LoadedPair;
 use super::paused::PausedRun;
 use super::pipeline::{Progress, RunError, RunRequest};
 use super::profile_book::ProfileBook;
-use super::residency::{Fit, MemoryNeed, Residency, stretches};
+use super::residency::{Fit, MemoryNeed, stretches};
 use super::step_cache::StepCache;
 use super::step_clock::StepClock;
 use super::step_store::Hold;
@@ -23,13 +24,13 @@ use super::tensor_cache::TensorCache;
 use super::tensors;
 use super::unwritten::Unwritten;
 use super::weight_hashes::WeightHashes;
-use crate::media::Clip;
 use crate::models::identity;
 use crate::preview::LatentFrames;
 use crate::project::RunSettings;
 use crate::sampler::{Cancel, Origin, SampleError, StepView, Trajectory, initial_noise};
 use crate::schedule::{ModelRole, StepPlan};
 
+use load::Loads;
 pub(super) use sweep::Rendered;
 
 /// What outlives a run.
@@ -59,13 +60,6 @@ pub(super) struct Job<'a> {
     /// The models of the plan, each once.
     roles: Vec<ModelRole>,
     loads: Loads,
-}
-
-/// What loading cost so far.
-#[derive(Default)]
-struct Loads {
-    secs: f64,
-    bytes: u64,
 }
 
 /// What the prompts cost.
@@ -415,80 +409,6 @@ impl<'a> Job<'a> {
             secs: started.elapsed().as_secs_f64(),
             is_new,
         })
-    }
-
-    /// Has the transformers of `roles` in memory, and the VAE where there is room for it.
-    fn load(
-        &mut self,
-        roles: &[ModelRole],
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), RunError> {
-        let is_swapped = self.fit.residency == Residency::Swapped;
-        let is_new = |role: &&ModelRole| !self.loaded.resident().contains(role);
-        if roles.iter().any(|role| is_new(&role)) {
-            progress(Progress::Phase(Phase::Loading));
-        }
-        if is_swapped {
-            self.loaded.keep_transformers(roles);
-            self.loaded.drop_vae();
-        }
-        let cancel = self.cancel;
-        let loaded = &mut *self.loaded;
-        for role in roles {
-            self.loads.time(progress, |tell| {
-                loaded.load_transformer(*role, cancel, tell)
-            })?;
-        }
-        loaded.set_clip(self.request.settings.fps, self.request.settings.seed)?;
-        if !is_swapped {
-            // Before the long work: a spoilt file is better known now.
-            self.loads
-                .time(progress, |tell| loaded.load_vae(cancel, tell))?;
-        }
-        Ok(())
-    }
-
-    fn decode(
-        &mut self,
-        latents: &Tensor,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<(Clip, f64), RunError> {
-        if self.fit.residency == Residency::Swapped {
-            self.loaded.keep_transformers(&[]);
-        }
-        let (cancel, loaded) = (self.cancel, &mut *self.loaded);
-        self.loads
-            .time(progress, |tell| loaded.load_vae(cancel, tell))?;
-        loaded.set_clip(self.request.settings.fps, self.request.settings.seed)?;
-        progress(Progress::Phase(Phase::Decoding));
-        let started = Instant::now();
-        let clip = loaded.decode(
-            latents,
-            self.request.settings.fps,
-            self.fit.in_tiles,
-            cancel,
-            &mut |done, total| progress(Progress::Decoded { done, total }),
-        )?;
-        Ok((clip, started.elapsed().as_secs_f64()))
-    }
-}
-
-impl Loads {
-    /// Loads a part, tells how far it is, and counts what it cost.
-    fn time(
-        &mut self,
-        progress: &mut dyn FnMut(Progress),
-        load: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<(), RunError>,
-    ) -> Result<(), RunError> {
-        let started = Instant::now();
-        let mut bytes = 0;
-        let outcome = load(&mut |done, total| {
-            bytes = done;
-            progress(Progress::Loaded { done, total });
-        });
-        self.secs += started.elapsed().as_secs_f64();
-        self.bytes += bytes;
-        outcome
     }
 }
 

@@ -300,44 +300,30 @@ impl LoadedPair {
             .ok_or_else(|| RunError::Failed("the VAE is not loaded; please report this".to_owned()))
     }
 
-    /// Turns final latents `(1, C, T, H, W)` into frames, `in_tiles` where memory is short.
+    /// Turns final latents `(1, C, T, H, W)` into a clip, `in_tiles` where memory is short. `progress` is told the work
+    /// done, all of it, and the frames that are new, as [`Vae::decode_frames`] does.
     pub fn decode(
         &self,
         latents: &Tensor,
         fps: f64,
         in_tiles: bool,
         cancel: &Cancel,
-        progress: &mut dyn FnMut(usize, usize),
+        progress: &mut dyn FnMut(usize, usize, &[Vec<u8>]),
     ) -> Result<Clip, RunError> {
-        let vae = self.vae()?;
-        let video = if in_tiles {
-            let tiling = self.family().tiling();
-            vae.decode_in_tiles(latents, &tiling, self.seed, cancel, progress)?
-        } else {
-            vae.decode(latents, self.seed, cancel, progress)?
-        };
-        Ok(to_clip(&video, fps)?)
+        let tiling = self.family().tiling();
+        let (_, _, frames, height, width) = latents.dims5().map_err(ModelError::from)?;
+        let (width, height, _) = tiling.pixels_of([frames, height, width]);
+        let tiling = in_tiles.then_some(&tiling);
+        let frames = self
+            .vae()?
+            .decode_frames(latents, tiling, self.seed, cancel, progress)?;
+        Ok(Clip {
+            width,
+            height,
+            fps,
+            frames,
+        })
     }
-}
-
-/// `(1, 3, F, H, W)` in -1..=1 to 8-bit frames, rounded to nearest.
-fn to_clip(video: &Tensor, fps: f64) -> Result<Clip, SampleError> {
-    let (_, _, frames, height, width) = video.dims5()?;
-    let bytes = ((video.clamp(-1.0, 1.0)? + 1.0)? * 127.5)?
-        .round()?
-        .to_dtype(DType::U8)?
-        .squeeze(0)?
-        .permute((1, 2, 3, 0))?
-        .contiguous()?;
-    let frames = (0..frames)
-        .map(|i| bytes.get(i)?.flatten_all()?.to_vec1::<u8>())
-        .collect::<candle_core::Result<_>>()?;
-    Ok(Clip {
-        width,
-        height,
-        fps,
-        frames,
-    })
 }
 
 impl From<ModelError> for RunError {

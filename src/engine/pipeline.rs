@@ -98,6 +98,9 @@ pub enum Progress {
         done: usize,
         /// Parts of the whole.
         total: usize,
+        /// The frames that came of it, in order, each of packed RGB, 8 bits a channel: none where the VAE makes
+        /// all at once, or where nobody wants to see estimates either.
+        frames: Vec<Vec<u8>>,
     },
     /// How far the small model is from the large one at the next step of a probe.
     Divergence(Divergence),

@@ -11,6 +11,7 @@ use super::theme::{RADIUS_PX, bold, palette, regular};
 use super::view::{View, ZoomWish};
 use super::widgets::{paint_text, text_width};
 use crate::app::{Estimate, Request, Scene, Source};
+use crate::media::Clip;
 use crate::preview::{Filter, Picture, ZoomPan, paint};
 
 /// Space around the picture.
@@ -54,11 +55,17 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
 
 fn picture(scene: &Scene<'_>) -> Picture {
     let frame_index = scene.player.frame_index();
-    if let Some((Estimate { latents, .. }, rgb)) = scene.estimate().zip(scene.rgb) {
-        return Picture::Latent {
-            frames: latents.clone(),
-            rgb: Arc::clone(rgb),
-            frame_index: frame_index.min(latents.frames.saturating_sub(1)),
+    if let Some((estimate, rgb)) = scene.estimate().zip(scene.rgb) {
+        return match decoded(&estimate, frame_index) {
+            Some(clip) => Picture::Clip {
+                clip: Arc::clone(clip),
+                frame_index,
+            },
+            None => Picture::Latent {
+                frames: estimate.latents.clone(),
+                rgb: Arc::clone(rgb),
+                frame_index: estimate.latent_frame(frame_index),
+            },
         };
     }
     match scene.gallery.shown().and_then(|run| run.clip()) {
@@ -68,6 +75,11 @@ fn picture(scene: &Scene<'_>) -> Picture {
         },
         None => Picture::Empty,
     }
+}
+
+/// The clip that is being decoded, where a frame of it is there.
+fn decoded<'a>(estimate: &Estimate<'a>, frame_index: usize) -> Option<&'a Arc<Clip>> {
+    estimate.clip.filter(|clip| frame_index < clip.frames.len())
 }
 
 /// The picture with the map of the step that the timeline's curve points at, where that map is of this very
@@ -82,8 +94,10 @@ fn with_heat(under: Picture, scene: &Scene<'_>, view: &View) -> Picture {
         return under;
     };
     let frame_index = match &under {
-        Picture::Clip { clip, frame_index } => {
-            probe.maps.latent_frame(*frame_index, clip.frames.len())
+        // Of a clip that is being decoded some frames are there.
+        Picture::Clip { frame_index, .. } => {
+            let frames = scene.player.frame_count();
+            probe.maps.latent_frame(*frame_index, frames)
         }
         Picture::Latent { frame_index, .. } => *frame_index,
         _ => return under,
@@ -177,10 +191,13 @@ fn badges(ui: &Ui, scene: &Scene<'_>, rect: Rect) {
     let (anchor, text) = if let Some(estimate) = scene.estimate() {
         let step = estimate.latents.step + 1;
         let steps = match (estimate.source, scene.session.active()) {
-            (Source::Estimate(_), Some(active)) => active.steps_in_all(),
+            (Source::Estimate(_) | Source::Decoding(_), Some(active)) => active.steps_in_all(),
             _ => estimate.settings.steps_taken(),
         };
-        let mut text = format!("x0 · step {step}/{steps}");
+        let mut text = match decoded(&estimate, scene.player.frame_index()) {
+            Some(clip) => format!("decoded {} of {}", clip.frames.len(), estimate.frames()),
+            None => format!("x0 · step {step}/{steps}"),
+        };
         if matches!(estimate.source, Source::Paused(_)) && scene.session.active().is_none() {
             text.push_str(" · paused");
         }

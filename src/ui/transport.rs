@@ -153,8 +153,14 @@ fn scrub(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let palette = palette(ui);
     let x = rail.left() + rail.width() * player.frame_index() as f32 / last as f32;
     ui.painter().rect_filled(rail, 2.0, palette.field_hover);
-    let past = Rect::from_min_max(rail.min, egui::pos2(x, rail.bottom()));
-    ui.painter().rect_filled(past, 2.0, palette.text_weak);
+    let up_to = |x: f32| Rect::from_min_max(rail.min, egui::pos2(x, rail.bottom()));
+    // A clip that is being decoded shows how far it is.
+    if let Some(clip) = scene.estimate().and_then(|estimate| estimate.clip) {
+        let share = (clip.frames.len() as f32 / player.frame_count() as f32).min(1.0);
+        let decoded = up_to(rail.left() + rail.width() * share);
+        ui.painter().rect_filled(decoded, 2.0, palette.next);
+    }
+    ui.painter().rect_filled(up_to(x), 2.0, palette.text_weak);
     let knob = egui::pos2(x, rail.center().y);
     let colour = if response.hovered() || response.dragged() {
         palette.text_strong

@@ -61,7 +61,7 @@ impl<'a> Runs<'a> {
             return Ok(Arc::clone(clip));
         }
         let latents = run.trajectory.last();
-        let clip = pair.decode(latents, fps, false, &Cancel::new(), &mut |_, _| {})?;
+        let clip = pair.decode(latents, fps, false, &Cancel::new(), &mut |_, _, _| {})?;
         Ok(Arc::clone(run.clip.insert(Arc::new(clip))))
     }
 
@@ -97,7 +97,7 @@ impl<'a> Runs<'a> {
         let spared = |origin: &&Origin| **origin == Origin::Skipped;
         let spared = ended.origins().iter().filter(spared).count();
         let (pair, fps) = (self.pair, settings.fps);
-        let clip = pair.decode(ended.last(), fps, false, &Cancel::new(), &mut |_, _| {})?;
+        let clip = pair.decode(ended.last(), fps, false, &Cancel::new(), &mut |_, _, _| {})?;
         Ok((clip, spared))
     }
 

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::Family;
 use crate::models::ltx::{DecodeOptions, LtxVae};
@@ -49,6 +49,35 @@ impl Vae {
         }
     }
 
+    /// [`decode`](Self::decode), or in tiles where `tiling` is given, to frames of packed RGB, 8 bits a channel,
+    /// rounded to nearest. `progress` is told the work done, all of it, and the frames that came of it: some after each part
+    /// where the decoder goes along the frames, else none before the end.
+    pub fn decode_frames(
+        &self,
+        latents: &Tensor,
+        tiling: Option<&Tiling>,
+        seed: u64,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(usize, usize, &[Vec<u8>]),
+    ) -> Result<Vec<Vec<u8>>, ModelError> {
+        let told = &mut |done, total| progress(done, total, &[]);
+        let video = match (self, tiling) {
+            (Self::Wan(vae), None) => {
+                let mut frames = Vec::new();
+                vae.decode_each(latents, cancel, &mut |part, done, total| {
+                    let new = to_frames(&part)?;
+                    progress(done, total, &new);
+                    frames.extend(new);
+                    Ok(())
+                })?;
+                return Ok(frames);
+            }
+            (Self::Ltx(_), None) => self.decode(latents, seed, cancel, told)?,
+            (_, Some(tiling)) => self.decode_in_tiles(latents, tiling, seed, cancel, told)?,
+        };
+        Ok(to_frames(&video)?)
+    }
+
     /// [`decode`](Self::decode) in tiles that fade into one another: takes the memory of one tile and
     /// of the clip, and somewhat longer. The video lies on the CPU.
     pub fn decode_in_tiles(
@@ -79,4 +108,17 @@ impl Vae {
             }
         })
     }
+}
+
+/// `(1, 3, F, H, W)` in -1..=1 to F frames of packed RGB, 8 bits a channel, rounded to nearest.
+fn to_frames(video: &Tensor) -> candle_core::Result<Vec<Vec<u8>>> {
+    let bytes = ((video.clamp(-1.0, 1.0)? + 1.0)? * 127.5)?
+        .round()?
+        .to_dtype(DType::U8)?
+        .squeeze(0)?
+        .permute((1, 2, 3, 0))?
+        .contiguous()?;
+    (0..bytes.dim(0)?)
+        .map(|i| bytes.get(i)?.flatten_all()?.to_vec1::<u8>())
+        .collect()
 }

@@ -99,6 +99,34 @@ impl WanVae {
         cancel: &Cancel,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Tensor, ModelError> {
+        let mut parts = Vec::new();
+        self.for_each_chunk(latents, chunk, cancel, &mut |part, done, total| {
+            parts.push(part);
+            progress(done, total);
+            Ok(())
+        })?;
+        Ok(Tensor::cat(&parts, 2)?)
+    }
+
+    /// [`decode`](Self::decode) that hands the frames over as they come: `take` gets those of a latent
+    /// frame, `(1, 3, f, H, W)`, the first one's alone and then four at a time, with the latent frames done and
+    /// their number.
+    pub fn decode_each(
+        &self,
+        latents: &Tensor,
+        cancel: &Cancel,
+        take: &mut dyn FnMut(Tensor, usize, usize) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
+        self.for_each_chunk(latents, CHUNK, cancel, take)
+    }
+
+    fn for_each_chunk(
+        &self,
+        latents: &Tensor,
+        chunk: usize,
+        cancel: &Cancel,
+        take: &mut dyn FnMut(Tensor, usize, usize) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
         let frames = match latents.dims() {
             [1, channels, frames, _, _]
                 if *channels == self.config.z_dim && latents.elem_count() > 0 =>
@@ -120,7 +148,6 @@ impl WanVae {
             .broadcast_add(&self.mean)?
             .to_dtype(self.dtype)?;
         let mut cache = Cache::default();
-        let mut parts = Vec::new();
         for start in (0..frames).step_by(chunk.max(1)) {
             cancel.check()?;
             let count = chunk.max(1).min(frames - start);
@@ -128,11 +155,10 @@ impl WanVae {
                 .post_quant_conv
                 .forward(&z.narrow(2, start, count)?, 0)?;
             let x = self.decoder.forward(&x, start == 0, &mut cache)?;
-            parts.push(activate(&x.to_dtype(DType::F32)?, Activation::Clip)?);
-            progress(start + count, frames);
+            let part = activate(&x.to_dtype(DType::F32)?, Activation::Clip)?;
+            take(part, start + count, frames)?;
         }
-        cancel.check()?;
-        Ok(Tensor::cat(&parts, 2)?)
+        Ok(cancel.check()?)
     }
 
     /// Encodes video `(1, 3, F, H, W)` in [-1, 1] with `F = 4 k + 1` and sides that are multiples
