@@ -75,6 +75,12 @@ impl Forecast {
         Some(self.left?.denoise_secs? + self.decode_secs.unwrap_or(0.0))
     }
 
+    /// Steps that a run would compute: neither kept of an earlier run nor expected to be spared.
+    pub fn to_compute(&self) -> usize {
+        let left = self.spared.iter().skip(self.kept_steps);
+        left.filter(|is_spared| !**is_spared).count()
+    }
+
     /// How many times faster than the large model alone; by time where that is known, else by FLOPs.
     pub fn speed_up(&self) -> Option<f64> {
         let (ours, theirs) = (self.cost?, self.reference?);

@@ -1,22 +1,28 @@
 //! What the plan costs.
 
 use eframe::egui;
-use egui::{Align2, Rect, Sense, Ui, vec2};
+use egui::accesskit::Role;
+use egui::{Align2, Rect, Sense, Ui, WidgetInfo, vec2};
 
 use super::format;
 use super::theme::{GRID_PX, RADIUS_PX, mono_bold, palette, regular};
-use super::widgets::paint_text;
-use crate::app::{GalleryRun, Scene};
+use super::widgets::{fitting, paint_text, text_width};
+use crate::app::{Forecast, GalleryRun, Scene};
 use crate::engine::MemoryPlan;
 use crate::project::RunSettings;
 
 /// Height of the strip.
 pub const HEIGHT_PX: f32 = 60.0;
 
+/// Least room between a card's figure and the note beside it.
+const NOTE_GAP_PX: f32 = 6.0;
+
+/// A figure, and what is noted beside it, where there is room.
 struct Card {
     name: &'static str,
     value: String,
-    note: String,
+    /// At length, and in short where that says it too.
+    notes: Vec<String>,
     hint: String,
 }
 
@@ -51,18 +57,40 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>) {
             palette.text_strong,
             inner.width(),
         );
-        put(
-            inner.right_bottom(),
-            Align2::RIGHT_BOTTOM,
-            &card.note,
-            regular(11.5),
-            palette.text_weak,
-            inner.width() - taken - 6.0,
-        );
-        ui.interact(rect, ui.scope_id().with(("cost", i)), Sense::hover())
-            .on_hover_text(&card.hint);
+        // A note is there as a whole or, where it finds no room, under the pointer.
+        let room_px = inner.width() - taken - NOTE_GAP_PX;
+        let note = fitting(ui, &card.notes, regular(11.5), room_px);
+        let has_room = text_width(ui, note, regular(11.5)) <= room_px;
+        if has_room {
+            put(
+                inner.right_bottom(),
+                Align2::RIGHT_BOTTOM,
+                note,
+                regular(11.5),
+                palette.text_weak,
+                room_px,
+            );
+        }
+        let response = ui.interact(rect, ui.scope_id().with(("cost", i)), Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, card.words()));
+        let hint = match card.notes.first() {
+            Some(note) if !has_room => format!("{}\n{}.", card.hint, format::capital(note)),
+            _ => card.hint.clone(),
+        };
+        response.on_hover_text(hint);
     }
     ui.allocate_space(vec2(row.width(), 44.0));
+}
+
+impl Card {
+    /// What it says, in one line.
+    fn words(&self) -> String {
+        let Self { name, value, .. } = self;
+        match self.notes.first() {
+            Some(note) => format!("{name}: {value}, {note}"),
+            None => format!("{name}: {value}"),
+        }
+    }
 }
 
 fn cards(scene: &Scene<'_>) -> [Card; 5] {
@@ -77,10 +105,13 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
     let left = forecast.left.filter(|_| is_partial);
     let shown = left.map_or(secs, |left| left.denoise_secs);
     let time_note = match (measured, reference_secs) {
-        _ if is_partial => format!("{} of {steps} steps", steps - kept),
-        (Some(run), _) => format!("took {}", format::seconds(run.report().denoise_secs)),
-        (None, Some(secs)) => format!("LLL {}", format::seconds(secs)),
-        (None, None) => String::new(),
+        _ if is_partial => secs.map(|secs| format!("of {}", format::seconds(secs))),
+        (Some(run), _) => Some(format!(
+            "took {}",
+            format::seconds(run.report().denoise_secs)
+        )),
+        (None, Some(secs)) => Some(format!("LLL {}", format::seconds(secs))),
+        (None, None) => None,
     };
     let measured_speed_up = measured
         .zip(reference_secs)
@@ -90,10 +121,10 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
         Card {
             name: "Time",
             value: shown.map_or_else(dash, format::seconds),
-            note: time_note,
+            notes: time_note.into_iter().collect(),
             hint: match reference_secs {
                 _ if is_partial => format!(
-                    "Predicted seconds of the steps that are left. The first {kept} of {steps} are taken from an earlier run; the whole plan takes {}.",
+                    "Predicted seconds of the steps that are left; the whole plan takes {}.",
                     secs.map_or_else(dash, format::seconds)
                 ),
                 Some(reference) => format!(
@@ -108,15 +139,13 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
             value: forecast
                 .speed_up()
                 .map_or_else(dash, |ratio| format!("{ratio:.2}×")),
-            note: measured_speed_up.map_or_else(String::new, |ratio| format!("was {ratio:.2}×")),
+            notes: measured_speed_up.map(|ratio| format!("was {ratio:.2}×")).into_iter().collect(),
             hint: "How many times faster than the large model alone.".to_owned(),
         },
         Card {
             name: "FLOPs",
             value: forecast.flops_change().map_or_else(dash, format::change),
-            note: forecast
-                .cost
-                .map_or_else(String::new, |c| format::flops(c.full_flops)),
+            notes: forecast.cost.map(|c| format::flops(c.full_flops)).into_iter().collect(),
             hint: "Operations against the large model alone, and in total, with attention and both passes of guidance.".to_owned(),
         },
         Card {
@@ -124,32 +153,56 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
             value: forecast
                 .memory
                 .map_or_else(dash, |plan| format::bytes(plan.peak)),
-            note: forecast.memory.as_ref().map_or_else(String::new, memory_note),
+            notes: forecast.memory.as_ref().and_then(memory_note).into_iter().collect(),
             hint: match &forecast.memory {
                 Some(plan) => format!("Memory of a run at its peak: {}.", plan.describe()),
                 None => "Memory a run of this size is expected to hold at its peak.".to_owned(),
             },
         },
-        Card {
-            name: "Large model",
-            value: format!("{} of {steps}", forecast.large_steps()),
-            note: "steps".to_owned(),
-            hint: "Steps that the large model takes.".to_owned(),
-        },
+        to_compute(forecast),
     ]
 }
 
+/// How many steps a run would compute, of how many.
+fn to_compute(forecast: &Forecast) -> Card {
+    let (kept, steps) = (forecast.kept_steps, forecast.course.steps.len());
+    let kept_words = match kept {
+        0 => String::new(),
+        1 => " The first is taken from an earlier run.".to_owned(),
+        kept => format!(" The first {kept} are taken from an earlier run."),
+    };
+    let spared_words = match forecast.spared.iter().skip(kept).filter(|s| **s).count() {
+        0 => String::new(),
+        spared => format!(" The cache is expected to spare {spared}."),
+    };
+    Card {
+        name: "To compute",
+        value: format!("{} of {steps}", forecast.to_compute()),
+        notes: match kept {
+            0 => vec![format!("{} large", forecast.large_steps())],
+            kept if kept == steps => vec!["all kept".to_owned()],
+            kept => vec![
+                format!("from step {}", kept + 1),
+                format!("from {}", kept + 1),
+            ],
+        },
+        hint: format!(
+            "Steps that are computed.{kept_words}{spared_words} The large model takes {} of the plan's {steps} steps.",
+            forecast.large_steps()
+        ),
+    }
+}
+
 /// What is most worth to know of how the run goes into memory.
-fn memory_note(plan: &MemoryPlan) -> String {
+fn memory_note(plan: &MemoryPlan) -> Option<String> {
     match (plan.fit, plan.load_secs, plan.available) {
-        (None, ..) => "too much".to_owned(),
+        (None, ..) => Some("too much".to_owned()),
         (Some(_), Some(secs), _) if plan.loads > 0 => {
-            format!("{} loads, {}", plan.loads, format::seconds(secs))
+            Some(format!("{} loads, {}", plan.loads, format::seconds(secs)))
         }
-        (Some(_), None, _) if plan.loads > 0 => format!("{} loads", plan.loads),
-        (Some(fit), ..) if fit.in_tiles => "in tiles".to_owned(),
-        (Some(_), _, Some(available)) => format!("of {}", format::bytes(available)),
-        (Some(_), _, None) => String::new(),
+        (Some(_), None, _) if plan.loads > 0 => Some(format!("{} loads", plan.loads)),
+        (Some(fit), ..) if fit.in_tiles => Some("in tiles".to_owned()),
+        (Some(_), _, available) => available.map(|bytes| format!("of {}", format::bytes(bytes))),
     }
 }
 

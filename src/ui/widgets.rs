@@ -163,6 +163,16 @@ pub fn paint_text(
     size.x
 }
 
+/// The first of some lines that finds room, else the last; each says less than the one before.
+pub fn fitting<'a, S: AsRef<str>>(ui: &Ui, lines: &'a [S], font: FontId, room_px: f32) -> &'a str {
+    let fits = |line: &&S| text_width(ui, line.as_ref(), font.clone()) <= room_px;
+    lines
+        .iter()
+        .find(fits)
+        .or(lines.last())
+        .map_or("", S::as_ref)
+}
+
 /// Width of a line of text.
 pub fn text_width(ui: &Ui, text: &str, font: FontId) -> f32 {
     ui.painter()

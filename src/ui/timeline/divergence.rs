@@ -15,7 +15,8 @@ use crate::ui::theme::{palette, regular};
 use crate::ui::widgets::paint_text;
 
 /// The curve of the run on show, or how to get it. The step under the pointer, or the one that was clicked,
-/// goes into `heat`, for the preview to show where in the picture the models differ.
+/// goes into `heat`, for the preview to show where in the picture the models differ. Says whether there
+/// is a curve.
 pub fn show(
     ui: &mut Ui,
     scene: &Scene<'_>,
@@ -23,10 +24,12 @@ pub fn show(
     axis: &Axis<'_>,
     lane: Rect,
     out: &mut Vec<Request>,
-) {
+) -> bool {
     heat.hovered = None;
-    match curve(scene, axis.steps()) {
-        Some(curve) if curve.steps() > 0 => draw(ui, &curve, heat, axis, lane),
+    let curve = curve(scene, axis.steps());
+    let is_drawn = curve.as_ref().is_some_and(|curve| curve.steps() > 0);
+    match curve {
+        Some(curve) if is_drawn => draw(ui, &curve, heat, axis, lane),
         Some(_) => words(
             ui,
             lane,
@@ -35,6 +38,7 @@ pub fn show(
         ),
         None => offer(ui, scene, lane, out),
     }
+    is_drawn
 }
 
 /// What is known of the run on show: what a probe finds right now, else what one found before.
@@ -130,16 +134,6 @@ fn draw(ui: &mut Ui, curve: &DivergenceCurve, heat: &mut HeatStep, axis: &Axis<'
             ui.painter().add(quad(low, high, band));
         }
     }
-    // In the middle, where the valley leaves room.
-    paint_text(
-        ui,
-        lane.center_top(),
-        Align2::CENTER_TOP,
-        "velocity divergence",
-        regular(11.5),
-        colours.text_weak,
-        lane.width(),
-    );
     let points = heights.iter().enumerate();
     let points = points
         .map(|(step, (mean, _))| pos2(x(step), y(*mean)))

@@ -34,7 +34,7 @@ pub use track::stage_id;
 use super::view::View;
 use crate::app::{Request, Scene};
 
-/// Height of everything: header, ruler, track, divergence, cells, suggestions and their caption.
+/// Height of everything: header, ruler, track, divergence, cells, suggestions and the legend.
 pub const HEIGHT_PX: f32 = 208.0;
 
 /// Space left and right of the track, so that handles and labels at its ends are not cut.
@@ -47,7 +47,7 @@ struct Lanes {
     divergence: Rect,
     cells: Rect,
     suggestions: Rect,
-    caption: Rect,
+    legend: Rect,
 }
 
 impl Lanes {
@@ -61,7 +61,7 @@ impl Lanes {
             divergence: lane(92.0, 28.0),
             cells: lane(122.0, 5.0),
             suggestions: lane(129.0, 6.0),
-            caption: lane(136.0, 16.0),
+            legend: lane(136.0, 16.0),
         }
     }
 }
@@ -72,26 +72,38 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
     let size = vec2(ui.available_width(), 152.0);
     let (_, rect) = ui.allocate_space(size);
     let lanes = Lanes::below(rect.top(), rect.left() + INSET_PX, rect.right() - INSET_PX);
-    overlays::caption(ui, scene, lanes.caption);
     // What is beside the track when zoomed is cut, but for half a handle.
-    let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
-    ui.shrink_clip_rect(rect.expand2(vec2(0.0, 4.0)));
-    let ui = &mut ui;
+    let mut clipped = ui.new_child(UiBuilder::new().max_rect(rect));
+    clipped.shrink_clip_rect(rect.expand2(vec2(0.0, 4.0)));
+    let has_curve = show_lanes(&mut clipped, scene, view, &lanes, rect, out);
+    overlays::legend(ui, scene, lanes.legend, has_curve);
+}
+
+/// What the axis stretches over. Says whether there is a divergence curve.
+fn show_lanes(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    view: &mut View,
+    lanes: &Lanes,
+    rect: Rect,
+    out: &mut Vec<Request>,
+) -> bool {
     let whole = Axis::new(
         view.axis,
         &scene.forecast.grid,
         f64::from(lanes.track.left()),
         f64::from(lanes.track.right()),
     );
-    navigate::show(ui, &mut view.timeline.span, &lanes, rect);
+    navigate::show(ui, &mut view.timeline.span, lanes, rect);
     let axis = whole.showing(view.timeline.span);
     track::show(ui, scene, view, &axis, lanes.track, out);
     let heat = &mut view.timeline.heat;
-    divergence::show(ui, scene, heat, &axis, lanes.divergence, out);
+    let has_curve = divergence::show(ui, scene, heat, &axis, lanes.divergence, out);
     overlays::cells(ui, scene, &axis, lanes.cells);
     suggestions::show(ui, scene, &axis, lanes.suggestions, out);
     // After the track, so that a handle wins where both are under the pointer.
     handles::show(ui, scene, view, &axis, lanes.track, out);
     flags::show(ui, scene, view, &axis, lanes.ruler, out);
     overlays::playhead(ui, scene, &axis, lanes.ruler.bottom(), lanes.cells.bottom());
+    has_curve
 }

@@ -5,7 +5,7 @@ use egui::{Align2, Rect, Stroke, Ui, pos2, vec2};
 use super::Axis;
 use crate::app::{ActiveRun, Scene};
 use crate::ui::theme::{mono, palette, regular};
-use crate::ui::widgets::{paint_text, text_width};
+use crate::ui::widgets::{fitting, paint_text, text_width};
 
 /// Least distance between two labels of the ruler.
 const LABEL_SPACING_PX: f64 = 56.0;
@@ -90,32 +90,74 @@ pub fn cells(ui: &Ui, scene: &Scene<'_>, axis: &Axis<'_>, lane: Rect) {
     }
 }
 
-/// What the cells mean, at their right end.
-pub fn caption(ui: &Ui, scene: &Scene<'_>, lane: Rect) {
-    let active = scene.session.active().filter(|run| !run.is_measurement());
-    let text = match (active, computed(scene)) {
-        (Some(active), Some(_)) if active.reused > 0 => {
-            "grey: kept from an earlier run; blue: computed now"
-        }
-        (Some(_), Some(_)) => "blue: computed now",
-        (Some(_), None) => "the run that is going has another number of steps",
-        (None, Some(done)) if done == scene.forecast.grid.steps() as f64 => {
-            "grey: kept, nothing is left but the decode"
-        }
-        (None, Some(_)) => "grey: kept from an earlier run, only the others are left",
-        (None, None) => {
-            "drag a boundary; double-click a stage to split it, right-click it for more"
-        }
-    };
+/// Length of the curve's sample beside its name, and the room between the two.
+const SAMPLE_PX: f32 = 14.0;
+const SAMPLE_GAP_PX: f32 = 6.0;
+/// Least room between the curve's name and what the cells mean.
+const LEGEND_GAP_PX: f32 = 16.0;
+
+/// Under everything, where no name covers what it names: the curve's on the left, where there is one, and what the cells mean at
+/// their right end.
+pub fn legend(ui: &Ui, scene: &Scene<'_>, lane: Rect, has_curve: bool) {
+    let weak = palette(ui).text_weak;
+    let mut room_px = lane.width();
+    if has_curve {
+        let left = lane.left_center();
+        let line = Stroke::new(1.5, weak);
+        ui.painter()
+            .hline(left.x..=left.x + SAMPLE_PX, left.y, line);
+        let name_px = paint_text(
+            ui,
+            left + vec2(SAMPLE_PX + SAMPLE_GAP_PX, 0.0),
+            Align2::LEFT_CENTER,
+            "velocity divergence",
+            regular(11.5),
+            weak,
+            lane.width(),
+        );
+        room_px -= SAMPLE_PX + SAMPLE_GAP_PX + name_px + LEGEND_GAP_PX;
+    }
     paint_text(
         ui,
         lane.right_center(),
         Align2::RIGHT_CENTER,
-        text,
+        fitting(ui, cells_words(scene), regular(11.5), room_px),
         regular(11.5),
-        palette(ui).text_weak,
-        lane.width(),
+        weak,
+        room_px,
     );
+}
+
+/// What the cells mean, at length and in short.
+fn cells_words(scene: &Scene<'_>) -> &'static [&'static str] {
+    let active = scene.session.active().filter(|run| !run.is_measurement());
+    match (active, computed(scene)) {
+        (Some(active), Some(_)) if active.reused > 0 => &[
+            "grey: kept from an earlier run; blue: computed now",
+            "grey: kept; blue: computed now",
+        ],
+        (Some(_), Some(_)) => &["blue: computed now"],
+        (Some(_), None) => &[
+            "the run that is going has another number of steps",
+            "the run has other steps",
+        ],
+        (None, Some(_)) if scene.known_run().is_some() => &[
+            "grey: kept, and the clip is among the runs",
+            "grey: kept, all of them",
+        ],
+        (None, Some(done)) if done == scene.forecast.grid.steps() as f64 => &[
+            "grey: kept, nothing is left but the decode",
+            "grey: kept, all of them",
+        ],
+        (None, Some(_)) => &[
+            "grey: kept from an earlier run, only the others are left",
+            "grey: kept from an earlier run",
+        ],
+        (None, None) => &[
+            "drag a boundary; double-click a stage to split it, right-click it for more",
+            "right-click a stage for all it can do",
+        ],
+    }
 }
 
 /// A line through the track where the run is.
