@@ -348,6 +348,13 @@ fn bad_options_are_refused_in_a_sentence() {
     refused(here, &generate(&["--plan", "LQL"]), 2, &["'Q'"]);
     refused(
         here,
+        &["generat"],
+        2,
+        &["generat", "neither a command nor a file"],
+    );
+    refused(here, &["clip.mp4", "models"], 2, &["goes with no command"]);
+    refused(
+        here,
         &generate(&["--distilled-steps", "0"]),
         2,
         &["0 steps"],

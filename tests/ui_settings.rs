@@ -162,6 +162,8 @@ fn the_live_picture_can_be_left_out() {
     open(&mut window);
     click(&mut window, "Show the live picture");
     close(&mut window);
+    // What was rendered already would be shown at once.
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
     press(&mut window, Modifiers::COMMAND, Key::Enter);
     pace.allow(5);
     until(&mut window, |app| {

@@ -5,15 +5,16 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use common::window::{Window, press, render, until_seen as until, window_at};
 use eframe::egui;
 use egui::accesskit::Role;
-use egui::{Key, Modifiers};
+use egui::{DroppedFile, Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use flowblend::app::Places;
-use flowblend::project::{ProjectFile, Recipe};
+use flowblend::project::{ProjectFile, Recipe, RunSettings};
 
 fn places(folder: &Path) -> Places {
     Places {
@@ -251,6 +252,63 @@ fn a_kept_clip_opens_as_a_recipe_and_other_files_are_refused() {
         window
             .query_by_label_contains("is no flowblend project")
             .is_some()
+    });
+}
+
+/// A file as the desktop hands it over.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|why| why.to_string())
+    }
+}
+
+#[test]
+fn a_dropped_clip_restores_its_settings_and_a_dropped_project_asks_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut window, pace) = window_at(places(folder.path()));
+    render(&mut window, &pace);
+    until(&mut window, is_kept);
+    let rendered = window.state().document().settings().clone();
+    let project = folder.path().join("work.flowblend");
+    let saved = RunSettings {
+        seed: 5,
+        ..rendered.clone()
+    };
+    ProjectFile::new(saved.clone())
+        .save(&project)
+        .expect("saved");
+    let run = std::fs::read_dir(folder.path().join("runs")).expect("the folder");
+    let run = run.flatten().next().expect("one run").path();
+    let clip = std::fs::read_dir(run).expect("the run").flatten();
+    let mut files = clip.map(|entry| entry.path());
+    let clip = files.find(|path| path.file_stem().is_some_and(|stem| stem == "clip"));
+
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
+    let edited = window.state().document().settings().clone();
+    assert_ne!(edited, rendered);
+    let drop = |window: &mut Window<'_>, path: PathBuf| {
+        let file = Arc::new(Dropped(path));
+        window.input_mut().dropped_files.push(file);
+        window.run_steps(3);
+    };
+    drop(&mut window, clip.expect("its clip"));
+    until(&mut window, |window| {
+        *window.state().document().settings() == rendered
+    });
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!(*window.state().document().settings(), edited);
+
+    drop(&mut window, project);
+    click(&mut window, "Discard");
+    until(&mut window, |window| {
+        *window.state().document().settings() == saved
     });
 }
 

@@ -112,6 +112,54 @@ fn a_run_shows_its_steps_and_its_clip_plays_when_it_is_done() {
 }
 
 #[test]
+fn what_was_rendered_before_is_shown_at_once_unless_the_seed_is_free() {
+    let (mut window, pace) = window();
+    render(&mut window, &pace);
+    let first = window.state().gallery().shown().map(|run| run.id);
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
+    render(&mut window, &pace);
+    assert_ne!(window.state().gallery().shown().map(|run| run.id), first);
+
+    press(&mut window, Modifiers::NONE, Key::CloseBracket);
+    press(&mut window, Modifiers::COMMAND, Key::Enter);
+    let app = window.state();
+    assert_eq!(app.gallery().shown().map(|run| run.id), first);
+    assert!(app.session().active().is_none());
+
+    window.get_by_label("Seed is locked").click();
+    window.run_steps(3);
+    press(&mut window, Modifiers::COMMAND, Key::Enter);
+    assert!(window.state().session().active().is_some());
+}
+
+#[test]
+fn frames_play_as_they_are_decoded() {
+    let (mut window, pace) = window();
+    press(&mut window, Modifiers::COMMAND, Key::Enter);
+    pace.allow(30);
+    until(&mut window, |app| {
+        let active = app.session().active();
+        active.is_some_and(|run| run.clip.is_some()) && app.player().frame_count() == 17
+    });
+    let frames = |app: &App| {
+        let run = app.gallery().runs().first();
+        let whole = run.and_then(|run| run.clip()).cloned();
+        let decoded = app.session().active().and_then(|run| run.clip.clone());
+        (whole.or(decoded)).map_or_else(Vec::new, |clip| clip.frames.clone())
+    };
+    let first = frames(window.state());
+    assert_eq!(first.len(), 1);
+    // A frame that is not there yet can be looked at as well: its estimate.
+    press(&mut window, Modifiers::NONE, Key::K);
+    press(&mut window, Modifiers::NONE, Key::End);
+    assert_eq!(window.state().player().frame_index(), 16);
+    pace.allow(1);
+    until(&mut window, |app| app.gallery().runs().len() == 1);
+    let all = frames(window.state());
+    assert!(all.len() == 17 && all[0] == first[0]);
+}
+
+#[test]
 fn space_and_arrows_play_and_step_but_not_while_typing() {
     let (mut window, pace) = window();
     render(&mut window, &pace);

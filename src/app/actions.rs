@@ -75,6 +75,10 @@ impl App {
                 self.notice = None;
                 self.paused.put_back(id);
             }
+            Request::RenderAgain(id) => {
+                self.restore(id, now_secs);
+                self.render(now_secs, None);
+            }
             Request::RunTo(step) => self.run_to(step, now_secs),
             Request::PauseQueue => self.queue.toggle_pause(),
             Request::Unqueue(id) => {
@@ -109,7 +113,7 @@ impl App {
 
     fn command(&mut self, ctx: &Context, frame: &eframe::Frame, command: Command, now_secs: f64) {
         match command {
-            Command::Generate => self.render(now_secs, None),
+            Command::Generate => self.generate(now_secs),
             Command::Enqueue => self.enqueue(now_secs),
             Command::CancelRun => self.cancel_run(),
             Command::PauseRun => self.pause_run(),
@@ -183,6 +187,18 @@ impl App {
             }
             Command::Shortcuts => self.dialog = Some(Dialog::Shortcuts),
             Command::About => self.dialog = Some(Dialog::About),
+        }
+    }
+
+    /// Shows what was rendered before, else renders it.
+    fn generate(&mut self, now_secs: f64) {
+        let is_free = !self.view.rolls_seed && self.session.active().is_none();
+        match self.scene().known_run().map(|run| run.id) {
+            Some(id) if is_free => {
+                self.show_run(id);
+                self.notice = None;
+            }
+            _ => self.render(now_secs, None),
         }
     }
 

@@ -159,7 +159,12 @@ impl App {
             self.document.complete(sigmas);
         }
         let settings = self.document.settings();
-        self.forecast = Forecast::new(settings, self.pair.as_deref(), self.kept.of(settings));
+        // Of a seed that is yet to be drawn nothing is kept.
+        let kept = match self.view.rolls_seed {
+            true => 0,
+            false => self.kept.of(settings),
+        };
+        self.forecast = Forecast::new(settings, self.pair.as_deref(), kept);
         if let (None, Some(why)) = (&self.pair, &self.pair_error) {
             self.forecast.problem = Some(why.clone());
         }

@@ -375,6 +375,13 @@ impl App {
         self.save_to(ctx, frame, path);
     }
 
+    /// Opens a project, or takes the recipe of a clip, as if it were dropped on the window.
+    #[must_use]
+    pub fn with_file(mut self, path: PathBuf) -> Self {
+        self.open_path(path);
+        self
+    }
+
     /// Reads a file on a thread of its own.
     fn open_path(&mut self, path: PathBuf) {
         let (sender, receiver) = bounded(1);
@@ -462,7 +469,8 @@ impl App {
     }
 }
 
-fn is_project(path: &Path) -> bool {
+/// Whether a file is a project by its name.
+pub(super) fn is_project(path: &Path) -> bool {
     path.extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case(ProjectFile::ENDING))
 }

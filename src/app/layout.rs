@@ -34,11 +34,6 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
         .exact_size(status_bar::HEIGHT_PX)
         .frame(bar(Margin::symmetric(16, 0)))
         .show(ui, |ui| status_bar::show(ui, scene, out));
-    if let Some(notice) = scene.notice {
-        Panel::bottom("notice")
-            .frame(bar(Margin::symmetric(16, 8)))
-            .show(ui, |ui| status_bar::show_notice(ui, notice, out));
-    }
     Panel::left("prompt")
         .exact_size(left_px)
         .resizable(false)
@@ -61,6 +56,16 @@ fn centre(
     out: &mut Vec<Request>,
 ) {
     let well = |margin: Margin| Frame::new().fill(colours.well).inner_margin(margin);
+    if let Some(notice) = scene.notice {
+        // Over the picture, which gives way: what a hand may be on stays where it is.
+        Panel::top("notice")
+            .frame(
+                Frame::new()
+                    .fill(colours.panel)
+                    .inner_margin(Margin::symmetric(16, 8)),
+            )
+            .show(ui, |ui| status_bar::show_notice(ui, notice, out));
+    }
     Panel::bottom("costs")
         .exact_size(cost_strip::HEIGHT_PX)
         .show_separator_line(false)

@@ -37,6 +37,7 @@ mod timeline;
 mod window;
 
 use eframe::egui;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use analysis::{Analysis, AnalysisRequest, Limit, PlanSet, SweepView};
@@ -72,15 +73,19 @@ use crate::project::report_crashes_to;
 /// Set to anything, prints [`FrameStats`] to the standard error when the window closes.
 const FRAME_STATS_VARIABLE: &str = "FLOWBLEND_FRAME_STATS";
 
-/// Opens the window and returns when it is closed. `factory` makes the pipeline on the engine's own
-/// thread.
-pub fn run(factory: PipelineFactory) -> anyhow::Result<()> {
+/// Opens the window, with a project or the recipe of a clip where `file` is one, and returns when it is closed. `factory`
+/// makes the pipeline on the engine's own thread.
+pub fn run(factory: PipelineFactory, file: Option<PathBuf>) -> anyhow::Result<()> {
     open(Box::new(|cc| {
         let places = Places::of_user();
         if let Some(folder) = places.crashes.clone() {
             report_crashes_to(folder);
         }
-        Ok(Box::new(App::new(cc, factory)?.with_places(places)))
+        let app = App::new(cc, factory)?.with_places(places);
+        Ok(Box::new(match file {
+            Some(file) => app.with_file(file),
+            None => app,
+        }))
     }))
 }
 
@@ -100,7 +105,8 @@ fn open(create: eframe::AppCreator<'_>) -> anyhow::Result<()> {
             .with_title("flowblend")
             .with_app_id("flowblend")
             .with_inner_size([1440.0, 900.0])
-            .with_min_inner_size([1024.0, 640.0]),
+            // Smaller than the layout needs, which is then drawn smaller: screens have few points at a high scale.
+            .with_min_inner_size([640.0, 400.0]),
         renderer: eframe::Renderer::Wgpu,
         ..eframe::NativeOptions::default()
     };

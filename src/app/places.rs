@@ -93,22 +93,27 @@ impl App {
             let folder = self.settings.preferences().runs_folder.clone();
             places.runs = folder.or(places.runs);
         }
-        if let Some(report) = places.crashes.and_then(|folder| untold_crash(&folder)) {
-            let text = format!(
-                "flowblend ended by a fault of its own; what happened is in {}",
+        let report = places.crashes.and_then(|folder| untold_crash(&folder));
+        let crash = report.map(|report| Notice {
+            folder: report.parent().map(Into::into),
+            ..Notice::error(&format!(
+                "the program ended by a fault of its own; what happened is in {}",
                 report.display()
-            );
-            self.notice = Some(Notice {
-                folder: report.parent().map(Into::into),
-                ..Notice::error(&text)
-            });
-        }
-        if let Some(folder) = places.drafts
-            && let Some(notice) = self.files.autosave_in(&folder)
-        {
-            // It can be recovered from: the nearer thing to say.
-            self.notice = Some(notice);
-        }
+            ))
+        });
+        let draft = places
+            .drafts
+            .and_then(|folder| self.files.autosave_in(&folder));
+        // After a fault both are told at once: what happened, and that the work is there.
+        let told = match (crash, draft) {
+            (Some(crash), Some(draft)) => Some(Notice {
+                text: format!("{} The work it had is still there.", crash.text),
+                offer: draft.offer,
+                ..crash
+            }),
+            (crash, draft) => crash.or(draft),
+        };
+        self.notice = told.or(self.notice.take());
         if let Some(folder) = places.runs {
             match Keeper::start(Shelf::new(folder), Arc::clone(&self.wake)) {
                 Ok(keeper) => self.keeper = Some(keeper),

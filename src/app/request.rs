@@ -57,6 +57,8 @@ pub enum Request {
     DropPaused(u64),
     /// Bring back the paused run that was dropped last.
     PutBackPaused(u64),
+    /// Take a finished run's settings and render them once more.
+    RenderAgain(RunId),
     /// Render up to a step, then rest.
     RunTo(usize),
     /// Stop or start the queue.

@@ -4,12 +4,15 @@ use eframe::egui;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use egui::{Context, ThemePreference};
+use egui::{Context, ThemePreference, Vec2};
 
 use super::file_dialog::{Choice, FileDialog};
 use super::{App, Notice};
 use crate::engine::EngineSetup;
 use crate::project::{Look, Preferences};
+
+/// What the window's layout needs, in points. A window that has less is drawn smaller than it was set to.
+const LEAST_POINTS: Vec2 = Vec2::new(1024.0, 640.0);
 
 /// A folder that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +48,9 @@ pub struct Settings {
     /// What was carried out last, until the newer ones are as well.
     before: Option<Preferences>,
     asking: Option<(SetFolder, FileDialog)>,
-    /// egui's magnification as it was last seen.
+    /// egui's magnification as it was last seen, and as it was asked for.
     seen_zoom: Option<f32>,
+    asked_zoom: Option<f32>,
 }
 
 impl Settings {
@@ -113,16 +117,7 @@ impl App {
     /// Carries out what was set, and looks at the dialog and at egui's own keys for its size.
     pub(super) fn follow_settings(&mut self, ctx: &Context) {
         self.follow_chosen_folder();
-        let zoom = ctx.zoom_factor();
-        if self
-            .settings
-            .seen_zoom
-            .replace(zoom)
-            .is_some_and(|seen| seen != zoom)
-        {
-            let percent = (f64::from(zoom) * 100.0).round();
-            self.set(|set| set.scale_percent = percent);
-        }
+        self.follow_zoom(ctx);
         let Some(before) = self.settings.before.take() else {
             return;
         };
@@ -133,9 +128,6 @@ impl App {
                 Look::Dark => ThemePreference::Dark,
                 Look::Light => ThemePreference::Light,
             });
-        }
-        if set.scale_percent != before.scale_percent {
-            ctx.set_zoom_factor((set.scale_percent / 100.0) as f32);
         }
         self.view.is_smooth = set.is_smooth;
         self.player.set_looping(set.is_looping);
@@ -149,6 +141,26 @@ impl App {
         if setup.device.is_some() {
             self.engine.describe(self.asked.clone());
         }
+    }
+
+    /// Takes what egui's own keys for the size asked for, and draws everything as large as is set, as far as the window
+    /// has room.
+    fn follow_zoom(&mut self, ctx: &Context) {
+        let zoom = ctx.zoom_factor();
+        let seen = self.settings.seen_zoom.replace(zoom);
+        if seen.is_some_and(|seen| seen != zoom) && self.settings.asked_zoom != Some(zoom) {
+            let percent = (f64::from(zoom) * 100.0).round();
+            self.set(|set| set.scale_percent = percent);
+        }
+        let wanted = (self.settings.preferences.scale_percent / 100.0) as f32;
+        let fitting = fitting_zoom(wanted, ctx.content_rect().size() * zoom);
+        // A hair's difference is one of rounding.
+        let zoom = match (fitting - zoom).abs() < 1e-3 {
+            true => zoom,
+            false => fitting,
+        };
+        ctx.set_zoom_factor(zoom);
+        self.settings.asked_zoom = Some(zoom);
     }
 
     fn choose_folder(&mut self, frame: &eframe::Frame, folder: SetFolder) {
@@ -191,6 +203,15 @@ impl App {
     }
 }
 
+/// The magnification for a window of so many points at none: the wanted one, or less where the layout would not fit.
+fn fitting_zoom(wanted: f32, window: Vec2) -> f32 {
+    match (window / LEAST_POINTS).min_elem() {
+        // A window that is put away has no size.
+        room if room > 0.0 => wanted.min(room),
+        _ => wanted,
+    }
+}
+
 /// What the engine goes by, with the device only where it changed.
 fn setup(set: &Preferences, before: &Preferences) -> EngineSetup {
     let bytes = |gigabytes: f64| (gigabytes * f64::from(1 << 30)) as u64;
@@ -204,4 +225,24 @@ fn setup(set: &Preferences, before: &Preferences) -> EngineSetup {
 /// What the engine goes by already.
 fn setup_of_start(before: &Preferences) -> EngineSetup {
     setup(before, before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_without_room_is_drawn_smaller_and_others_as_they_are_set() {
+        for (wanted, points, zoom) in [
+            (1.0, [1440.0, 900.0], 1.0),
+            (1.0, [1024.0, 640.0], 1.0),
+            // 1280 by 720 pixels at a scale of 1.5.
+            (1.0, [853.0, 480.0], 0.75),
+            (2.0, [1920.0, 1080.0], 1.6875),
+            (0.9, [1440.0, 900.0], 0.9),
+            (1.25, [0.0, 0.0], 1.25),
+        ] {
+            assert_eq!(fitting_zoom(wanted, points.into()), zoom);
+        }
+    }
 }

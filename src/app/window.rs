@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use egui::{Context, Ui, ViewportCommand};
 
 use super::auto::Auto;
-use super::files::Next;
+use super::files::{Next, is_project};
 use super::history::PromptHistory;
 use super::keys::Keyboard;
 use super::live::Live;
@@ -22,7 +22,9 @@ use crate::schedule::{Guidance, History, Plan, Solver};
 use crate::ui::dialogs::{Answer, Dialog};
 use crate::ui::palette::{self, PaletteState, Picked};
 use crate::ui::view::View;
-use crate::ui::{analysis, export_dialog, log_panel, models_panel, settings_dialog, theme};
+use crate::ui::{
+    analysis, drop_hint, export_dialog, log_panel, models_panel, settings_dialog, theme,
+};
 
 /// The whole window. [`run`](super::run) shows it; tests drive it without one.
 pub struct App {
@@ -377,6 +379,7 @@ impl App {
         self.view = view;
         self.obey_all(&ctx, frame, &mut out, now_secs);
         self.answer_dialog(&ctx, frame);
+        drop_hint::show(&ctx, is_project);
         self.follow_notice();
         let boundaries = self.document.settings().plan.boundaries().len();
         self.keyboard = Keyboard::look(&ctx, boundaries);

@@ -26,6 +26,7 @@ mod sweep;
 mod table;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -42,6 +43,8 @@ use options::{DenoiseOptions, GlobalOptions};
 #[derive(Debug, Parser)]
 #[command(name = "flowblend", version)]
 pub struct Cli {
+    /// A project, or a clip that flowblend wrote: the window opens with its settings.
+    file: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -99,10 +102,21 @@ impl fmt::Display for CliError {
 
 /// The window, as the command line may open it without knowing it.
 pub struct Door {
-    /// Opens the window, for when there is no command.
-    pub open: fn(PipelineFactory) -> anyhow::Result<()>,
+    /// Opens the window, for when there is no command, with a file where one was given.
+    pub open: fn(PipelineFactory, Option<PathBuf>) -> anyhow::Result<()>,
     /// Opens it, renders a number of clips, closes it and tells what was measured.
     pub bench: fn(PipelineFactory, Instant, usize) -> anyhow::Result<Vec<Figure>>,
+}
+
+/// Opens the window, with a file where one is given.
+fn open(window: &Door, global: &GlobalOptions, file: Option<PathBuf>) -> Result<(), CliError> {
+    if let Some(file) = file.as_ref().filter(|file| !file.exists()) {
+        return Err(CliError::Usage(format!(
+            "{} is neither a command nor a file; flowblend --help lists the commands",
+            file.display()
+        )));
+    }
+    (window.open)(global.pipeline(), file).map_err(|why| CliError::Failed(format!("{why:#}")))
 }
 
 /// Runs the command line. `started` is when the program began.
@@ -114,9 +128,11 @@ pub fn main(started: Instant, window: &Door) -> ExitCode {
     };
     global.apply_threads();
     let result = match &cli.command {
-        None => {
-            (window.open)(global.pipeline()).map_err(|why| CliError::Failed(format!("{why:#}")))
-        }
+        None => open(window, &global, cli.file),
+        Some(_) if cli.file.is_some() => Err(CliError::Usage(
+            "a file opens in the window and goes with no command; leave one of the two out"
+                .to_owned(),
+        )),
         Some(Command::Generate(options)) => generate::generate(options, &global),
         Some(Command::Export(options)) => export::export(options, &global),
         Some(Command::Plan(options)) => plan::plan(options, &global),

@@ -169,9 +169,9 @@ const SECTIONS: [(usize, Section); 4] = [
 ];
 
 fn shortcuts(ui: &mut Ui) -> Option<Answer> {
-    ui.set_width(920.0);
+    ui.set_width(960.0);
     title(ui, "Keyboard shortcuts");
-    let height = (ui.ctx().content_rect().height() - 200.0).clamp(200.0, 560.0);
+    let height = (ui.ctx().content_rect().height() - 160.0).clamp(200.0, 560.0);
     let page = ScrollArea::vertical()
         .max_height(height)
         .min_scrolled_height(height);
@@ -201,7 +201,7 @@ fn shortcut_section(ui: &mut Ui, section: Section) {
     Grid::new(section.title())
         .num_columns(2)
         .min_col_width(96.0)
-        .spacing(vec2(12.0, 4.0))
+        .spacing(vec2(12.0, 3.0))
         .show(ui, |ui| {
             for command in Command::ALL.iter().copied() {
                 if command.section() != section {

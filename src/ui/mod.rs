@@ -6,6 +6,7 @@ pub mod compare_bar;
 pub mod compare_view;
 pub mod cost_strip;
 pub mod dialogs;
+pub mod drop_hint;
 pub mod economy;
 pub mod export_dialog;
 pub mod format;

@@ -15,7 +15,7 @@ use super::run_card::plan_bar;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
 use super::view::{Side, View};
 use super::widgets::{focus_ring, icon_button, paint_text, text_width};
-use crate::app::{Command, CompareRequest, GalleryRun, Request, Scene};
+use crate::app::{CompareRequest, GalleryRun, Request, Scene};
 
 const ENTRY_HEIGHT_PX: f32 = 84.0;
 const COMPARE_WORDS: &str = "Compare with the shown clip";
@@ -120,8 +120,7 @@ fn run_menu(ui: &mut Ui, run: &GalleryRun, is_shown: bool, out: &mut Vec<Request
         "Take this run's settings and render them; with a new seed while the seed is free",
     );
     if again.clicked() {
-        out.push(Request::Restore(run.id));
-        out.push(Request::Command(Command::Generate));
+        out.push(Request::RenderAgain(run.id));
         ui.close();
     }
     let star = match run.record.is_starred {

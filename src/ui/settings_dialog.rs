@@ -328,7 +328,7 @@ fn program(ui: &mut Ui, set: &mut Preferences) {
         for percent in SCALES_PERCENT {
             let is_chosen = (set.scale_percent - percent).abs() < 0.5;
             if chip(ui, is_chosen, &format!("{percent} %"))
-                .on_hover_text("Size of everything in the window; Ctrl with + and − changes it too")
+                .on_hover_text("Size of everything, as far as the window has room; Ctrl with + and − changes it too")
                 .accessible_name(format!("Size {percent} %"))
                 .clicked()
             {
