@@ -1,0 +1,8 @@
+//! The engine: its thread, its memory, what it keeps.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on should panic.
+
+mod memory;
+mod reuse;
+mod thread;
+mod tiles;
