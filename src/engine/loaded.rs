@@ -8,7 +8,8 @@ use super::pipeline::RunError;
 use super::tensor_cache::TensorCache;
 use crate::media::Clip;
 use crate::models::{
-    Family, Loading, ModelError, PairSpec, TextEncoder, Transformer, Vae, check_pair, identity,
+    DecodeProgress, Family, Loading, ModelError, PairSpec, TextEncoder, Transformer, Vae,
+    check_pair, identity,
 };
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
 use crate::schedule::{CacheProfile, ModelRole};
@@ -308,7 +309,7 @@ impl LoadedPair {
         fps: f64,
         in_tiles: bool,
         cancel: &Cancel,
-        progress: &mut dyn FnMut(usize, usize, &[Vec<u8>]),
+        progress: &mut DecodeProgress<'_>,
     ) -> Result<Clip, RunError> {
         let tiling = self.family().tiling();
         let (_, _, frames, height, width) = latents.dims5().map_err(ModelError::from)?;

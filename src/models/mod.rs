@@ -28,7 +28,9 @@ pub use add::{AddError, Candidate, add};
 pub use check::{PartCheck, PartState, check};
 pub use compat::{check_compatible, check_pair, common_family};
 pub use error::ModelError;
-pub use family::{Family, Networks, TextEncoder, Transformer, TransformerConfig, Vae};
+pub use family::{
+    DecodeProgress, Family, Networks, TextEncoder, Transformer, TransformerConfig, Vae,
+};
 pub use loader::{hash_files, identity, read_ahead};
 pub use pair::{Distilled, PairDefaults, PairSpec};
 pub use text::T5Config;

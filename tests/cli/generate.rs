@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device, safetensors};
+use candle_core::{Device, safetensors};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -18,7 +18,7 @@ pub use networks::Networks;
 pub use published::TransformerConfig;
 pub use text::TextEncoder;
 pub use transformer::Transformer;
-pub use vae::Vae;
+pub use vae::{DecodeProgress, Vae};
 
 /// The families of models that can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

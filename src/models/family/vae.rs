@@ -12,6 +12,9 @@ use crate::sampler::Cancel;
 /// Keeps the noise of a decode apart from the noise that a run of the same seed begins with.
 const DECODE_STREAM: u64 = 0x6465_636f_6465_0001;
 
+/// Told of a decode: the work done, all of it, and the frames that are new, packed RGB.
+pub type DecodeProgress<'a> = dyn FnMut(usize, usize, &[Vec<u8>]) + 'a;
+
 /// A VAE of any family.
 #[derive(Debug)]
 pub enum Vae {
@@ -58,7 +61,7 @@ impl Vae {
         tiling: Option<&Tiling>,
         seed: u64,
         cancel: &Cancel,
-        progress: &mut dyn FnMut(usize, usize, &[Vec<u8>]),
+        progress: &mut DecodeProgress<'_>,
     ) -> Result<Vec<Vec<u8>>, ModelError> {
         let told = &mut |done, total| progress(done, total, &[]);
         let video = match (self, tiling) {
