@@ -271,7 +271,10 @@ impl App {
                 Choice::Missing => self.files.typed = Some((purpose, self.suggestion(purpose))),
             }
         }
-        let answer = self.files.opening.as_ref().map(Receiver::try_recv);
+        // A file given at the start waits until there is a document that an undo can lead back to.
+        let is_early = self.document.is_new() && self.pair_error.is_none();
+        let opening = self.files.opening.as_ref().filter(|_| !is_early);
+        let answer = opening.map(Receiver::try_recv);
         if let Some(answer) = answer
             && answer != Err(TryRecvError::Empty)
         {

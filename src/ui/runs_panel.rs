@@ -14,7 +14,7 @@ use super::queue_panel;
 use super::run_card::plan_bar;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
 use super::view::{Side, View};
-use super::widgets::{focus_ring, icon_button, paint_text, text_width};
+use super::widgets::{fitting, focus_ring, icon_button, paint_text, text_width};
 use crate::app::{CompareRequest, GalleryRun, Request, Scene};
 
 const ENTRY_HEIGHT_PX: f32 = 84.0;
@@ -281,15 +281,17 @@ fn entry(
             palette.text,
             text.width(),
         );
+        let seed = format::grouped(settings.seed);
+        // The button for more stands at its right.
+        let room_px = text.width() - 24.0;
         paint_text(
             ui,
             text.left_center() + vec2(0.0, 2.0),
             Align2::LEFT_CENTER,
-            &format!("seed {}", format::grouped(settings.seed)),
+            fitting(ui, &[format!("seed {seed}"), seed], regular(11.5), room_px),
             regular(11.5),
             palette.text_weak,
-            // The button for more stands at its right.
-            text.width() - 24.0,
+            room_px,
         );
         let bar = Rect::from_min_max(pos2(text.left(), text.bottom() - 8.0), text.max);
         plan_bar(ui, &settings.plan, settings.steps, bar);

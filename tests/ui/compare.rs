@@ -294,6 +294,7 @@ fn escape_leaves_only_when_nothing_is_nearer() {
     press(&mut window, Modifiers::NONE, Key::Escape);
     assert!(!window.state().comparison().is_on());
     compare(&mut window);
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
     press(&mut window, Modifiers::COMMAND, Key::Enter);
     until(&mut window, |app| app.session().active().is_some());
     press(&mut window, Modifiers::NONE, Key::Escape);

@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::common::window::{Window, press, render, until_seen as until, window_at};
+use crate::common::window::{
+    Window, press, render, until_seen as until, window_at, window_opening,
+};
 use eframe::egui;
 use egui::accesskit::Role;
 use egui::{DroppedFile, Key, Modifiers};
@@ -270,6 +272,7 @@ impl DroppedFile for Dropped {
 fn a_dropped_clip_restores_its_settings_and_a_dropped_project_asks_first() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut window, pace) = window_at(places(folder.path()));
+    press(&mut window, Modifiers::NONE, Key::OpenBracket);
     render(&mut window, &pace);
     until(&mut window, is_kept);
     let rendered = window.state().document().settings().clone();
@@ -286,6 +289,7 @@ fn a_dropped_clip_restores_its_settings_and_a_dropped_project_asks_first() {
     let clip = std::fs::read_dir(run).expect("the run").flatten();
     let mut files = clip.map(|entry| entry.path());
     let clip = files.find(|path| path.file_stem().is_some_and(|stem| stem == "clip"));
+    let clip = clip.expect("its clip");
 
     press(&mut window, Modifiers::NONE, Key::OpenBracket);
     let edited = window.state().document().settings().clone();
@@ -295,18 +299,26 @@ fn a_dropped_clip_restores_its_settings_and_a_dropped_project_asks_first() {
         window.input_mut().dropped_files.push(file);
         window.run_steps(3);
     };
-    drop(&mut window, clip.expect("its clip"));
+    drop(&mut window, clip.clone());
     until(&mut window, |window| {
         *window.state().document().settings() == rendered
     });
     press(&mut window, Modifiers::COMMAND, Key::Z);
     assert_eq!(*window.state().document().settings(), edited);
 
-    drop(&mut window, project);
+    drop(&mut window, project.clone());
     click(&mut window, "Discard");
     until(&mut window, |window| {
         *window.state().document().settings() == saved
     });
+
+    // The same files on the command line.
+    for (file, expected) in [(clip, &rendered), (project, &saved)] {
+        let (mut window, _pace) = window_opening(Some(file), places(folder.path()));
+        until(&mut window, |window| {
+            window.state().document().settings() == expected
+        });
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The window over a pipeline without models, and what a person does with it.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use eframe::egui;
@@ -68,6 +69,11 @@ pub fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
 
 /// A window that keeps things in `places`, with its pair described.
 pub fn window_at<'a>(places: Places) -> (Window<'a>, Pace) {
+    window_opening(None, places)
+}
+
+/// The same that opens a file at the start, where one is given.
+pub fn window_opening<'a>(file: Option<PathBuf>, places: Places) -> (Window<'a>, Pace) {
     let (factory, pace) = fake();
     let mut window = Harness::builder()
         .with_size(vec2(1440.0, 900.0))
@@ -75,7 +81,11 @@ pub fn window_at<'a>(places: Places) -> (Window<'a>, Pace) {
         .with_max_steps(64)
         .build_eframe(|cc| {
             let app = App::new(cc, factory).expect("the engine starts");
-            app.with_places(places)
+            let app = app.with_places(places);
+            match file {
+                Some(file) => app.with_file(file),
+                None => app,
+            }
         });
     until(&mut window, |app| app.pair().is_some());
     leave_prompt(&mut window);
