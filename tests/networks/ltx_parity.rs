@@ -247,56 +247,56 @@ fn a_run_of_the_condition_pipeline_ends_in_the_same_latents() {
     whole_run("run_condition", Pipeline::Condition, &grid, &plan, 3.0);
 }
 
-/// bf16 is held to the error that diffusers itself makes in it: the worst of the same cases, and a whole run.
+/// f16 and bf16 are held to the error that diffusers itself makes in them: the worst of the same cases, and a whole run.
 #[test]
 fn half_precision_is_as_near_as_that_of_diffusers() {
-    let theirs = json("bf16.json");
-    let mut worst = std::collections::BTreeMap::<&str, (f64, f64)>::new();
-    let mut meet = |what, got: &Tensor, want: &Tensor| {
-        let (l2, max) = errors(got, want);
-        let entry = worst.entry(what).or_default();
-        *entry = (entry.0.max(l2), entry.1.max(max));
-    };
-    let cases = tensors("transformer");
-    let mut transformer =
-        LtxTransformer::load(&model("large"), Loading::to(&Device::Cpu, DType::BF16)).unwrap();
-    for case in 0..CASES {
-        let got = velocity(&mut transformer, &cases, case);
-        assert_eq!(got.dtype(), DType::F32);
-        meet("velocity", &got, &cases[&format!("{case}.velocity")]);
-    }
-    let vae = LtxVae::load(&model("large"), Loading::to(&Device::Cpu, DType::BF16)).unwrap();
-    let cases = tensors("vae");
-    for frames in [1, 9, 17] {
-        let get = |name: &str| &cases[&format!("{frames}.{name}")];
-        let encoded = vae.encode(get("video"), &Cancel::new()).unwrap();
-        meet("encoded", &encoded, get("encoded"));
-        meet("decoded", &decoded(&vae, &cases, frames), get("decoded"));
-    }
-    let encoder = text_encoder(DType::BF16);
-    let want = tensors("text");
-    for (i, prompt) in prompts().1.iter().enumerate() {
-        let got = encoder.encode(prompt).unwrap();
-        meet("text", &got, &want[&format!("seen.{i}")]);
-    }
-    let want = tensors("run_lsl");
-    let plan = Plan::parse("LSL", &[0.4, 0.8]).unwrap().steps(10, 3.0);
-    let course = Course::euler(FlowSchedule::default().linspace_grid(10, 12), plan);
-    let pair = Pair::load(Pipeline::Text, DType::BF16);
-    let cancel = Cancel::new();
-    let end = denoise(&want["initial"], &course, &pair, &cancel, &mut |_| Ok(()));
-    meet("run", end.unwrap().last(), &want["9.x"]);
-    for (what, (l2, max)) in worst {
-        let [their_l2, their_max] = [0, 1].map(|i| theirs[what][i].as_f64().unwrap());
-        println!("{what} in bf16: l2 {l2:.2e} ({their_l2:.2e}), max {max:.2e} ({their_max:.2e})");
-        assert!(
-            l2 < 1.5 * their_l2,
-            "{what}: {l2:.2e}, theirs {their_l2:.2e}"
-        );
-        assert!(
-            max < 1.5 * their_max,
-            "{what}: {max:.2e}, theirs {their_max:.2e}"
-        );
+    let theirs = json("half.json");
+    for (dtype, name) in [(DType::F16, "float16"), (DType::BF16, "bfloat16")] {
+        let mut worst = std::collections::BTreeMap::<&str, (f64, f64)>::new();
+        let mut meet = |what, got: &Tensor, want: &Tensor| {
+            assert_eq!(got.dtype(), DType::F32);
+            let (l2, max) = errors(got, want);
+            let entry = worst.entry(what).or_default();
+            *entry = (entry.0.max(l2), entry.1.max(max));
+        };
+        let cases = tensors("transformer");
+        let mut transformer = transformer_in("large", dtype);
+        for case in 0..CASES {
+            let got = velocity(&mut transformer, &cases, case);
+            meet("velocity", &got, &cases[&format!("{case}.velocity")]);
+        }
+        let vae = LtxVae::load(&model("large"), Loading::to(&Device::Cpu, dtype)).unwrap();
+        let cases = tensors("vae");
+        for frames in [1, 9, 17] {
+            let get = |name: &str| &cases[&format!("{frames}.{name}")];
+            let encoded = vae.encode(get("video"), &Cancel::new()).unwrap();
+            meet("encoded", &encoded, get("encoded"));
+            meet("decoded", &decoded(&vae, &cases, frames), get("decoded"));
+        }
+        let encoder = text_encoder(dtype);
+        let want = tensors("text");
+        for (i, prompt) in prompts().1.iter().enumerate() {
+            let got = encoder.encode(prompt).unwrap();
+            meet("text", &got, &want[&format!("seen.{i}")]);
+        }
+        let want = tensors("run_lsl");
+        let plan = Plan::parse("LSL", &[0.4, 0.8]).unwrap().steps(10, 3.0);
+        let course = Course::euler(FlowSchedule::default().linspace_grid(10, 12), plan);
+        let pair = Pair::load(Pipeline::Text, dtype);
+        let cancel = Cancel::new();
+        let end = denoise(&want["initial"], &course, &pair, &cancel, &mut |_| Ok(()));
+        meet("run", end.unwrap().last(), &want["9.x"]);
+        for (what, (l2, max)) in worst {
+            let [their_l2, their_max] = [0, 1].map(|i| theirs[name][what][i].as_f64().unwrap());
+            println!(
+                "{what} in {name}: l2 {l2:.2e} ({their_l2:.2e}), max {max:.2e} ({their_max:.2e})"
+            );
+            // A largest difference is one number, and scatters more than the norm of all.
+            assert!(
+                l2 < 1.5 * their_l2 && max < 2.0 * their_max,
+                "{what} in {name}: {l2:.2e}, {max:.2e}; theirs {their_l2:.2e}, {their_max:.2e}"
+            );
+        }
     }
 }
 

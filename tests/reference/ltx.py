@@ -39,6 +39,8 @@ from wan import CORPUS, PROMPTS, TEXT_TOKENS, randn, randomise, save_weights, to
 
 OUT = Path(__file__).resolve().parent.parent / "fixtures" / "ltx"
 PACE, SIDE = 8, 32
+# Formats in which diffusers' own errors are the measure of flowblend's.
+HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def transformer(seed, heads, head_dim, layers):
@@ -120,6 +122,16 @@ def save(name, tensors):
     save_file(stored, OUT / f"{name}.safetensors")
 
 
+def in_halves(model):
+    return {name: copy.deepcopy(model).to(dtype) for name, dtype in HALVES.items()}
+
+
+def note(worst, name, what, error):
+    """Keeps the larger ones of the errors of all cases."""
+    before = worst.setdefault(name, {}).setdefault(what, [0.0, 0.0])
+    worst[name][what] = [max(pair) for pair in zip(before, error)]
+
+
 def errors(got, want):
     """The measures of the tests: l2 norm and largest difference, both relative."""
     difference = got.double() - want.double()
@@ -154,13 +166,12 @@ def velocity(model, latents, time, text, mask, frame_rate, condition):
     return LTXPipeline._unpack_latents(out.float(), *shape)
 
 
-def transformer_cases(model, embeds, mask):
+def transformer_cases(model, embeds, mask, worst):
     cases = {}
     shapes = [(1, 2, 2), (2, 3, 2), (3, 2, 5), (4, 4, 4), (7, 1, 3), (3, 2, 2)]
     times = [1000.0, 731.25, 3.5, 500.0, 60.0, 250.0]
     rates = [25.0, 25.0, 24.0, 30.0, 8.0, 25.0]
-    bf16 = copy.deepcopy(model).bfloat16()
-    worst = [0.0, 0.0]
+    halves = in_halves(model)
     for i, (shape, time, rate) in enumerate(zip(shapes, times, rates)):
         condition = i == 5
         text, told = embeds[i % len(embeds)][None], mask[i % len(embeds)][None]
@@ -171,10 +182,9 @@ def transformer_cases(model, embeds, mask):
         cases[f"{i}.frame_rate"] = torch.tensor([rate])
         cases[f"{i}.text"] = text[:, : int(told.sum())]
         cases[f"{i}.velocity"] = velocity(model, *case)
-        error = errors(velocity(bf16, *case), cases[f"{i}.velocity"])
-        worst = [max(pair) for pair in zip(worst, error)]
+        for name, half in halves.items():
+            note(worst, name, "velocity", errors(velocity(half, *case), cases[f"{i}.velocity"]))
     save("transformer", cases)
-    return worst
 
 
 @torch.no_grad()
@@ -195,10 +205,9 @@ def decode(model, latents, noise, time, scale):
     return model.decode(latents.to(model.dtype), told, return_dict=False)[0].float()
 
 
-def vae_cases(name, model, sizes):
+def vae_cases(name, model, sizes, worst):
     cases = {}
-    bf16 = copy.deepcopy(model).bfloat16()
-    worst = {"encoded": [0.0, 0.0], "decoded": [0.0, 0.0]}
+    halves = in_halves(model)
     channels = model.config.latent_channels
     for i, (frames, height, width) in enumerate(sizes):
         video = randn(200 + i, 1, 3, frames, height, width).clamp(-2, 2) / 2
@@ -211,18 +220,17 @@ def vae_cases(name, model, sizes):
         cases[f"{frames}.noise"] = noise
         cases[f"{frames}.decode"] = torch.tensor([time, scale], dtype=torch.float64)
         cases[f"{frames}.decoded"] = decode(model, latents, noise, time, scale)
-        for key, got in [
-            ("encoded", encode(bf16, video)),
-            ("decoded", decode(bf16, latents, noise, time, scale)),
-        ]:
-            error = errors(got, cases[f"{frames}.{key}"])
-            worst[key] = [max(pair) for pair in zip(worst[key], error)]
+        for format, half in halves.items():
+            for key, got in [
+                ("encoded", encode(half, video)),
+                ("decoded", decode(half, latents, noise, time, scale)),
+            ]:
+                note(worst, format, key, errors(got, cases[f"{frames}.{key}"]))
     save(name, cases)
-    return worst
 
 
 @torch.no_grad()
-def text_cases(pipe, condition):
+def text_cases(pipe, condition, worst):
     """Embeddings of both pipelines: one lets the encoder see the padding, the other does not."""
     out, lengths = {}, None
     for name, one in [("seen", pipe), ("masked", condition)]:
@@ -239,16 +247,12 @@ def text_cases(pipe, condition):
         )
         + "\n"
     )
-    bf16 = LTXPipeline(
-        pipe.scheduler, pipe.vae, copy.deepcopy(pipe.text_encoder).bfloat16(), pipe.tokenizer,
-        pipe.transformer,
-    )
-    embeds, _ = bf16._get_t5_prompt_embeds(PROMPTS, max_sequence_length=TEXT_TOKENS)
-    worst = [0.0, 0.0]
-    for i, length in enumerate(lengths):
-        error = errors(embeds[i, : int(length)].float(), out[f"seen.{i}"][0])
-        worst = [max(pair) for pair in zip(worst, error)]
-    return seen, worst
+    for name, encoder in in_halves(pipe.text_encoder).items():
+        half = LTXPipeline(pipe.scheduler, pipe.vae, encoder, pipe.tokenizer, pipe.transformer)
+        embeds, _ = half._get_t5_prompt_embeds(PROMPTS, max_sequence_length=TEXT_TOKENS)
+        for i, length in enumerate(lengths):
+            note(worst, name, "text", errors(embeds[i, : int(length)].float(), out[f"seen.{i}"][0]))
+    return seen
 
 
 def sigma_cases():
@@ -340,10 +344,10 @@ def run_case(name, pipe, small, embeds, mask, plan, guidance, condition):
 
 
 @torch.no_grad()
-def bf16_run(pipe, small, embeds, mask, plan, guidance):
-    """How far the pipeline's latents are off in bf16 at the end of run_lsl."""
+def half_run(dtype, pipe, small, embeds, mask, plan, guidance):
+    """How far the pipeline's latents are off in a number format at the end of run_lsl."""
     run = load_file(OUT / "run_lsl.safetensors")
-    large, small = (copy.deepcopy(model).bfloat16() for model in (pipe.transformer, small))
+    large, small = (copy.deepcopy(model).to(dtype) for model in (pipe.transformer, small))
     half = LTXPipeline(pipe.scheduler, pipe.vae, pipe.text_encoder, pipe.tokenizer, large)
 
     def after_step(half, i, t, tensors):
@@ -352,7 +356,7 @@ def bf16_run(pipe, small, embeds, mask, plan, guidance):
 
     text = {"prompt_embeds": embeds[:1], "negative_prompt_embeds": embeds[1:2]}
     latents = half(
-        **{key: value.bfloat16() for key, value in text.items()},
+        **{key: value.to(dtype) for key, value in text.items()},
         prompt_attention_mask=mask[:1], negative_prompt_attention_mask=mask[1:2],
         latents=LTXPipeline._pack_latents(run["initial"].float()), height=64, width=64, num_frames=17,
         frame_rate=25, num_inference_steps=len(plan), guidance_scale=guidance,
@@ -461,20 +465,23 @@ def main():
     pipe.save_config(large_dir)
     condition = LTXConditionPipeline(scheduler, decoder, encoder, tok, large)
 
-    (embeds, mask), text_error = text_cases(pipe, condition)
-    bf16 = {"text": text_error, "velocity": transformer_cases(large, embeds, mask)}
-    bf16 |= vae_cases("vae", decoder, [(1, 64, 32), (9, 32, 32), (17, 32, 32)])
-    vae_cases("old_vae", old, [(9, 32, 32)])
+    worst = {}
+    embeds, mask = text_cases(pipe, condition, worst)
+    transformer_cases(large, embeds, mask, worst)
+    vae_cases("vae", decoder, [(1, 64, 32), (9, 32, 32), (17, 32, 32)], worst)
+    vae_cases("old_vae", old, [(9, 32, 32)], {})
     spiece_cases()
     sigma_cases()
     rope_cases()
     name_cases(large, decoder)
     run_case("run_lsl", pipe, small, embeds, mask, "LLLLSSSSLL", 3.0, False)
     run_case("run_condition", condition, small, embeds, mask, "LLLLSSSSLL", 3.0, True)
-    bf16["run"] = bf16_run(pipe, small, embeds, mask, "LLLLSSSSLL", 3.0)
-    (OUT / "bf16.json").write_text(json.dumps(bf16, indent=1) + "\n")
+    for name, dtype in HALVES.items():
+        error = half_run(dtype, pipe, small, embeds, mask, "LLLLSSSSLL", 3.0)
+        note(worst, name, "run", error)
+    (OUT / "half.json").write_text(json.dumps(worst, indent=1) + "\n")
     size = sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file())
-    print(f"{size / 1e6:.2f} MB in {OUT}; bf16 against f32: {bf16}")
+    print(f"{size / 1e6:.2f} MB in {OUT}; against f32: {worst}")
 
 
 if __name__ == "__main__":
