@@ -16,6 +16,8 @@ mod ltx;
 #[path = "../networks/ltx_fixtures/mod.rs"]
 mod ltx_fixtures;
 mod models;
+mod models_add;
+mod models_home;
 mod plan;
 mod probe;
 mod program;
