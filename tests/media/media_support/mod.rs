@@ -1,7 +1,6 @@
 //! Small clips, and writing them.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
-#![allow(dead_code, reason = "each test program uses some of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,13 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on should say so")]
 
-#[allow(dead_code)]
 pub mod models;
 mod pictures;
 mod pipeline;
-#[allow(dead_code)]
 pub mod timeline;
-#[allow(dead_code)]
 pub mod window;
 
 use std::time::Duration;
@@ -24,12 +21,10 @@ use flowblend::schedule::{Guidance, History, Plan, Solver};
 use pipeline::Fake;
 
 /// Lets the fake go on: one token a step, and one for the decode.
-#[allow(dead_code)]
 pub struct Pace(Sender<()>);
 
 impl Pace {
     /// Lets `steps` steps happen.
-    #[allow(dead_code)]
     pub fn allow(&self, steps: usize) {
         for _ in 0..steps {
             self.0.send(()).expect("the fake is alive");
@@ -38,19 +33,16 @@ impl Pace {
 }
 
 /// A factory of fakes and what paces them.
-#[allow(dead_code)]
 pub fn fake() -> (PipelineFactory, Pace) {
     paced(false, false)
 }
 
 /// [`fake`], whose pair has a distilled model of eight steps.
-#[allow(dead_code)]
 pub fn distilled_fake() -> (PipelineFactory, Pace) {
     paced(false, true)
 }
 
 /// [`fake`], whose clips are a level darker for every step of the small model.
-#[allow(dead_code)]
 pub fn telling_fake() -> (PipelineFactory, Pace) {
     paced(true, false)
 }
@@ -63,7 +55,6 @@ fn paced(tells_plans: bool, is_distilled: bool) -> (PipelineFactory, Pace) {
 }
 
 /// A factory of pipelines that know no pair.
-#[allow(dead_code)]
 pub fn no_pair() -> PipelineFactory {
     struct NoPair;
     impl Pipeline for NoPair {
@@ -84,7 +75,6 @@ pub fn no_pair() -> PipelineFactory {
 }
 
 /// A factory of fakes that take `step` for a step and need no pacing.
-#[allow(dead_code)]
 pub fn timed_fake(step: Duration) -> PipelineFactory {
     let (sender, tokens) = bounded(0);
     std::thread::Builder::new()
