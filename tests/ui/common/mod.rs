@@ -8,8 +8,6 @@ mod pipeline;
 pub mod timeline;
 pub mod window;
 
-use std::time::Duration;
-
 use crossbeam_channel::{Sender, bounded};
 use flowblend::engine::{
     FinishedRun, PairSummary, Pipeline, PipelineFactory, Progress, RunError, RunRequest,
@@ -72,19 +70,6 @@ pub fn no_pair() -> PipelineFactory {
         }
     }
     Box::new(|| Box::new(NoPair))
-}
-
-/// A factory of fakes that take `step` for a step and need no pacing.
-pub fn timed_fake(step: Duration) -> PipelineFactory {
-    let (sender, tokens) = bounded(0);
-    std::thread::Builder::new()
-        .name("pace".to_owned())
-        .spawn(move || {
-            let clock = crossbeam_channel::tick(step);
-            while clock.recv().is_ok() && sender.send(()).is_ok() {}
-        })
-        .expect("a thread");
-    Box::new(move || Box::new(Fake::new(tokens.clone(), false, false)))
 }
 
 /// The settings of a fresh document.
