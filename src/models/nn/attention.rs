@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::{cpu, on_cpu_f32};
 
-/// Scores a task keeps at a time, in numbers: half a megabyte, so that they stay in the cache.
-const SCORES: usize = 1 << 17;
+/// Scores a task keeps at a time, in numbers: four megabytes, so that long clips have enough queries for the keys to be worth packing.
+const SCORES: usize = 1 << 20;
 
 /// Softmax attention, exact, without ever holding the whole score matrix.
 ///
