@@ -207,9 +207,13 @@ impl Scene<'_> {
         }
     }
 
-    /// The run that was rendered with the document's very settings on the device in use, the newest of them.
+    /// The newest run that was rendered with the document's very settings, by the same models on the device in use: the
+    /// engine keeps all its steps, which it does not for other weights, number formats or versions of the program.
     pub fn known_run(&self) -> Option<&GalleryRun> {
         let (settings, device) = (self.document.settings(), &self.pair?.device);
+        if self.forecast.kept_steps < settings.step_plans().len() {
+            return None;
+        }
         let mut runs = self.gallery.runs().iter();
         runs.find(|run| run.settings() == settings && run.report().device == *device)
     }

@@ -63,6 +63,8 @@ pub(super) struct Fake {
     tokens: Receiver<()>,
     /// Runs that rest, with the steps they took.
     resting: Vec<(RunSettings, usize)>,
+    /// Runs whose steps are kept, with their number.
+    kept: Vec<(RunSettings, usize)>,
     /// Whether a clip shows how many steps the small model took.
     tells_plans: bool,
     /// Whether the pair has a distilled model.
@@ -76,6 +78,7 @@ impl Fake {
         Self {
             tokens,
             resting: Vec::new(),
+            kept: Vec::new(),
             tells_plans,
             is_distilled,
             device: None,
@@ -253,7 +256,8 @@ impl Pipeline for Fake {
         decoded(1, &clip.frames[..1]);
         self.wait(cancel)?;
         decoded(LATENT_FRAMES, &clip.frames[1..]);
-        let kept = KeptSteps::new(vec![(settings.clone(), count)]);
+        self.kept.push((settings.clone(), count));
+        let kept = KeptSteps::new(self.kept.clone());
         progress(Progress::StepsKept(Arc::new(kept)));
         Ok(FinishedRun {
             settings: settings.clone(),
