@@ -121,7 +121,11 @@ impl PairRules for Rules {
         // A tile in parts and whole, the clip as f32 and as bytes.
         let in_tiles =
             self.networks.decode_bytes(tile) + of_tile * 3 * (4 + 4) + clip * 3 * (4 + 1);
-        let mixes = if self.on_cpu { self.vae.in_kernels } else { 0 };
+        // A processor keeps 36 mixes of nine numbers.
+        let mixes = match self.on_cpu {
+            true => 3 * self.vae.in_kernels,
+            false => 0,
+        };
         MemoryNeed {
             base: BASE_BYTES,
             text: self.text.bytes(self.value_bytes),
@@ -146,14 +150,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_processor_keeps_kernels_twice() {
+    fn a_processor_keeps_kernels_four_times() {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
         let spec = PairSpec::read(&demo).unwrap();
         let size = (96, 96, 25);
         let vae = |on_cpu| Rules::read(&spec, 4, on_cpu).unwrap().memory(size).vae;
         let part = Family::Wan.vae_size(&spec.large).unwrap();
         assert_eq!(vae(false), 4 * part.parameters);
-        assert_eq!(vae(true), vae(false) + 4 * part.in_kernels);
+        assert_eq!(vae(true), vae(false) + 4 * 3 * part.in_kernels);
         // Most of a VAE are kernels, and none of a transformer.
         assert!(part.in_kernels < part.parameters && 2 * part.in_kernels > part.parameters);
         let transformer = Family::Wan.transformer_size(&spec.large).unwrap();

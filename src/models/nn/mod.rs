@@ -11,6 +11,7 @@ mod conv;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod lanes;
 mod linear;
 mod norm;
 mod rope;

@@ -44,7 +44,7 @@ pub struct PartSize {
     pub quantised: u64,
     /// Bytes that these take.
     pub quantised_bytes: u64,
-    /// The numbers in kernels of 3 x 3, of which a processor keeps twice as many: Winograd's mixes.
+    /// The numbers in kernels of 3 x 3, of which a processor keeps four times as many: Winograd's mixes.
     pub in_kernels: u64,
 }
 

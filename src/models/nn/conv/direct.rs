@@ -4,8 +4,9 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::super::cpu;
+use super::super::lanes::Instructions;
 use super::Conv3dConfig;
-use super::sums::{BLOCK, Kernel, REACH, Work};
+use super::sums::{BLOCK, REACH, Work, add_up};
 
 /// The CPU form of convolutions that leave out no position. Nothing is laid out in columns: a task copies the input
 /// under its band of rows once, with the zeros around it, and a kernel then keeps the sums of a few outputs at
@@ -18,7 +19,7 @@ pub(super) struct Direct {
     past: usize,
     size: [usize; 3],
     outputs: usize,
-    kernel: Kernel,
+    instructions: Instructions,
 }
 
 impl Direct {
@@ -30,7 +31,7 @@ impl Direct {
             past,
             size,
             outputs,
-            kernel: Kernel::best(),
+            instructions: Instructions::best(),
         }
     }
 }
@@ -134,6 +135,7 @@ impl CustomOp3 for Direct {
                         plane: band.len(),
                         taps: [kernel_h, kernel_w],
                         line,
+                        passed: 0,
                         positions,
                         room: positions.next_multiple_of(REACH),
                     };
@@ -142,7 +144,7 @@ impl CustomOp3 for Direct {
                         let first = block * BLOCK;
                         let outputs = BLOCK.min(self.outputs - first);
                         let weight = &weight[block * block_len + skipped * inputs * taps * BLOCK..];
-                        self.kernel.run(&work, outputs, padded, weight, sums);
+                        add_up(self.instructions, &work, outputs, padded, weight, sums);
                         for (i, sums) in sums.chunks_exact(work.room).take(outputs).enumerate() {
                             let start = ((item * self.outputs + first + i) * out_frames + frame)
                                 * plane
@@ -212,7 +214,7 @@ mod tests {
 
     use super::{Direct, pack};
     use crate::models::nn::Conv3dConfig;
-    use crate::models::nn::conv::sums::Kernel;
+    use crate::models::nn::lanes::Instructions;
 
     #[test]
     fn every_set_of_instructions_finds_the_same_sums() {
@@ -223,17 +225,17 @@ mod tests {
             let weight = Tensor::randn(0f32, 0.2, (outputs, 5, 3, 3, 3), &dev).unwrap();
             let bias = Tensor::randn(0f32, 1.0, outputs, &dev).unwrap();
             let weight = pack(&weight).unwrap();
-            let sums = |kernel| {
+            let sums = |instructions| {
                 let mut op = Direct::new(Conv3dConfig::CAUSAL_3, 2, [4, 11, width], outputs);
-                op.kernel = kernel;
+                op.instructions = instructions;
                 let sums = x.apply_op3_no_bwd(&weight, &bias, &op).unwrap();
                 sums.flatten_all().unwrap().to_vec1::<f32>().unwrap()
             };
-            let plain = sums(Kernel::Plain);
-            for kernel in Kernel::all() {
-                for (a, b) in plain.iter().zip(sums(kernel)) {
+            let plain = sums(Instructions::Plain);
+            for instructions in Instructions::all() {
+                for (a, b) in plain.iter().zip(sums(instructions)) {
                     // 135 products of about a fifth, rounded once or twice each.
-                    assert!((a - b).abs() < 1e-5, "{kernel:?}: {a} and {b}");
+                    assert!((a - b).abs() < 1e-5, "{instructions:?}: {a} and {b}");
                 }
             }
         }

@@ -1,6 +1,5 @@
 mod direct;
 mod im2col;
-mod lanes;
 mod sums;
 mod winograd;
 mod with;
@@ -327,6 +326,14 @@ mod tests {
             .fold(0.0, f64::max)
     }
 
+    /// Of the root mean square of what is wanted.
+    fn rms_error(got: &Tensor, want: &[f64]) -> f64 {
+        let got = got.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+        let errors = got.iter().zip(want).map(|(a, b)| f64::from(*a) - b);
+        (squares(&mut { errors }) / squares(&mut want.iter().copied())).sqrt()
+    }
+
     #[test]
     fn all_forms_agree_with_the_definition() {
         let dev = Device::Cpu;
@@ -367,9 +374,18 @@ mod tests {
             let conv = Conv3d::from_tensors(&weight, bias.clone(), config).unwrap();
             let past = config.past.saturating_sub(earlier);
             let want = naive(&x, &weight, &bias, config, past);
+            // Winograd's mixes are up to ten times as large as the numbers and are taken from one another again, along two
+            // axes, so that a sum of 81 products loses a digit against a plain one.
+            let most = match conv.weight {
+                Weight::Winograd(_) => 1e-4,
+                _ => 2e-5,
+            };
+            let fast = conv.forward(&x, earlier).unwrap();
+            assert!(max_error(&fast, &want) < most, "{config:?}");
+            let lost = rms_error(&fast, &want);
             assert!(
-                max_error(&conv.forward(&x, earlier).unwrap(), &want) < 2e-5,
-                "{config:?}"
+                lost < most / 20.0,
+                "{config:?}: {lost} of the root mean square"
             );
             let size = config.output([t, h, w], past).unwrap();
             if config.stride == [1, 1, 1] {

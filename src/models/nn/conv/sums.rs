@@ -1,6 +1,8 @@
 //! The innermost loops of the convolutions: sums of products for a block of outputs at many positions, held in registers.
 
-use super::lanes::{Lanes, Plain};
+#[cfg(target_arch = "x86_64")]
+use super::super::lanes::x86;
+use super::super::lanes::{Instructions, Lanes, Plain};
 
 /// Outputs that share what is read of the input.
 pub(super) const BLOCK: usize = 8;
@@ -18,78 +20,44 @@ pub(super) struct Work {
     pub taps: [usize; 2],
     /// Numbers between two rows.
     pub line: usize,
+    /// Taps of each plane's weight that come before the first and are left out.
+    pub passed: usize,
     /// Positions of the band.
     pub positions: usize,
     /// Numbers between the sums of two outputs.
     pub room: usize,
 }
 
-/// The instructions that the kernel is compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kernel {
-    Plain,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl Kernel {
-    /// Those of this processor, the widest last.
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        let found = [
-            (Self::Plain, true),
+/// The sums of the first `outputs` of a block, `(outputs, room)`, from the padded planes and the block's weight.
+pub(super) fn add_up(
+    instructions: Instructions,
+    work: &Work,
+    outputs: usize,
+    padded: &[f32],
+    weight: &[f32],
+    sums: &mut [f32],
+) {
+    let seen = (work.taps[0] - 1) * work.line + work.taps[1] - 1;
+    let last = work.planes.saturating_sub(1) * work.plane + seen + work.room;
+    assert!(padded.len() >= last && sums.len() >= outputs * work.room);
+    assert!(weight.len() >= work.planes * (work.passed + work.taps[0] * work.taps[1]) * BLOCK);
+    let (padded, weight, sums) = (padded.as_ptr(), weight.as_ptr(), sums.as_mut_ptr());
+    // SAFETY: the lengths were looked at, and the processor where the instructions were chosen.
+    unsafe {
+        match instructions {
+            Instructions::Plain => narrow::<Plain>(work, outputs, padded, weight, sums),
             #[cfg(target_arch = "x86_64")]
-            (
-                Self::Avx2,
-                std::arch::is_x86_feature_detected!("avx2")
-                    && std::arch::is_x86_feature_detected!("fma"),
-            ),
+            Instructions::Avx2 => avx2(work, outputs, padded, weight, sums),
             #[cfg(target_arch = "x86_64")]
-            (Self::Avx512, std::arch::is_x86_feature_detected!("avx512f")),
-        ];
-        found
-            .into_iter()
-            .filter_map(|(kernel, here)| here.then_some(kernel))
-    }
-
-    /// The widest of this processor.
-    pub(super) fn best() -> Self {
-        Self::all().last().unwrap_or(Self::Plain)
-    }
-
-    /// The sums of the first `outputs` of a block, `(outputs, room)`, from the padded planes and the block's weight.
-    pub(super) fn run(
-        self,
-        work: &Work,
-        outputs: usize,
-        padded: &[f32],
-        weight: &[f32],
-        sums: &mut [f32],
-    ) {
-        let seen = (work.taps[0] - 1) * work.line + work.taps[1] - 1;
-        let last = work.planes.saturating_sub(1) * work.plane + seen + work.room;
-        assert!(padded.len() >= last && sums.len() >= outputs * work.room);
-        assert!(weight.len() >= work.planes * work.taps[0] * work.taps[1] * BLOCK);
-        let (padded, weight, sums) = (padded.as_ptr(), weight.as_ptr(), sums.as_mut_ptr());
-        // SAFETY: the lengths were looked at, and `best` at the processor.
-        unsafe {
-            match self {
-                Self::Plain => narrow::<Plain>(work, outputs, padded, weight, sums),
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => avx2(work, outputs, padded, weight, sums),
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx512 => avx512(work, outputs, padded, weight, sums),
-            }
+            Instructions::Avx512 => avx512(work, outputs, padded, weight, sums),
         }
     }
 }
-
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2(work: &Work, outputs: usize, x: *const f32, weight: *const f32, sums: *mut f32) {
     // SAFETY: the caller's promise.
-    unsafe { narrow::<super::lanes::x86::Avx2>(work, outputs, x, weight, sums) };
+    unsafe { narrow::<x86::Avx2>(work, outputs, x, weight, sums) };
 }
 
 /// Thirty-two registers hold the sums of a whole block.
@@ -99,8 +67,8 @@ unsafe fn avx512(work: &Work, outputs: usize, x: *const f32, weight: *const f32,
     // SAFETY: the caller's promise.
     unsafe {
         match outputs > BLOCK / 2 {
-            true => band::<super::lanes::x86::Avx512, BLOCK>(work, x, weight, sums),
-            false => band::<super::lanes::x86::Avx512, { BLOCK / 2 }>(work, x, weight, sums),
+            true => band::<x86::Avx512, BLOCK>(work, x, weight, sums),
+            false => band::<x86::Avx512, { BLOCK / 2 }>(work, x, weight, sums),
         }
     }
 }
@@ -160,6 +128,7 @@ unsafe fn step<L: Lanes, const O: usize, const V: usize>(
     unsafe {
         let mut held = [[L::splat(0.0); V]; O];
         for plane in 0..work.planes {
+            weight = weight.add(work.passed * BLOCK);
             for tap_y in 0..work.taps[0] {
                 let row = x.add(plane * work.plane + tap_y * work.line);
                 for tap_x in 0..work.taps[1] {

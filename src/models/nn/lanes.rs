@@ -1,4 +1,42 @@
-//! Vectors of f32 of the widths that processors have, for kernels that keep their sums in registers.
+//! Vectors of f32 of the widths that processors have, for loops that keep their sums in registers.
+
+/// The most numbers of a vector.
+pub(super) const WIDEST: usize = 16;
+
+/// The instructions that a loop is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Instructions {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Instructions {
+    /// Those of this processor, the widest last.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let found = [
+            (Self::Plain, true),
+            #[cfg(target_arch = "x86_64")]
+            (
+                Self::Avx2,
+                std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma"),
+            ),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Avx512, std::arch::is_x86_feature_detected!("avx512f")),
+        ];
+        found
+            .into_iter()
+            .filter_map(|(instructions, here)| here.then_some(instructions))
+    }
+
+    /// The widest of this processor.
+    pub(super) fn best() -> Self {
+        Self::all().last().unwrap_or(Self::Plain)
+    }
+}
 
 /// A vector of f32 that the processor adds and multiplies at once.
 pub(super) trait Lanes: Copy {
