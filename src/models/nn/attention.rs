@@ -3,10 +3,16 @@ use std::cell::RefCell;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::product::{Begin, Panels, Rows, Target, product};
 use super::{cpu, on_cpu_f32};
 
-/// Scores a task keeps at a time, in numbers: four megabytes, so that long clips have enough queries for the keys to be worth packing.
-const SCORES: usize = 1 << 20;
+/// Queries that see a block of keys together, and the keys of a block: their scores and what these come from stay in the second cache
+/// of a core.
+const QUERIES: usize = 96;
+const KEYS: usize = 256;
+
+/// Tasks that each thread gets at least, where there are queries enough.
+const TASKS_A_THREAD: usize = 2;
 
 /// Softmax attention, exact, without ever holding the whole score matrix.
 ///
@@ -104,9 +110,31 @@ struct Fused {
     scale: f32,
 }
 
+/// What a thread works in.
+#[derive(Default)]
+struct Buffers {
+    /// The keys and the values of a head, laid out block by block.
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    /// The scores of some queries for a block of keys.
+    scores: Vec<f32>,
+    /// The largest score of each query so far, and the sum of its weights.
+    standing: Vec<(f32, f32)>,
+}
+
 thread_local! {
-    /// The scores of the block a thread is working on.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// A head's part of queries, keys and values, whose rows lie `step` numbers apart.
+struct Head<'a> {
+    queries: &'a [f32],
+    keys: &'a [f32],
+    values: &'a [f32],
+    /// How many queries and keys there are.
+    counts: (usize, usize),
+    dim: usize,
+    step: usize,
 }
 
 impl CustomOp3 for Fused {
@@ -138,70 +166,177 @@ impl CustomOp3 for Fused {
         let v = cpu::slice(v, v_layout)?;
         let mut out = vec![0f32; q.len()];
         let shared = cpu::Shared::new(&mut out);
-        // The block depends on the sizes alone, never on the threads.
-        let block = (SCORES / keys.max(1)).clamp(8, 128).min(queries.max(1));
-        let blocks = queries.div_ceil(block);
-        let row = heads * dim;
-        (0..batch * heads * blocks)
+        // Where there are few heads, queries are shared out as well, which costs a second laying out of the keys.
+        let blocks = queries.div_ceil(QUERIES);
+        let groups = (TASKS_A_THREAD * rayon::current_num_threads())
+            .div_ceil((batch * heads).max(1))
+            .clamp(1, blocks.max(1));
+        let step = heads * dim;
+        (0..batch * heads * groups)
             .into_par_iter()
             .for_each(|task| {
-                let (b, head, start) = (
-                    task / (heads * blocks),
-                    task / blocks % heads,
-                    task % blocks * block,
+                let (b, head, group) = (
+                    task / (heads * groups),
+                    task / groups % heads,
+                    task % groups,
                 );
-                let rows = block.min(queries - start);
-                let q_at = (b * queries + start) * row + head * dim;
-                let k_at = b * keys * row + head * dim;
-                SCRATCH.with_borrow_mut(|scores| {
-                    scores.resize(rows * keys, 0.0);
-                    // SAFETY: a task reads its rows of q and all keys and values of its head.
-                    unsafe {
-                        cpu::gemm(
-                            (rows, keys, dim),
-                            (scores.as_mut_ptr(), keys, 1),
-                            false,
-                            cpu::Mat(q.as_ptr().add(q_at), row, 1),
-                            cpu::Mat(k.as_ptr().add(k_at), 1, row),
-                            1,
-                        );
-                    }
-                    for scores in scores.chunks_exact_mut(keys) {
-                        softmax(scores, self.scale);
-                    }
-                    // SAFETY: a task writes its rows of the output, in its head's columns.
-                    unsafe {
-                        cpu::gemm(
-                            (rows, dim, keys),
-                            (shared.at(q_at), row, 1),
-                            false,
-                            cpu::Mat(scores.as_ptr(), keys, 1),
-                            cpu::Mat(v.as_ptr().add(k_at), row, 1),
-                            1,
-                        );
-                    }
+                let first = group * blocks / groups * QUERIES;
+                let last = ((group + 1) * blocks / groups * QUERIES).min(queries);
+                let at = (b * queries + first) * step + head * dim;
+                let seen = b * keys * step + head * dim;
+                let head = Head {
+                    queries: &q[at.min(q.len())..],
+                    keys: &k[seen.min(k.len())..],
+                    values: &v[seen.min(v.len())..],
+                    counts: (last - first, keys),
+                    dim,
+                    step,
+                };
+                BUFFERS.with_borrow_mut(|buffers| {
+                    // SAFETY: a task owns its queries' rows of the output, in its head's columns.
+                    unsafe { head.attend(self.scale, shared, at, buffers) };
                 });
             });
         cpu::output(out, q_layout.shape())
     }
 }
 
+impl Head<'_> {
+    /// Writes what each query finds to `out` from `at` on. Keys come block by block, and what was found so far is scaled down
+    /// where a larger score turns up (Milakov & Gimelshein 2018, arXiv 1805.02867).
+    ///
+    /// # Safety
+    /// The rows of the output are the caller's alone.
+    unsafe fn attend(&self, scale: f32, out: cpu::Shared, at: usize, buffers: &mut Buffers) {
+        let Self {
+            counts, dim, step, ..
+        } = *self;
+        let (queries, keys) = counts;
+        let Buffers {
+            keys: laid_keys,
+            values: laid_values,
+            scores,
+            standing,
+        } = buffers;
+        let layouts = |block: usize| {
+            let count = KEYS.min(keys - block * KEYS);
+            (Panels::new(dim, count), Panels::new(count, dim))
+        };
+        let blocks = keys.div_ceil(KEYS);
+        // Room for whole blocks; the last may be shorter.
+        let room = (
+            Panels::new(dim, KEYS.min(keys)),
+            Panels::new(KEYS.min(keys), dim),
+        );
+        laid_keys.resize(blocks * room.0.len(), 0.0);
+        laid_values.resize(blocks * room.1.len(), 0.0);
+        for block in 0..blocks {
+            let (of_keys, of_values) = layouts(block);
+            let first = block * KEYS;
+            let to = &mut laid_keys[block * room.0.len()..][..of_keys.len()];
+            for (index, panel) in to.chunks_exact_mut(of_keys.panel_len().max(1)).enumerate() {
+                of_keys.fill_from_columns(index, panel, &self.keys[first * step..], step);
+            }
+            let to = &mut laid_values[block * room.1.len()..][..of_values.len()];
+            for (index, panel) in to
+                .chunks_exact_mut(of_values.panel_len().max(1))
+                .enumerate()
+            {
+                of_values.fill_from_rows(index, panel, &self.values[first * step..], step);
+            }
+        }
+
+        scores.resize(QUERIES * KEYS, 0.0);
+        for start in (0..queries).step_by(QUERIES) {
+            let count = QUERIES.min(queries - start);
+            standing.clear();
+            standing.resize(count, (f32::NEG_INFINITY, 0.0));
+            for block in 0..blocks {
+                let (of_keys, of_values) = layouts(block);
+                let wide = of_keys.columns;
+                let scores = &mut scores[..count * wide];
+                let rows = Rows {
+                    start: self.queries[start * step..].as_ptr(),
+                    step,
+                    count,
+                };
+                let target = Target {
+                    out: cpu::Shared::new(scores),
+                    at: 0,
+                    step: wide,
+                    begin: Begin::Zero,
+                    activation: None,
+                };
+                let panels = &laid_keys[block * room.0.len()..][..of_keys.len()];
+                // SAFETY: the queries' rows lie in their slice, the scores are this thread's.
+                unsafe { product(rows, of_keys, panels, target, false) };
+
+                for (i, (scores, (max, sum))) in scores
+                    .chunks_exact_mut(wide)
+                    .zip(standing.iter_mut())
+                    .enumerate()
+                {
+                    let before = *max;
+                    largest(scores, max);
+                    if block > 0 && *max != before {
+                        let less = cpu::exp((before - *max) * scale);
+                        *sum *= less;
+                        // SAFETY: the caller's promise.
+                        scaled(unsafe { out.slice(at + (start + i) * step, dim) }, less);
+                    }
+                    weigh(scores, *max, scale, sum);
+                }
+
+                let rows = Rows {
+                    start: scores.as_ptr(),
+                    step: wide,
+                    count,
+                };
+                let target = Target {
+                    out,
+                    at: at + start * step,
+                    step,
+                    begin: if block == 0 { Begin::Zero } else { Begin::Out },
+                    activation: None,
+                };
+                let panels = &laid_values[block * room.1.len()..][..of_values.len()];
+                // SAFETY: the scores are whole rows; the caller's promise.
+                unsafe { product(rows, of_values, panels, target, false) };
+            }
+            for (i, (_, sum)) in standing.iter().enumerate() {
+                // SAFETY: the caller's promise.
+                scaled(
+                    unsafe { out.slice(at + (start + i) * step, dim) },
+                    sum.recip(),
+                );
+            }
+        }
+    }
+}
+
 cpu::vectorised! {
-    /// `softmax(scale * x)` in place.
-    fn softmax(x: &mut [f32], scale: f32) {
+    /// The largest of `max` and all of `x`. Unlike f32::max this keeps NaN, which must not be hidden.
+    fn largest(x: &[f32], max: &mut f32) {
         const LANES: usize = 16;
-        // Unlike f32::max this keeps NaN, which must not be hidden.
         let larger = |a: f32, b: f32| if b <= a { a } else { b };
-        let (chunks, tail) = x.as_chunks_mut::<LANES>();
-        let mut max = [f32::NEG_INFINITY; LANES];
-        for chunk in chunks.iter() {
-            for (max, &v) in max.iter_mut().zip(chunk) {
+        let (chunks, tail) = x.as_chunks::<LANES>();
+        let mut lanes = [*max; LANES];
+        for chunk in chunks {
+            for (max, &v) in lanes.iter_mut().zip(chunk) {
                 *max = larger(*max, v);
             }
         }
-        let max = max.iter().chain(tail.iter()).fold(f32::NEG_INFINITY, |a, &b| larger(a, b));
+        *max = lanes.iter().chain(tail).fold(*max, |a, &b| larger(a, b));
+    }
+}
+
+cpu::vectorised! {
+    /// `exp(scale * (x - max))` in place, and their sum added to `sum`.
+    fn weigh(x: &mut [f32], max: f32, scale: f32, sum: &mut f32) {
+        const LANES: usize = 16;
+        let (chunks, tail) = x.as_chunks_mut::<LANES>();
         let mut sums = [0f32; LANES];
-        for chunk in chunks.iter_mut() {
+        for chunk in chunks {
             for (sum, v) in sums.iter_mut().zip(chunk) {
                 *v = cpu::exp((*v - max) * scale);
                 *sum += *v;
@@ -211,9 +346,14 @@ cpu::vectorised! {
             *v = cpu::exp((*v - max) * scale);
             *sum += *v;
         }
-        let inverse = sums.iter().sum::<f32>().recip();
+        *sum += sums.iter().sum::<f32>();
+    }
+}
+
+cpu::vectorised! {
+    fn scaled(x: &mut [f32], by: f32) {
         for v in x {
-            *v *= inverse;
+            *v *= by;
         }
     }
 }

@@ -54,6 +54,18 @@ impl Shared {
     }
 }
 
+/// The `len` numbers that `work` writes.
+///
+/// # Safety
+/// It writes every one of them, and reads none before.
+pub(super) unsafe fn written(len: usize, work: impl FnOnce(Shared)) -> Vec<f32> {
+    let mut out = Vec::<f32>::with_capacity(len);
+    work(Shared(out.as_mut_ptr()));
+    // SAFETY: there is room for them, and the caller promises that they are there.
+    unsafe { out.set_len(len) };
+    out
+}
+
 /// A row-major view of a matrix for [`gemm`]: address, step between rows, step between columns.
 #[derive(Clone, Copy)]
 pub(super) struct Mat(pub *const f32, pub usize, pub usize);
@@ -112,7 +124,7 @@ pub(crate) mod counting {
         static DONE: Cell<u64> = const { Cell::new(0) };
     }
 
-    pub(super) fn add(multiply_adds: usize) {
+    pub(in super::super) fn add(multiply_adds: usize) {
         DONE.set(DONE.get() + multiply_adds as u64);
     }
 

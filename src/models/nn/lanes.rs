@@ -38,6 +38,34 @@ impl Instructions {
     }
 }
 
+/// Turns a square of four by four numbers: `from` are its rows, `to` its columns.
+///
+/// # Safety
+/// Four numbers from each of the first may be read, and written from each of the others on.
+#[inline(always)]
+pub(super) unsafe fn turn(from: [*const f32; 4], to: [*mut f32; 4]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
+        // SAFETY: the caller's promise; every processor of the kind has the instructions.
+        unsafe {
+            let mut four = from.map(|row| _mm_loadu_ps(row));
+            let [a, b, c, d] = &mut four;
+            _MM_TRANSPOSE4_PS(a, b, c, d);
+            for (column, values) in to.into_iter().zip(four) {
+                _mm_storeu_ps(column, values);
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for (i, row) in from.into_iter().enumerate() {
+        for (j, column) in to.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { *column.add(i) = *row.add(j) };
+        }
+    }
+}
+
 /// A vector of f32 that the processor adds and multiplies at once.
 pub(super) trait Lanes: Copy {
     /// Numbers in a vector.

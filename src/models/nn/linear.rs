@@ -2,10 +2,12 @@ use std::sync::Arc;
 
 use candle_core::quantized::QTensor;
 use candle_core::{
-    CpuStorage, CustomOp2, CustomOp3, DType, Layout, Module as _, Result, Shape, Tensor, bail,
+    CpuStorage, CustomOp2, CustomOp3, DType, Layout, Module as _, Result, Shape, Storage, Tensor,
+    bail,
 };
 use rayon::prelude::*;
 
+use super::product::{Begin, Panels, Rows, Target, product};
 use super::{Activation, activate, cpu, on_cpu_f32};
 use crate::models::weights::{Matrix, Params};
 
@@ -21,8 +23,8 @@ pub struct Linear {
 enum Weight {
     /// `(outputs, inputs)`.
     Plain(Tensor),
-    /// `(inputs, outputs)`, for the CPU.
-    Transposed(Tensor),
+    /// Laid out for the CPU's products.
+    Panels(Tensor, Panels),
     /// `(outputs, inputs)`, quantised, and the format that products are to be made in. The weight
     /// is turned into that anew for every product: it costs little beside one of many rows, and the
     /// result is that of the plain weight, where a product of quantised numbers would round the
@@ -45,11 +47,11 @@ pub fn linear_no_bias(inputs: usize, outputs: usize, params: Params) -> Result<L
 impl Linear {
     /// A layer from tensors that are there already: weight `(outputs, inputs)`, bias `(outputs,)`.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
-        // The CPU's matrix product copies the weight on every call unless its outputs lie next to
-        // each other: a fifth to a half of the time where there are few rows. Views that only
-        // stand in for a weight are left alone.
+        // Views that only stand in for a weight are left alone.
         let weight = if on_cpu_f32(&weight) && weight.is_contiguous() {
-            Weight::Transposed(weight.t()?.contiguous()?)
+            let (outputs, inputs) = weight.dims2()?;
+            let layout = Panels::new(inputs, outputs);
+            Weight::Panels(laid_out(&weight, layout)?, layout)
         } else {
             Weight::Plain(weight)
         };
@@ -69,7 +71,7 @@ impl Linear {
     /// The number format that products are made in.
     pub fn dtype(&self) -> DType {
         match &self.weight {
-            Weight::Plain(weight) | Weight::Transposed(weight) => weight.dtype(),
+            Weight::Plain(weight) | Weight::Panels(weight, _) => weight.dtype(),
             Weight::Blocks(_, dtype) => *dtype,
         }
     }
@@ -86,11 +88,13 @@ impl Linear {
 
     fn run(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
         let weight = match &self.weight {
-            Weight::Transposed(weight) => {
+            Weight::Panels(weight, layout) => {
                 let x = x.contiguous()?;
+                let layout = *layout;
+                let op = Fused { layout, activation };
                 return match &self.bias {
-                    Some(bias) => x.apply_op3_no_bwd(weight, bias, &Fused { activation }),
-                    None => x.apply_op2_no_bwd(weight, &Fused { activation }),
+                    Some(bias) => x.apply_op3_no_bwd(weight, bias, &op),
+                    None => x.apply_op2_no_bwd(weight, &op),
                 };
             }
             Weight::Plain(weight) => weight.clone(),
@@ -104,7 +108,25 @@ impl Linear {
     }
 }
 
+/// A weight `(outputs, inputs)` in panels.
+fn laid_out(weight: &Tensor, layout: Panels) -> Result<Tensor> {
+    let (storage, place) = weight.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        bail!("a weight for the CPU was given on {:?}", weight.device());
+    };
+    let numbers = cpu::slice(storage, place)?;
+    let mut panels = vec![0f32; layout.len()];
+    panels
+        .par_chunks_mut(layout.panel_len().max(1))
+        .enumerate()
+        .for_each(|(index, panel)| {
+            layout.fill_from_columns(index, panel, numbers, layout.depth);
+        });
+    Tensor::from_vec(panels, layout.len(), weight.device())
+}
+
 struct Fused {
+    layout: Panels,
     activation: Option<Activation>,
 }
 
@@ -115,7 +137,7 @@ impl Fused {
         weight: (&CpuStorage, &Layout),
         bias: Option<(&CpuStorage, &Layout)>,
     ) -> Result<(CpuStorage, Shape)> {
-        let (inputs, outputs) = weight.1.shape().dims2()?;
+        let (inputs, outputs) = (self.layout.depth, self.layout.columns);
         let mut dims = x.1.dims().to_vec();
         match dims.last_mut() {
             Some(last) if *last == inputs => *last = outputs,
@@ -126,33 +148,29 @@ impl Fused {
         }
         let x = cpu::slice(x.0, x.1)?;
         let weight = cpu::slice(weight.0, weight.1)?;
-        let rows = x.len() / inputs;
-        let mut out = Vec::with_capacity(rows * outputs);
-        match bias {
-            Some((bias, layout)) => {
-                let bias = cpu::slice(bias, layout)?;
-                for _ in 0..rows {
-                    out.extend_from_slice(bias);
-                }
-            }
-            None => out.resize(rows * outputs, 0.0),
-        }
-        // SAFETY: x is (rows, inputs), weight (inputs, outputs), out (rows, outputs); all three
-        // are whole slices.
-        unsafe {
-            cpu::gemm(
-                (rows, outputs, inputs),
-                (out.as_mut_ptr(), outputs, 1),
-                bias.is_some(),
-                cpu::Mat(x.as_ptr(), inputs, 1),
-                cpu::Mat(weight.as_ptr(), outputs, 1),
-                rayon::current_num_threads(),
-            );
-        }
-        if let Some(activation) = self.activation {
-            out.par_chunks_mut(1 << 14)
-                .for_each(|chunk| activation.apply_to(chunk));
-        }
+        let count = x.len() / inputs.max(1);
+        let begin = match bias {
+            Some((bias, layout)) => Begin::Bias(cpu::slice(bias, layout)?),
+            None => Begin::Zero,
+        };
+        let rows = Rows {
+            start: x.as_ptr(),
+            step: inputs,
+            count,
+        };
+        // SAFETY: x is (count, inputs) and the result (count, outputs), all of which a product writes.
+        let out = unsafe {
+            cpu::written(count * outputs, |out| {
+                let target = Target {
+                    out,
+                    at: 0,
+                    step: outputs,
+                    begin,
+                    activation: self.activation,
+                };
+                product(rows, self.layout, weight, target, true);
+            })
+        };
         cpu::output(out, dims)
     }
 }

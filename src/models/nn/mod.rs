@@ -14,6 +14,7 @@ mod cuda;
 mod lanes;
 mod linear;
 mod norm;
+mod product;
 mod rope;
 mod sinusoid;
 

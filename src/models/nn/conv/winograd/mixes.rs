@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
 use super::super::super::lanes::x86;
-use super::super::super::lanes::{Instructions, Lanes, Plain, WIDEST};
+use super::super::super::lanes::{Instructions, Lanes, Plain, WIDEST, turn};
 use super::super::sums::BLOCK;
 
 /// Neighbours along an axis that are found together.
@@ -58,112 +58,134 @@ pub(in super::super) fn pack(weight: &Tensor) -> Result<Tensor> {
     )
 }
 
-/// The mixes of one kernel of `3 x 3`, whose rows lie `w` apart.
+/// The mixes of one kernel of `3 x 3`, whose rows lie `w` apart: along its rows, then down its columns.
 fn mix_kernel(taps: &[f32], w: usize) -> [f64; SQUARE] {
     let mut mixes = [0.0; SQUARE];
     for (line, down) in taps.chunks_exact(w).zip(OF_KERNEL) {
-        for (tap, along) in line.iter().zip(OF_KERNEL) {
-            for (mix, mixed) in mixes.iter_mut().enumerate() {
-                *mixed += f64::from(*tap) * along[mix / MIXES] * down[mix % MIXES];
+        let mut along = [0.0; MIXES];
+        for (tap, of_tap) in line.iter().zip(OF_KERNEL) {
+            for (mixed, factor) in along.iter_mut().zip(of_tap) {
+                *mixed += f64::from(*tap) * factor;
+            }
+        }
+        for (mixes, along) in mixes.chunks_exact_mut(MIXES).zip(along) {
+            for (mixed, factor) in mixes.iter_mut().zip(down) {
+                *mixed += along * factor;
             }
         }
     }
     mixes
 }
 
-/// The six mixes of six inputs, place by place, for `len` places and those that fill the last vector up.
+/// Where six numbers that are mixed lie: the first four `step` apart, the others `near` after the first two.
+#[derive(Clone, Copy)]
+struct Six {
+    step: usize,
+    near: usize,
+}
+
+/// The six mixes of six inputs, place by place, for `len` places and those that fill the last vector up; the mixes lie
+/// `to_step` apart.
 #[inline(always)]
-unsafe fn mix<L: Lanes>(seen: [*const f32; MIXES], mixes: [*mut f32; MIXES], len: usize) {
+unsafe fn mix<L: Lanes>(from: *const f32, six: Six, to: *mut f32, to_step: usize, len: usize) {
     for at in (0..len).step_by(L::WIDTH) {
         // SAFETY: the caller's promise.
         unsafe {
             let by = |factor: f32| L::splat(factor);
-            let [d0, d1, d2, d3, d4, d5] = seen.map(|d| L::load(d.add(at)));
+            let (from, to) = (from.add(at), to.add(at));
+            let d0 = L::load(from);
+            let d1 = L::load(from.add(six.step));
+            let d2 = L::load(from.add(2 * six.step));
+            let d3 = L::load(from.add(3 * six.step));
+            let d4 = L::load(from.add(six.near));
+            let d5 = L::load(from.add(six.step + six.near));
             let even = d4.add_product(by(-4.0), d2);
             let odd = d3.add_product(by(-4.0), d1);
             let near = d4.add_product(by(-1.0), d2);
             let far = d3.add_product(by(-1.0), d1);
-            let mixed = [
-                d4.add_product(by(-5.0), d2).add_product(by(4.0), d0),
-                even.add_product(by(1.0), odd),
-                even.add_product(by(-1.0), odd),
-                near.add_product(by(2.0), far),
-                near.add_product(by(-2.0), far),
-                d5.add_product(by(-5.0), d3).add_product(by(4.0), d1),
-            ];
-            for (mix, mixed) in mixes.into_iter().zip(mixed) {
-                mixed.store(mix.add(at));
-            }
+            let first = d4.add_product(by(-5.0), d2).add_product(by(4.0), d0);
+            let last = d5.add_product(by(-5.0), d3).add_product(by(4.0), d1);
+            first.store(to);
+            even.add_product(by(1.0), odd).store(to.add(to_step));
+            even.add_product(by(-1.0), odd).store(to.add(2 * to_step));
+            near.add_product(by(2.0), far).store(to.add(3 * to_step));
+            near.add_product(by(-2.0), far).store(to.add(4 * to_step));
+            last.store(to.add(5 * to_step));
         }
     }
 }
 
 /// Four outputs from the sums of six mixes, likewise.
 #[inline(always)]
-unsafe fn unmix<L: Lanes>(sums: [*const f32; MIXES], outputs: [*mut f32; TILE], len: usize) {
+unsafe fn unmix<L: Lanes>(from: *const f32, six: Six, to: *mut f32, to_step: usize, len: usize) {
     for at in (0..len).step_by(L::WIDTH) {
         // SAFETY: the caller's promise.
         unsafe {
             let by = |factor: f32| L::splat(factor);
-            let [m0, m1, m2, m3, m4, m5] = sums.map(|m| L::load(m.add(at)));
-            let (sum, difference) = (m1.add_product(by(1.0), m2), m1.add_product(by(-1.0), m2));
-            let (far_sum, far_difference) =
-                (m3.add_product(by(1.0), m4), m3.add_product(by(-1.0), m4));
-            let found = [
-                m0.add_product(by(1.0), sum).add_product(by(1.0), far_sum),
-                difference.add_product(by(2.0), far_difference),
-                sum.add_product(by(4.0), far_sum),
-                m5.add_product(by(1.0), difference)
-                    .add_product(by(8.0), far_difference),
-            ];
-            for (output, found) in outputs.into_iter().zip(found) {
-                found.store(output.add(at));
-            }
+            let (from, to) = (from.add(at), to.add(at));
+            let m0 = L::load(from);
+            let m1 = L::load(from.add(six.step));
+            let m2 = L::load(from.add(2 * six.step));
+            let m3 = L::load(from.add(3 * six.step));
+            let m4 = L::load(from.add(six.near));
+            let m5 = L::load(from.add(six.step + six.near));
+            let sum = m1.add_product(by(1.0), m2);
+            let difference = m1.add_product(by(-1.0), m2);
+            let far_sum = m3.add_product(by(1.0), m4);
+            let far = m3.add_product(by(-1.0), m4);
+            let first = m0.add_product(by(1.0), sum);
+            let last = m5.add_product(by(1.0), difference);
+            first.add_product(by(1.0), far_sum).store(to);
+            difference.add_product(by(2.0), far).store(to.add(to_step));
+            sum.add_product(by(4.0), far_sum).store(to.add(2 * to_step));
+            last.add_product(by(8.0), far).store(to.add(3 * to_step));
         }
     }
 }
 
-/// One of the two with those instructions. Each of the slices holds `len` numbers, rounded up to [`WIDEST`].
-macro_rules! with_lanes {
-    ($name:ident, $of:ident, $to:literal) => {
+/// A function that does `$work` with the instructions it is told: `$parts` slices, `to_step` apart, come of six.
+macro_rules! with_instructions {
+    ($name:ident, $work:ident, $parts:ident) => {
         fn $name(
             instructions: Instructions,
-            from: [&[f32]; MIXES],
-            to: [&mut [f32]; $to],
+            from: &[f32],
+            six: Six,
+            to: &mut [f32],
+            to_step: usize,
             len: usize,
         ) {
-            let room = len.next_multiple_of(WIDEST);
-            assert!(from.iter().all(|from| from.len() >= room));
-            assert!(to.iter().all(|to| to.len() >= room));
-            let (from, to) = (from.map(<[f32]>::as_ptr), to.map(<[f32]>::as_mut_ptr));
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2(from: [*const f32; MIXES], to: [*mut f32; $to], len: usize) {
+            unsafe fn avx2(from: *const f32, six: Six, to: *mut f32, to_step: usize, len: usize) {
                 // SAFETY: the caller's promise.
-                unsafe { $of::<x86::Avx2>(from, to, len) };
+                unsafe { $work::<x86::Avx2>(from, six, to, to_step, len) };
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f")]
-            unsafe fn avx512(from: [*const f32; MIXES], to: [*mut f32; $to], len: usize) {
+            unsafe fn avx512(from: *const f32, six: Six, to: *mut f32, to_step: usize, len: usize) {
                 // SAFETY: the caller's promise.
-                unsafe { $of::<x86::Avx512>(from, to, len) };
+                unsafe { $work::<x86::Avx512>(from, six, to, to_step, len) };
             }
+            let room = len.next_multiple_of(WIDEST);
+            assert!(from.len() >= (3 * six.step).max(six.step + six.near) + room);
+            assert!(to.len() >= ($parts - 1) * to_step + room);
+            let (from, to) = (from.as_ptr(), to.as_mut_ptr());
             // SAFETY: the lengths were looked at, and the processor where the instructions were chosen.
             unsafe {
                 match instructions {
-                    Instructions::Plain => $of::<Plain>(from, to, len),
+                    Instructions::Plain => $work::<Plain>(from, six, to, to_step, len),
                     #[cfg(target_arch = "x86_64")]
-                    Instructions::Avx2 => avx2(from, to, len),
+                    Instructions::Avx2 => avx2(from, six, to, to_step, len),
                     #[cfg(target_arch = "x86_64")]
-                    Instructions::Avx512 => avx512(from, to, len),
+                    Instructions::Avx512 => avx512(from, six, to, to_step, len),
                 }
             }
         }
     };
 }
 
-with_lanes!(mix_places, mix, 6);
-with_lanes!(unmix_places, unmix, 4);
+with_instructions!(mix_places, mix, MIXES);
+with_instructions!(unmix_places, unmix, TILE);
 
 /// What the mixing of one channel of one frame works in: `rows` rows of `tiles` tiles. Places are worked on by whole vectors,
 /// so that what follows the last is overwritten; everything is therefore written in the order in which it lies.
@@ -207,22 +229,20 @@ impl Mixer {
     /// Mixes `row` as a line of those that the tiles see, or a row of zeros where it lies outside.
     pub(super) fn add_row(&mut self, instructions: Instructions, line: usize, outside: bool) {
         let (start, plane) = (self.start(line), self.plane());
-        let mut planes = self.along.chunks_exact_mut(plane);
-        let mixes: [&mut [f32]; MIXES] =
-            std::array::from_fn(|_| &mut planes.next().unwrap_or_default()[start..]);
         if outside {
-            mixes
-                .into_iter()
-                .for_each(|mix| mix[..self.tiles].fill(0.0));
+            for mix in self.along.chunks_exact_mut(plane) {
+                mix[start..start + self.tiles].fill(0.0);
+            }
             return;
         }
-        let mut parts = self.phases.chunks_exact_mut(self.row.len() / TILE);
-        let mut parts: [&mut [f32]; TILE] =
-            std::array::from_fn(|_| parts.next().unwrap_or_default());
-        part(&self.row, &mut parts);
-        let [p0, p1, p2, p3] = parts;
-        let seen = [&p0[..], p1, p2, p3, &p0[1..], &p1[1..]];
-        mix_places(instructions, seen, mixes, self.tiles);
+        let phase = self.row.len() / TILE;
+        share_out(&self.row, &mut self.phases, phase);
+        let six = Six {
+            step: phase,
+            near: 1,
+        };
+        let to = &mut self.along[start..];
+        mix_places(instructions, &self.phases, six, to, plane, self.tiles);
     }
 
     /// Mixes the rows down their columns: those of mix `m` go to `at` in part `m` of `mixed`, whose parts are `step` long.
@@ -233,12 +253,14 @@ impl Mixer {
         step: usize,
         at: usize,
     ) {
+        let six = Six {
+            step: self.start(1),
+            near: self.start(TILE),
+        };
         let along = self.along.chunks_exact(self.plane());
         for (along, mixed) in along.zip(mixed.chunks_exact_mut(MIXES * step)) {
-            let mut parts = mixed.chunks_exact_mut(step);
-            let mixes = std::array::from_fn(|_| &mut parts.next().unwrap_or_default()[at..]);
-            let seen = std::array::from_fn(|line| &along[self.start(line)..]);
-            mix_places(instructions, seen, mixes, self.rows * self.tiles);
+            let places = self.rows * self.tiles;
+            mix_places(instructions, along, six, &mut mixed[at..], step, places);
         }
     }
 }
@@ -267,19 +289,16 @@ impl Unmixer {
         let room = places.next_multiple_of(WIDEST);
         down.resize(TILE * MIXES * room, 0.0);
         row.resize(TILE * room, 0.0);
-        for along in 0..MIXES {
-            let of_mix = |m: usize| &sums[(along * MIXES + m) * step..][..room];
-            let mut lines = down.chunks_exact_mut(MIXES * room);
-            let outputs = std::array::from_fn(|_| {
-                &mut lines.next().unwrap_or_default()[along * room..][..room]
-            });
-            unmix_places(instructions, std::array::from_fn(of_mix), outputs, places);
+        let apart = |step: usize| Six {
+            step,
+            near: TILE * step,
+        };
+        for (along, sums) in sums.chunks(MIXES * step).enumerate().take(MIXES) {
+            let down = &mut down[along * room..];
+            unmix_places(instructions, sums, apart(step), down, MIXES * room, places);
         }
         for (y, down) in down.chunks_exact(MIXES * room).enumerate() {
-            let of_mix = |m: usize| &down[m * room..][..room];
-            let mut columns = row.chunks_exact_mut(room);
-            let outputs = std::array::from_fn(|_| columns.next().unwrap_or_default());
-            unmix_places(instructions, std::array::from_fn(of_mix), outputs, places);
+            unmix_places(instructions, down, apart(room), row, room, places);
             let mut columns = row.chunks_exact(room);
             rows(
                 y,
@@ -289,102 +308,42 @@ impl Unmixer {
     }
 }
 
-/// Shares the numbers of `row` out in turn.
-fn part(row: &[f32], phases: &mut [&mut [f32]; TILE]) {
-    let tiles = phases
-        .iter()
-        .fold(row.len() / TILE, |tiles, phase| tiles.min(phase.len()));
-    let done = in_fours::part(row, phases, tiles);
-    for (j, four) in row.chunks_exact(TILE).enumerate().take(tiles).skip(done) {
-        for (phase, value) in phases.iter_mut().zip(four) {
-            phase[j] = *value;
-        }
+/// Shares the numbers of `row` out in turn: every fourth goes to the first of the `phases`, which are `len` long, the next to the
+/// second, and so on.
+fn share_out(row: &[f32], phases: &mut [f32], len: usize) {
+    assert!(row.len() >= TILE * len && phases.len() >= TILE * len && len.is_multiple_of(TILE));
+    for place in (0..len).step_by(TILE) {
+        let from = std::array::from_fn(|i| row.as_ptr().wrapping_add((place + i) * TILE));
+        let to = std::array::from_fn(|i| phases.as_mut_ptr().wrapping_add(i * len + place));
+        // SAFETY: four numbers lie in `row` and in each of the phases from there on, as was looked at.
+        unsafe { turn(from, to) };
     }
 }
 
-/// Puts numbers side by side that [`part`] would share out, each with `bias` added.
-pub(super) fn weave(columns: [&[f32]; TILE], bias: f32, row: &mut [f32]) {
+/// Puts numbers side by side that [`share_out`] would take apart.
+pub(super) fn weave(columns: [&[f32]; TILE], row: &mut [f32]) {
     let tiles = columns
         .iter()
         .fold(row.len() / TILE, |tiles, column| tiles.min(column.len()));
-    let done = in_fours::weave(columns, bias, row, tiles);
-    for (j, four) in row
+    let whole = tiles / TILE * TILE;
+    for tile in (0..whole).step_by(TILE) {
+        let from = columns.map(|column| column.as_ptr().wrapping_add(tile));
+        let to = std::array::from_fn(|i| row.as_mut_ptr().wrapping_add((tile + i) * TILE));
+        // SAFETY: four numbers lie in each of the columns and in the row from there on, as was counted.
+        unsafe { turn(from, to) };
+    }
+    for (tile, four) in row
         .chunks_exact_mut(TILE)
         .enumerate()
         .take(tiles)
-        .skip(done)
+        .skip(whole)
     {
         for (value, column) in four.iter_mut().zip(columns) {
-            *value = column[j] + bias;
+            *value = column[tile];
         }
     }
 }
 
-/// The same of four tiles at once, as far as there are four; each gives how many that were. `row` and each of the others
-/// hold `tiles` of them.
-#[cfg(target_arch = "x86_64")]
-mod in_fours {
-    use std::arch::x86_64::{
-        _MM_TRANSPOSE4_PS, _mm_add_ps, _mm_loadu_ps, _mm_set1_ps, _mm_storeu_ps,
-    };
-
-    use super::TILE;
-
-    pub(super) fn part(row: &[f32], phases: &mut [&mut [f32]; TILE], tiles: usize) -> usize {
-        let mut done = 0;
-        while done + 4 <= tiles {
-            // SAFETY: four tiles lie in `row` from here on, and four places in each of the phases; the instructions are
-            // those that every processor of the kind has.
-            unsafe {
-                let from = row.as_ptr().add(TILE * done);
-                let mut four: [_; TILE] = std::array::from_fn(|i| _mm_loadu_ps(from.add(TILE * i)));
-                let [a, b, c, d] = &mut four;
-                _MM_TRANSPOSE4_PS(a, b, c, d);
-                for (phase, values) in phases.iter_mut().zip(four) {
-                    _mm_storeu_ps(phase.as_mut_ptr().add(done), values);
-                }
-            }
-            done += 4;
-        }
-        done
-    }
-
-    pub(super) fn weave(
-        columns: [&[f32]; TILE],
-        bias: f32,
-        row: &mut [f32],
-        tiles: usize,
-    ) -> usize {
-        let mut done = 0;
-        while done + 4 <= tiles {
-            // SAFETY: as for `part`, the other way about.
-            unsafe {
-                let bias = _mm_set1_ps(bias);
-                let mut four =
-                    columns.map(|c| _mm_add_ps(_mm_loadu_ps(c.as_ptr().add(done)), bias));
-                let [a, b, c, d] = &mut four;
-                _MM_TRANSPOSE4_PS(a, b, c, d);
-                let to = row.as_mut_ptr().add(TILE * done);
-                for (i, values) in four.into_iter().enumerate() {
-                    _mm_storeu_ps(to.add(TILE * i), values);
-                }
-            }
-            done += 4;
-        }
-        done
-    }
-}
-
-/// Other processors take every tile by itself.
-#[cfg(not(target_arch = "x86_64"))]
-mod in_fours {
-    use super::TILE;
-
-    pub(super) fn part(_: &[f32], _: &mut [&mut [f32]; TILE], _: usize) -> usize {
-        0
-    }
-
-    pub(super) fn weave(_: [&[f32]; TILE], _: f32, _: &mut [f32], _: usize) -> usize {
-        0
-    }
-}
+/// The mix to whose sums a number is added that is to be added to all outputs of a tile: along either axis the second
+/// counts once for each of the four.
+pub(super) const OF_ALL: usize = MIXES + 1;

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor,
 use rayon::prelude::*;
 
 pub(super) use self::mixes::pack;
-use self::mixes::{Mixer, SQUARE, TILE, Unmixer, weave};
+use self::mixes::{Mixer, OF_ALL, SQUARE, TILE, Unmixer, weave};
 use super::super::cpu;
 use super::super::lanes::{Instructions, WIDEST};
 use super::Conv3dConfig;
@@ -285,10 +285,13 @@ impl Winograd {
         }
 
         let [out_frames, out_height, out_width] = self.size;
-        let blocks = sums.chunks_exact(SQUARE * BLOCK * room);
+        let blocks = sums.chunks_exact_mut(SQUARE * BLOCK * room);
         for (block, sums) in task.share.clone().zip(blocks) {
             for i in 0..outputs(block) {
                 let output = block * BLOCK + i;
+                for sum in &mut sums[(OF_ALL * BLOCK + i) * room..][..positions] {
+                    *sum += of.bias[output];
+                }
                 let channel = (task.item * self.outputs + output) * out_frames;
                 let sums = &sums[i * room..];
                 unmixer.run(
@@ -308,10 +311,10 @@ impl Winograd {
                             let target = unsafe { shared.slice(start, out_width) };
                             let columns = columns.map(|column| &column[line * tiles..][..tiles]);
                             if out_width == tiles * TILE {
-                                weave(columns, of.bias[output], target);
+                                weave(columns, target);
                             } else {
                                 let whole = &mut mixer.row[..tiles * TILE];
-                                weave(columns, of.bias[output], whole);
+                                weave(columns, whole);
                                 target.copy_from_slice(&whole[..out_width]);
                             }
                             if let Some(onto) = of.onto {
