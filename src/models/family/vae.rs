@@ -1,9 +1,10 @@
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::Family;
 use crate::models::ltx::{DecodeOptions, LtxVae};
+use crate::models::nn::rgb_frames;
 use crate::models::tiling::part;
 use crate::models::wan::WanVae;
 use crate::models::{Loading, ModelError, Tiling};
@@ -68,7 +69,7 @@ impl Vae {
             (Self::Wan(vae), None) => {
                 let mut frames = Vec::new();
                 vae.decode_each(latents, cancel, &mut |part, done, total| {
-                    let new = to_frames(&part)?;
+                    let new = rgb_frames(&part)?;
                     progress(done, total, &new);
                     frames.extend(new);
                     Ok(())
@@ -78,7 +79,7 @@ impl Vae {
             (Self::Ltx(_), None) => self.decode(latents, seed, cancel, told)?,
             (_, Some(tiling)) => self.decode_in_tiles(latents, tiling, seed, cancel, told)?,
         };
-        Ok(to_frames(&video)?)
+        Ok(rgb_frames(&video)?)
     }
 
     /// [`decode`](Self::decode) in tiles that fade into one another: takes the memory of one tile and
@@ -111,17 +112,4 @@ impl Vae {
             }
         })
     }
-}
-
-/// `(1, 3, F, H, W)` in -1..=1 to F frames of packed RGB, 8 bits a channel, rounded to nearest.
-fn to_frames(video: &Tensor) -> candle_core::Result<Vec<Vec<u8>>> {
-    let bytes = ((video.clamp(-1.0, 1.0)? + 1.0)? * 127.5)?
-        .round()?
-        .to_dtype(DType::U8)?
-        .squeeze(0)?
-        .permute((1, 2, 3, 0))?
-        .contiguous()?;
-    (0..bytes.dim(0)?)
-        .map(|i| bytes.get(i)?.flatten_all()?.to_vec1::<u8>())
-        .collect()
 }

@@ -102,7 +102,8 @@ impl CustomOp3 for Fused {
 }
 
 cpu::vectorised! {
-    fn add_squares(sums: &mut [f32], x: &[f32]) {
+    /// The squares of `x`, added to `sums` place by place.
+    pub(super) fn add_squares(sums: &mut [f32], x: &[f32]) {
         for (sum, x) in sums.iter_mut().zip(x) {
             *sum += x * x;
         }
@@ -111,7 +112,7 @@ cpu::vectorised! {
 
 cpu::vectorised! {
     /// `x * factors * gain + shift`, place by place.
-    fn modulate(out: &mut [f32], x: &[f32], factors: &[f32], gain: f32, shift: f32) {
+    pub(super) fn modulate(out: &mut [f32], x: &[f32], factors: &[f32], gain: f32, shift: f32) {
         for ((out, x), factor) in out.iter_mut().zip(x).zip(factors) {
             *out = x * factor * gain + shift;
         }

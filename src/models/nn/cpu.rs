@@ -143,9 +143,9 @@ pub(crate) mod counting {
 /// choice between them. All do the same operations in the same order (nothing is fused), so that results
 /// do not depend on the processor.
 macro_rules! vectorised {
-    ($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),*) $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),*) $body:block) => {
         $(#[$meta])*
-        fn $name($($arg: $type),*) {
+        $vis fn $name($($arg: $type),*) {
             #[inline(always)]
             fn plain($($arg: $type),*) $body
             #[cfg(target_arch = "x86_64")]

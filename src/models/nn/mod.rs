@@ -15,6 +15,7 @@ mod lanes;
 mod linear;
 mod norm;
 mod product;
+mod rgb;
 mod rope;
 mod sinusoid;
 
@@ -28,6 +29,7 @@ pub use linear::{Linear, linear, linear_no_bias};
 pub use norm::{
     ChannelRmsNorm, LayerNorm, RmsNorm, gated_add, layer_norm, modulated, rms_modulated,
 };
+pub use rgb::rgb_frames;
 pub use rope::Rope3d;
 pub use sinusoid::sinusoid;
 

@@ -1,6 +1,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::channel_rms::{add_squares, modulate};
 use super::{Activation, activate, cpu, on_cpu_f32};
 use crate::models::weights::Params;
 
@@ -9,20 +10,33 @@ use crate::models::weights::Params;
 #[derive(Clone, Debug)]
 pub struct RmsNorm {
     weight: Tensor,
+    /// Zeros, for the form that adds something.
+    bias: Tensor,
     eps: f64,
 }
 
 impl RmsNorm {
     /// Weight `(dim,)`, named as in PyTorch.
     pub fn new(dim: usize, eps: f64, params: Params) -> Result<Self> {
+        let weight = params.get(dim, "weight")?;
         Ok(Self {
-            weight: params.get(dim, "weight")?,
+            bias: weight.zeros_like()?,
+            weight,
             eps,
         })
     }
 
     /// Normalises `(..., dim)`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if on_cpu_f32(x) {
+            let op = FusedNorm {
+                eps: self.eps as f32,
+                centred: false,
+            };
+            return x
+                .contiguous()?
+                .apply_op3_no_bwd(&self.weight, &self.bias, &op);
+        }
         candle_nn::ops::rms_norm(&x.contiguous()?, &self.weight, self.eps as f32)
     }
 }
@@ -282,9 +296,7 @@ impl CustomOp2 for FusedChannelNorm {
             let at = |c: usize| (b * channels + c) * positions + start;
             let mut squares = [0f32; BLOCK];
             for c in 0..channels {
-                for (s, v) in squares.iter_mut().zip(&x[at(c)..at(c) + len]) {
-                    *s += v * v;
-                }
+                add_squares(&mut squares, &x[at(c)..at(c) + len]);
             }
             for s in &mut squares[..len] {
                 *s = root / s.sqrt().max(1e-12);
@@ -293,9 +305,7 @@ impl CustomOp2 for FusedChannelNorm {
                 // SAFETY: a task owns its batch item's block of positions in every channel.
                 let out = unsafe { shared.slice(at(c), len) };
                 let x = &x[at(c)..at(c) + len];
-                for ((out, x), s) in out.iter_mut().zip(x).zip(&squares) {
-                    *out = x * s * gamma;
-                }
+                modulate(out, x, &squares, *gamma, 0.0);
                 if let Some(activation) = self.activation {
                     activation.apply_to(out);
                 }

@@ -319,7 +319,7 @@ impl Winograd {
                             }
                             if let Some(onto) = of.onto {
                                 let onto = &onto[start..start + out_width];
-                                target.iter_mut().zip(onto).for_each(|(a, b)| *a += b);
+                                add(target, onto);
                             }
                         }
                     },
@@ -376,6 +376,14 @@ impl Winograd {
                 let at = channel * plane + i * area;
                 mixer.finish(self.instructions, mixed, inputs * plane + WIDEST, at);
             }
+        }
+    }
+}
+
+cpu::vectorised! {
+    fn add(sums: &mut [f32], x: &[f32]) {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += x;
         }
     }
 }
