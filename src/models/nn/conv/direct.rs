@@ -4,9 +4,9 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::super::cpu;
-use super::super::lanes::Instructions;
+use super::super::lanes::{Instructions, WIDEST};
 use super::Conv3dConfig;
-use super::sums::{BLOCK, REACH, Work, add_up};
+use super::sums::{BLOCK, Tap, Work, add_up};
 
 /// The CPU form of convolutions that leave out no position. Nothing is laid out in columns: a task copies the input
 /// under its band of rows once, with the zeros around it, and a kernel then keeps the sums of a few outputs at
@@ -55,8 +55,8 @@ pub(super) fn pack(weight: &Tensor) -> Result<Tensor> {
 }
 
 thread_local! {
-    /// The padded input of the band a thread is working on, and a block of its sums.
-    static BUFFERS: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    /// The padded input of the band a thread is working on, what is added up of it, and a block of the sums.
+    static BUFFERS: RefCell<(Vec<f32>, Vec<Tap>, Vec<f32>)> = RefCell::default();
 }
 
 impl CustomOp3 for Direct {
@@ -116,10 +116,10 @@ impl CustomOp3 for Direct {
                     offset: [top, 0].map(|start| start as isize - self.config.border[0] as isize),
                 };
                 let positions = rows * line;
-                BUFFERS.with_borrow_mut(|(padded, sums)| {
+                BUFFERS.with_borrow_mut(|(padded, seen, sums)| {
                     // The last positions' lanes reach past the end.
                     padded.resize(
-                        (kernel_t - skipped) * inputs * band.len() + line * kernel_h + REACH,
+                        (kernel_t - skipped) * inputs * band.len() + line * kernel_h + WIDEST,
                         0.0,
                     );
                     let frame_len = inputs * band.len();
@@ -130,22 +130,22 @@ impl CustomOp3 for Direct {
                             (item * inputs * frames + frame + kt - self.past) * height * width;
                         band.copy(&x[first..], frames, [height, width], padded);
                     }
-                    let work = Work {
-                        planes: (kernel_t - skipped) * inputs,
-                        plane: band.len(),
-                        taps: [kernel_h, kernel_w],
-                        line,
-                        passed: 0,
-                        positions,
-                        room: positions.next_multiple_of(REACH),
-                    };
-                    sums.resize(BLOCK * work.room, 0.0);
+                    seen.clear();
+                    for plane in 0..(kernel_t - skipped) * inputs {
+                        seen.extend((0..taps).map(|tap| Tap {
+                            input: plane * band.len() + tap / kernel_w * line + tap % kernel_w,
+                            weight: (plane * taps + tap) * BLOCK,
+                        }));
+                    }
+                    let room = positions.next_multiple_of(WIDEST);
+                    let work = Work::new(seen, positions, room);
+                    sums.resize(BLOCK * room, 0.0);
                     for block in 0..blocks {
                         let first = block * BLOCK;
                         let outputs = BLOCK.min(self.outputs - first);
                         let weight = &weight[block * block_len + skipped * inputs * taps * BLOCK..];
                         add_up(self.instructions, &work, outputs, padded, weight, sums);
-                        for (i, sums) in sums.chunks_exact(work.room).take(outputs).enumerate() {
+                        for (i, sums) in sums.chunks_exact(room).take(outputs).enumerate() {
                             let start = ((item * self.outputs + first + i) * out_frames + frame)
                                 * plane
                                 + top * out_width;
