@@ -41,7 +41,11 @@ pub enum Part {
 
 /// Several things at once, in the options of `flowblend generate`.
 #[derive(Clone, Debug, Parser)]
-#[command(no_binary_name = true, disable_help_flag = true)]
+#[command(
+    name = "flowblend generate",
+    no_binary_name = true,
+    disable_help_flag = true
+)]
 pub struct Combination {
     /// The models of the stages.
     #[arg(long, default_value = "LSL")]
@@ -84,7 +88,7 @@ impl Combination {
     }
 }
 
-/// What is put together where no `--way` says so. Chosen on the first 60 prompts (the card tells of what else was tried): most of
+/// What is put together where no `--way` says so. Chosen on the first 48 prompts (the card says what else was tried): most of
 /// what few steps lose they lose at high noise, where the shift puts six of ten; the distilled model takes the middle in few jumps; and
 /// two steps of the large model without guidance at the end are cheap and give its detail back.
 const TOGETHER: &str =
