@@ -291,14 +291,7 @@ impl Judge<'_> {
                 front.secs_for(wanted) / over(items, &|shot| shot.secs)
             })
         };
-        let rights: Option<Vec<f64>> = own
-            .iter()
-            .map(|shot| {
-                Some(f64::from(u8::from(
-                    shot.figures.verdict.as_ref()?.all_right(),
-                )))
-            })
-            .collect();
+        let rights: Option<Vec<f64>> = own.iter().map(|shot| shot.figures.all_right()).collect();
         let secs = over(&all, &|shot| shot.secs);
         Standing {
             name,

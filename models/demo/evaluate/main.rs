@@ -11,6 +11,7 @@ mod speed;
 mod study;
 mod summary;
 mod tables;
+mod ways;
 mod work;
 
 use std::path::Path;
@@ -163,12 +164,9 @@ fn evaluate_economy(
     reader: Option<&Reader>,
     mut pipeline: PairPipeline,
 ) -> Result<bool> {
-    anyhow::ensure!(
-        options.runs > 0,
-        "--economy needs the time of runs; give --runs 1 or more"
-    );
+    let ways = ways::ways(setup, options.together, &options.way)?;
     let told = |round| eprintln!("timing: round {round} of {}", options.runs);
-    let economies = Economies::new(&mut pipeline, setup, options.runs, options.together, told)?;
+    let economies = Economies::new(&mut pipeline, ways, options.runs, told)?;
     let profiles = pipeline
         .describe(&setup.settings.pair)
         .map_err(|why| anyhow!(why))?

@@ -1,10 +1,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use clap::Parser;
+use clap::{Args, Parser};
 use flowblend::models::PairSpec;
 use flowblend::project::{PairRef, RunSettings};
 use flowblend::schedule::{Guidance, History, Plan, Solver};
+
+use crate::ways::Combination;
 
 /// The folder of the bundled pair in the sources.
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo");
@@ -61,6 +63,15 @@ pub struct Options {
     /// Of those ways LLL, LSL and what is put together alone.
     #[arg(long, requires = "economy")]
     pub together: bool,
+    /// In place of what is put together there, this: options of `flowblend generate`, such as
+    /// "--plan LDL --solver unipc --steps 16 --cfg-interval 0.3,1". May be given more than once.
+    #[arg(
+        long,
+        value_name = "OPTIONS",
+        requires = "economy",
+        allow_hyphen_values = true
+    )]
+    pub way: Vec<Combination>,
     /// Threads that render prompts side by side, the cores shared out among them [default: one a core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -79,30 +90,55 @@ pub struct Options {
     /// Replace files that exist.
     #[arg(long)]
     pub overwrite: bool,
-    /// Denoising steps [default: the pair's].
-    #[arg(long)]
-    steps: Option<usize>,
-    /// Flow shift of the sigma grid [default: the pair's].
-    #[arg(long)]
-    shift: Option<f64>,
-    /// How the velocity is integrated, in the words of `flowblend generate`.
-    #[arg(long, default_value_t)]
-    solver: Solver,
-    /// What becomes of older estimates where the model changes: keep or reset.
-    #[arg(long, default_value_t)]
-    history: History,
-    /// Guidance scale [default: the pair's].
-    #[arg(long)]
-    cfg: Option<f64>,
-    /// Where the second and the third stage start, as fractions of the steps [default: the pair's].
-    #[arg(long, value_name = "F,F", value_delimiter = ',')]
-    boundaries: Option<Vec<f64>>,
+    #[command(flatten)]
+    over: Over,
     /// Width and height in pixels [default: the pair's].
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(usize, usize)>,
     /// Frames of the clips [default: the pair's].
     #[arg(long)]
     frames: Option<usize>,
+}
+
+/// What is laid over the pair's own settings, in the words of `flowblend generate`.
+#[derive(Clone, Debug, Args)]
+pub struct Over {
+    /// Denoising steps [default: the pair's].
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Flow shift of the sigma grid [default: the pair's].
+    #[arg(long)]
+    shift: Option<f64>,
+    /// How the velocity is integrated [default: euler].
+    #[arg(long)]
+    solver: Option<Solver>,
+    /// What becomes of older estimates where the model changes: keep or reset [default: reset].
+    #[arg(long)]
+    history: Option<History>,
+    /// Guidance scale [default: the pair's].
+    #[arg(long)]
+    cfg: Option<f64>,
+    /// Where the second and the third stage start, as fractions of the steps [default: the pair's].
+    #[arg(long, value_name = "F,F", value_delimiter = ',')]
+    boundaries: Option<Vec<f64>>,
+}
+
+impl Over {
+    /// These options over `own`, the stages those of `letters`.
+    pub fn lay(&self, own: &RunSettings, letters: &str) -> Result<RunSettings> {
+        let boundaries = self.boundaries.as_deref();
+        let settings = RunSettings {
+            plan: Plan::parse(letters, boundaries.unwrap_or(own.plan.boundaries()))?,
+            steps: self.steps.unwrap_or(own.steps),
+            shift: self.shift.unwrap_or(own.shift),
+            solver: self.solver.unwrap_or(own.solver),
+            history: self.history.unwrap_or(own.history),
+            cfg: self.cfg.unwrap_or(own.cfg),
+            ..own.clone()
+        };
+        settings.check()?;
+        Ok(settings)
+    }
 }
 
 fn size(text: &str) -> Result<(usize, usize), String> {
@@ -157,7 +193,7 @@ impl Options {
         let folder = self.pair.as_deref().unwrap_or(Path::new(BUNDLED));
         let spec = PairSpec::read(folder)?;
         let own = &spec.defaults;
-        let boundaries = self.boundaries.as_ref().unwrap_or(&own.boundaries);
+        let boundaries = self.over.boundaries.as_ref().unwrap_or(&own.boundaries);
         let plans = PLANS
             .iter()
             .map(|letters| Plan::parse(letters, boundaries))
@@ -166,7 +202,7 @@ impl Options {
                 "LSL and the plans it is compared with have two boundaries; give --boundaries F,F",
             )?;
         let (width, height) = self.size.unwrap_or((own.width, own.height));
-        let settings = RunSettings {
+        let own = RunSettings {
             pair: PairRef::Folders {
                 large: spec.large.clone(),
                 small: spec.small.clone(),
@@ -176,12 +212,12 @@ impl Options {
             negative: own.negative.clone(),
             seed: own.seed,
             plan: plans[LSL].clone(),
-            steps: self.steps.unwrap_or(own.steps),
-            shift: self.shift.unwrap_or(own.shift),
-            solver: self.solver,
-            history: self.history,
+            steps: own.steps,
+            shift: own.shift,
+            solver: Solver::default(),
+            history: History::default(),
             distilled_sigmas: own.distilled_sigmas.clone(),
-            cfg: self.cfg.unwrap_or(own.cfg),
+            cfg: own.cfg,
             guidance: Guidance::default(),
             cache: None,
             width,
@@ -189,7 +225,7 @@ impl Options {
             frames: self.frames.unwrap_or(own.frames),
             fps: own.fps,
         };
-        settings.check()?;
+        let settings = self.over.lay(&own, PLANS[LSL])?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.workers.map_or(cores, usize::from);
         Ok(Setup {

@@ -90,15 +90,18 @@ impl<'a> Runs<'a> {
         Ok(Plan::of_models(&models))
     }
 
-    /// The clip of a run with settings of its own, all of it computed, and the steps that its cache spared.
-    pub fn apart(&self, settings: &RunSettings) -> Result<(Clip, usize)> {
+    /// The clip of a run with settings of its own, and the steps that its cache spared.
+    pub fn apart(&mut self, settings: &RunSettings) -> Result<(Arc<Clip>, usize)> {
+        if *settings == self.settings.with_plan(settings.plan.clone()) {
+            return Ok((self.clip(&settings.plan)?, 0));
+        }
         let course = settings.course();
         let ended = self.denoise(&course, None)?;
         let spared = |origin: &&Origin| **origin == Origin::Skipped;
         let spared = ended.origins().iter().filter(spared).count();
         let (pair, fps) = (self.pair, settings.fps);
         let clip = pair.decode(ended.last(), fps, false, &Cancel::new(), &mut |_, _, _| {})?;
-        Ok((clip, spared))
+        Ok((Arc::new(clip), spared))
     }
 
     /// The guided velocity of a model at a state of a run, before step `step`.

@@ -33,6 +33,14 @@ pub struct Figures {
     pub verdict: Option<Verdict>,
 }
 
+impl Figures {
+    /// 1 where all is right, 0 where something is not.
+    pub fn all_right(&self) -> Option<f64> {
+        let verdict = self.verdict.as_ref()?;
+        Some(f64::from(u8::from(verdict.all_right())))
+    }
+}
+
 /// All that is measured on one prompt.
 #[derive(Clone, Debug, Serialize)]
 pub struct Study {

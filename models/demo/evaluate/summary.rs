@@ -141,11 +141,6 @@ impl PlanSummary {
                 Some(f64::from(u8::from(right)))
             })
         };
-        let behind: Option<Vec<f64>> = large
-            .iter()
-            .zip(&own)
-            .map(|(large, own)| Some(all_right(large)? - all_right(own)?))
-            .collect();
         let change = |value: fn(&Figures) -> f64| {
             bootstrap(own.len(), |items| {
                 let over = |side: &[&Figures]| mean(items.iter().map(|&i| value(side[i])));
@@ -159,10 +154,8 @@ impl PlanSummary {
         };
         Self {
             plan: PLANS[plan],
-            all_right: known_mean(&own, all_right),
-            behind: behind.map(|behind| {
-                bootstrap(behind.len(), |items| mean(items.iter().map(|&i| behind[i])))
-            }),
+            all_right: known_mean(&own, Figures::all_right),
+            behind: behind(&large, &own),
             right: std::array::from_fn(right),
             likeness: Likeness::new(&own),
             sharpness: of_all(|figures| figures.sharpness),
@@ -199,7 +192,7 @@ impl CellSummary {
             late: cell.late,
             large_share: cost(setup, pair, &cell.plan).large_share,
             likeness: Likeness::new(&own),
-            all_right: known_mean(&own, all_right),
+            all_right: known_mean(&own, Figures::all_right),
             predicted_speed_up: speed.map(|speed| speed.predicted_speed_up(setup, &cell.plan)),
         }
     }
@@ -263,10 +256,15 @@ impl Curve {
     }
 }
 
-/// 1 where all is right, 0 where something is not.
-fn all_right(figures: &Figures) -> Option<f64> {
-    let verdict = figures.verdict.as_ref()?;
-    Some(f64::from(u8::from(verdict.all_right())))
+/// The share of clips with all right in `large` less that in `own`, prompt by prompt.
+pub fn behind(large: &[&Figures], own: &[&Figures]) -> Option<Interval> {
+    let pairs = large.iter().zip(own);
+    let behind: Vec<f64> = pairs
+        .map(|(large, own)| Some(large.all_right()? - own.all_right()?))
+        .collect::<Option<_>>()?;
+    Some(bootstrap(behind.len(), |items| {
+        mean(items.iter().map(|&i| behind[i]))
+    }))
 }
 
 /// The mean over the clips of which the value is known; `None` where it is of none.

@@ -129,11 +129,13 @@ pub fn ranged(interval: Interval, scale: f64, digits: usize) -> String {
     }
 }
 
-fn maybe<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
+/// A value in words, or a dash where there is none.
+pub fn maybe<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), text)
 }
 
-fn percent(interval: Interval) -> String {
+/// A share with its interval, in percent.
+pub fn percent(interval: Interval) -> String {
     ranged(interval, 100.0, 1)
 }
 
