@@ -7,7 +7,7 @@ use std::path::Path;
 use egui::{Context, ViewportCommand};
 
 use super::files::Next;
-use super::{App, Command, DocCommand, ExportSource, Notice, Readiness, Request, Showing};
+use super::{App, Command, DocCommand, ExportSource, Notice, Readiness, Removal, Request, Showing};
 use crate::engine::{OnlineRule, RunId, RunRequest};
 use crate::project::{Look, PairRef, RunSettings};
 use crate::ui::dialogs::Dialog;
@@ -45,12 +45,7 @@ impl App {
                 }
             }
             Request::DeleteRun(id) => self.delete_run(id),
-            Request::PutBack(name) => {
-                self.notice = None;
-                if let Some(keeper) = &self.keeper {
-                    keeper.put_back(name);
-                }
-            }
+            Request::BringBack(removal) => self.take_removal_back(removal),
             Request::Compare(request) => self.compare(request),
             Request::RollSeed => self.roll_seed(now_secs),
             Request::UsePair(name) => self.use_pair(PairRef::Named(name)),
@@ -71,10 +66,6 @@ impl App {
             Request::ShowPaused(id) => self.show_paused(id, now_secs),
             Request::ContinueRun(id) => self.continue_run(Some(id)),
             Request::DropPaused(id) => self.drop_paused(Some(id)),
-            Request::PutBackPaused(id) => {
-                self.notice = None;
-                self.paused.put_back(id);
-            }
             Request::RenderAgain(id) => {
                 self.restore(id, now_secs);
                 self.render(now_secs, None);
@@ -82,16 +73,9 @@ impl App {
             Request::RunTo(step) => self.run_to(step, now_secs),
             Request::PauseQueue => self.queue.toggle_pause(),
             Request::Unqueue(id) => {
-                if let Some((at, settings)) = self.queue.remove(id) {
-                    self.notice = Some(
-                        Notice::done("The run was taken out of the queue")
-                            .offering("Undo", Request::Requeue(at, Box::new(settings))),
-                    );
+                if let Some((at, run)) = self.queue.get(id) {
+                    self.remove(Removal::Queued(at, Box::new(run.clone())));
                 }
-            }
-            Request::Requeue(at, settings) => {
-                self.notice = None;
-                self.queue.insert(at, *settings);
             }
             Request::ShiftQueued(id, by) => self.queue.shift(id, by),
             Request::OpenRecent(path) => self.go_on(ctx, frame, Next::OpenPath(path)),
@@ -142,8 +126,8 @@ impl App {
             Command::Settings => self.settings.is_open = true,
             Command::Log => self.log.is_open = true,
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
-            Command::Undo => self.document.undo(),
-            Command::Redo => self.document.redo(),
+            Command::Undo => self.undo(),
+            Command::Redo => self.redo(),
             Command::PlayPause => self.player.toggle(),
             Command::PlayBackward => self.player.shuttle_back(),
             Command::Pause => self.player.pause(),
@@ -398,22 +382,19 @@ impl App {
     }
 
     fn delete_run(&mut self, id: RunId) {
-        let Some(keeper) = &self.keeper else {
+        if self.keeper.is_none() {
             return;
-        };
-        match self.gallery.remove(id) {
-            Some(name) => {
-                self.notice = Some(
-                    Notice::done("The run was deleted")
-                        .offering("Undo", Request::PutBack(name.clone())),
-                );
-                keeper.delete(name);
+        }
+        match self.gallery.get(id).map(|run| run.name.clone()) {
+            Some(Some(name)) => {
+                self.remove(Removal::Run(name));
             }
-            None => {
+            Some(None) => {
                 self.notice = Some(Notice::error(
                     "the run is still being written to disk; delete it in a moment",
                 ));
             }
+            None => {}
         }
     }
 }

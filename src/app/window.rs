@@ -426,6 +426,7 @@ impl eframe::App for App {
         }
         self.follow_files(ctx, frame);
         self.follow_queue();
+        self.follow_removals();
         self.follow_settings(ctx);
         self.follow_notice();
         if ctx.input(|i| i.viewport().close_requested()) {
