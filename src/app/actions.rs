@@ -29,7 +29,7 @@ impl App {
     ) {
         match request {
             Request::Command(command) => self.command(ctx, frame, command, now_secs),
-            Request::Edit(edit) => self.document.apply(edit, now_secs),
+            Request::Edit(edit) => self.edit(edit, now_secs),
             Request::BeginDrag => self.document.begin_drag(),
             Request::EndBurst => self.document.end_burst(),
             Request::SelectBoundary(index) => self.view.boundary = index,
@@ -172,6 +172,23 @@ impl App {
             Command::Shortcuts => self.dialog = Some(Dialog::Shortcuts),
             Command::About => self.dialog = Some(Dialog::About),
         }
+    }
+
+    /// Edits the document. A shift that is the models' own stays that where it depends on the size.
+    fn edit(&mut self, edit: DocCommand, now_secs: f64) {
+        let resizes = matches!(edit, DocCommand::Size(..) | DocCommand::Frames(_));
+        let is_own = self.own_shift() == Some(self.document.settings().shift);
+        self.document.apply(edit, now_secs);
+        if let (true, true, Some(shift)) = (resizes, is_own, self.own_shift()) {
+            self.document.follow_size(shift);
+        }
+    }
+
+    /// The shift of the models' own scheduler at the document's size, once the pair is known.
+    fn own_shift(&self) -> Option<f64> {
+        let settings = self.document.settings();
+        let pair = self.pair.as_ref().filter(|p| p.pair == settings.pair)?;
+        Some(pair.own_shift(settings.size()))
     }
 
     /// Shows what was rendered before, else renders it.

@@ -264,6 +264,11 @@ impl Document {
         self.burst = Some((target, now_secs));
     }
 
+    /// Takes the shift that goes with the size, as a part of the edit that changed the size.
+    pub fn follow_size(&mut self, shift: f64) {
+        self.settings.shift = shift;
+    }
+
     /// Something beside the document was taken away, which is a step like an edit.
     pub fn note_removal(&mut self, removal: Removal) {
         self.end_burst();

@@ -217,6 +217,11 @@ impl PairSummary {
         self.parameters[role.index()] > 0
     }
 
+    /// The shift of the models' own scheduler at `(width, height, frames)`.
+    pub fn own_shift(&self, size: (usize, usize, usize)) -> f64 {
+        self.rules.shift(size).unwrap_or(self.defaults.shift)
+    }
+
     /// Refuses a run whose plan the pair has not the models for; a sentence.
     pub fn check_models(&self, settings: &RunSettings) -> Result<(), String> {
         let plan = &settings.plan;

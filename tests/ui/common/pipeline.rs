@@ -56,6 +56,15 @@ impl PairRules for Rules {
             ..MemoryNeed::default()
         }
     }
+
+    /// In proportion to the clip, as far as families of such a kind go.
+    fn shift(&self, (width, height, frames): (usize, usize, usize)) -> Option<f64> {
+        let of_default = defaults();
+        let (usual_width, usual_height, usual_frames) = of_default.size();
+        let volume = |w: usize, h: usize, f: usize| (w * h * f) as f64;
+        let share = volume(width, height, frames) / volume(usual_width, usual_height, usual_frames);
+        Some(of_default.shift * share)
+    }
 }
 
 /// A pipeline that computes nothing.
