@@ -339,6 +339,7 @@ pub(super) fn test_run(id: u64, plan: &str, level: u8) -> GalleryRun {
         device: String::new(),
         model_hashes: Vec::new(),
         files: Vec::new(),
+        source: String::new(),
     };
     GalleryRun {
         id: RunId(id),

@@ -99,6 +99,11 @@ impl Fake {
             .map_or_else(|| "CPU · 2 threads".to_owned(), |device| device.to_string())
     }
 
+    /// Another device makes other clips.
+    fn source(&self) -> String {
+        format!("the fake on {}", self.device())
+    }
+
     fn wait(&self, cancel: &Cancel) -> Result<(), RunError> {
         loop {
             cancel.check().map_err(|_| RunError::Cancelled)?;
@@ -158,6 +163,7 @@ impl Pipeline for Fake {
             profiles: Default::default(),
             memory_bytes: None,
             device: self.device(),
+            source: self.source(),
             weight_bytes: 4,
             vocabulary: vec![
                 (
@@ -285,6 +291,7 @@ impl Pipeline for Fake {
                 device: self.device(),
                 model_hashes: Vec::new(),
                 files: Vec::new(),
+                source: self.source(),
             },
             unwritten: None,
         })
