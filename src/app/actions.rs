@@ -49,7 +49,9 @@ impl App {
             Request::Compare(request) => self.compare(request),
             Request::RollSeed => self.roll_seed(now_secs),
             Request::UsePair(name) => self.use_pair(PairRef::Named(name)),
-            Request::AddPair => self.notice = self.models.add(frame).or(self.notice.take()),
+            Request::AddPair(request) => {
+                self.notice = self.models.obey_form(request, frame).or(self.notice.take());
+            }
             Request::ForgetPair(name) => self.models.forget(name),
             Request::PutPairBack(pair) => {
                 self.notice = None;

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::{
-    AnalysisRequest, Command, CompareRequest, DocCommand, ExportRequest, LogRequest,
+    AddRequest, AnalysisRequest, Command, CompareRequest, DocCommand, ExportRequest, LogRequest,
     Removal, SettingsRequest,
 };
 use crate::engine::{ForgottenPair, RunId};
@@ -35,8 +35,8 @@ pub enum Request {
     RollSeed,
     /// Take the known pair of this name.
     UsePair(String),
-    /// Make a pair known that lies elsewhere.
-    AddPair,
+    /// Something on the page that makes a pair known which lies elsewhere.
+    AddPair(AddRequest),
     /// Take a pair that was added out of the list; can be undone.
     ForgetPair(String),
     /// Put a pair back into the list.
