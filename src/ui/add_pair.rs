@@ -3,17 +3,18 @@
 use eframe::egui;
 use egui::{Align, Button, Layout, Response, RichText, TextEdit, Ui, vec2};
 
+use super::dialogs::message;
 use super::theme::palette;
 use super::widgets::{described_row, note};
-use crate::app::{AddRequest, Chosen, PairField, PairForm, Request, sentence};
+use crate::app::{AddRequest, Chosen, PairField, PairForm, Request, Scene, sentence};
 
 /// Width of the column with the rows' names.
 const NAMES_PX: f32 = 128.0;
 const PATH_PX: f32 = 316.0;
 const SHORT_PX: f32 = 240.0;
 
-/// Shows the form; `is_adding` while the files of what was typed are looked at.
-pub(super) fn show(ui: &mut Ui, form: &PairForm, is_adding: bool, out: &mut Vec<Request>) {
+/// Shows the form.
+pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, form: &PairForm, out: &mut Vec<Request>) {
     let mut typed = form.clone();
     let mut wishes = Vec::new();
     let mut is_entered = false;
@@ -65,7 +66,7 @@ pub(super) fn show(ui: &mut Ui, form: &PairForm, is_adding: bool, out: &mut Vec<
             is_entered |= was_entered(ui, &text);
         });
     });
-    let problem = match is_adding {
+    let problem = match scene.models.is_changing() {
         true => Some("Its files are being looked at".to_owned()),
         false => typed.candidate().err(),
     };
@@ -75,20 +76,23 @@ pub(super) fn show(ui: &mut Ui, form: &PairForm, is_adding: bool, out: &mut Vec<
     {
         note(ui, &sentence(problem));
     }
-    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        let palette = palette(ui);
-        let add = Button::new(RichText::new("Add").color(palette.on_next)).fill(palette.next);
-        let add = ui
-            .add_enabled(problem.is_none(), add)
-            .on_hover_text("Check the models and add the pair to the list (Enter)")
-            .on_disabled_hover_text(problem.clone().unwrap_or_default());
-        if add.clicked() || is_entered && problem.is_none() {
-            wishes.push(AddRequest::Add);
-        }
-        let close = ui.button("Cancel").on_hover_text("Back to the list (Esc)");
-        if close.clicked() {
-            wishes.push(AddRequest::Close);
-        }
+    message(ui, scene, out);
+    ui.horizontal(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let palette = palette(ui);
+            let add = Button::new(RichText::new("Add").color(palette.on_next)).fill(palette.next);
+            let add = ui
+                .add_enabled(problem.is_none(), add)
+                .on_hover_text("Check the models and add the pair to the list (Enter)")
+                .on_disabled_hover_text(problem.clone().unwrap_or_default());
+            if add.clicked() || is_entered && problem.is_none() {
+                wishes.push(AddRequest::Add);
+            }
+            let close = ui.button("Cancel").on_hover_text("Back to the list (Esc)");
+            if close.clicked() {
+                wishes.push(AddRequest::Close);
+            }
+        });
     });
     if typed != *form {
         wishes.insert(0, AddRequest::Change(Box::new(typed)));

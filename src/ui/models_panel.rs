@@ -20,12 +20,16 @@ const NAMED: usize = 4;
 
 /// The list over the window.
 pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
-    let modal = modal(ctx, "models").show(ctx, |ui| {
+    // Pages of their own sizes.
+    let page = match scene.models.form() {
+        Some(_) => "add pair",
+        None => "models",
+    };
+    let modal = modal(ctx, page).show(ctx, |ui| {
         ui.set_width(WIDTH_PX);
         if let Some(form) = scene.models.form() {
             title(ui, "Add a pair");
-            add_pair::show(ui, form, scene.models.is_changing(), out);
-            message(ui, scene, out);
+            add_pair::show(ui, scene, form, out);
             return;
         }
         title(ui, "Models");

@@ -10,7 +10,7 @@ use eframe::egui;
 use egui::accesskit::Role;
 use egui::{Event, Key, Modifiers, vec2};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{AccessKitNode, Queryable as _};
 use flowblend::app::App;
 use flowblend::project::RunSettings;
 
@@ -268,10 +268,14 @@ fn a_size_the_family_refuses_is_explained_under_the_field() {
 
 /// Types a number into its field and leaves it.
 fn type_number(window: &mut Window<'_>, name: &str, text: &str) {
-    window.get_by_label(name).focus();
+    // What stands over the field has the same name.
+    let is_field = |node: &AccessKitNode<'_>| {
+        node.role() != Role::Label && node.label().as_deref() == Some(name)
+    };
+    window.get_by(is_field).focus();
     window.run_steps(2);
     press(window, Modifiers::COMMAND, Key::A);
-    window.get_by_label(name).type_text(text);
+    window.get_by(is_field).type_text(text);
     window.run_steps(2);
     press(window, Modifiers::NONE, Key::Enter);
 }
