@@ -177,7 +177,7 @@ def measure(program, shape, rounds, threads, compiled=(False,)):
         for _ in range(min(rounds, shape.rounds)):
             ours = [program, "bench", "--parts", folder, "--size", f"{width}x{height}", "--frames", frames]
             ours += ["--runs", runs, "--threads", threads, "--device", shape.device, "--dtype", shape.dtype]
-            ours = read([*ours, "--prompt", prompt(), "--tensors", tensors, "--json"])
+            ours = read([*ours, "--prompt", prompt(), "--tensors", tensors, "--overwrite", "--json"])
             for which in compiled:
                 their = [sys.executable, __file__, folder, "--tensors", tensors, "--part", shape.part]
                 their += ["--family", shape.family, "--dtype", shape.dtype, "--device", shape.device]

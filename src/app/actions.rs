@@ -7,7 +7,7 @@ use std::path::Path;
 use egui::{Context, ViewportCommand};
 
 use super::files::Next;
-use super::{App, Command, DocCommand, ExportSource, Notice, Readiness, Request, Showing};
+use super::{App, Command, DocCommand, ExportSource, Notice, Readiness, Removal, Request, Showing};
 use crate::engine::{OnlineRule, RunId, RunRequest};
 use crate::project::{Look, PairRef, RunSettings};
 use crate::ui::dialogs::Dialog;
@@ -29,7 +29,7 @@ impl App {
     ) {
         match request {
             Request::Command(command) => self.command(ctx, frame, command, now_secs),
-            Request::Edit(edit) => self.document.apply(edit, now_secs),
+            Request::Edit(edit) => self.edit(edit, now_secs),
             Request::BeginDrag => self.document.begin_drag(),
             Request::EndBurst => self.document.end_burst(),
             Request::SelectBoundary(index) => self.view.boundary = index,
@@ -45,16 +45,13 @@ impl App {
                 }
             }
             Request::DeleteRun(id) => self.delete_run(id),
-            Request::PutBack(name) => {
-                self.notice = None;
-                if let Some(keeper) = &self.keeper {
-                    keeper.put_back(name);
-                }
-            }
+            Request::BringBack(removal) => self.take_removal_back(removal),
             Request::Compare(request) => self.compare(request),
             Request::RollSeed => self.roll_seed(now_secs),
             Request::UsePair(name) => self.use_pair(PairRef::Named(name)),
-            Request::AddPair => self.notice = self.models.add(frame).or(self.notice.take()),
+            Request::AddPair(request) => {
+                self.notice = self.models.obey_form(request, frame).or(self.notice.take());
+            }
             Request::ForgetPair(name) => self.models.forget(name),
             Request::PutPairBack(pair) => {
                 self.notice = None;
@@ -71,10 +68,6 @@ impl App {
             Request::ShowPaused(id) => self.show_paused(id, now_secs),
             Request::ContinueRun(id) => self.continue_run(Some(id)),
             Request::DropPaused(id) => self.drop_paused(Some(id)),
-            Request::PutBackPaused(id) => {
-                self.notice = None;
-                self.paused.put_back(id);
-            }
             Request::RenderAgain(id) => {
                 self.restore(id, now_secs);
                 self.render(now_secs, None);
@@ -82,16 +75,9 @@ impl App {
             Request::RunTo(step) => self.run_to(step, now_secs),
             Request::PauseQueue => self.queue.toggle_pause(),
             Request::Unqueue(id) => {
-                if let Some((at, settings)) = self.queue.remove(id) {
-                    self.notice = Some(
-                        Notice::done("The run was taken out of the queue")
-                            .offering("Undo", Request::Requeue(at, Box::new(settings))),
-                    );
+                if let Some((at, run)) = self.queue.get(id) {
+                    self.remove(Removal::Queued(at, Box::new(run.clone())));
                 }
-            }
-            Request::Requeue(at, settings) => {
-                self.notice = None;
-                self.queue.insert(at, *settings);
             }
             Request::ShiftQueued(id, by) => self.queue.shift(id, by),
             Request::OpenRecent(path) => self.go_on(ctx, frame, Next::OpenPath(path)),
@@ -142,8 +128,8 @@ impl App {
             Command::Settings => self.settings.is_open = true,
             Command::Log => self.log.is_open = true,
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
-            Command::Undo => self.document.undo(),
-            Command::Redo => self.document.redo(),
+            Command::Undo => self.undo(),
+            Command::Redo => self.redo(),
             Command::PlayPause => self.player.toggle(),
             Command::PlayBackward => self.player.shuttle_back(),
             Command::Pause => self.player.pause(),
@@ -188,6 +174,23 @@ impl App {
             Command::Shortcuts => self.dialog = Some(Dialog::Shortcuts),
             Command::About => self.dialog = Some(Dialog::About),
         }
+    }
+
+    /// Edits the document. A shift that is the models' own stays that where it depends on the size.
+    fn edit(&mut self, edit: DocCommand, now_secs: f64) {
+        let resizes = matches!(edit, DocCommand::Size(..) | DocCommand::Frames(_));
+        let is_own = self.own_shift() == Some(self.document.settings().shift);
+        self.document.apply(edit, now_secs);
+        if let (true, true, Some(shift)) = (resizes, is_own, self.own_shift()) {
+            self.document.follow_size(shift);
+        }
+    }
+
+    /// The shift of the models' own scheduler at the document's size, once the pair is known.
+    fn own_shift(&self) -> Option<f64> {
+        let settings = self.document.settings();
+        let pair = self.pair.as_ref().filter(|p| p.pair == settings.pair)?;
+        Some(pair.own_shift(settings.size()))
     }
 
     /// Shows what was rendered before, else renders it.
@@ -398,22 +401,19 @@ impl App {
     }
 
     fn delete_run(&mut self, id: RunId) {
-        let Some(keeper) = &self.keeper else {
+        if self.keeper.is_none() {
             return;
-        };
-        match self.gallery.remove(id) {
-            Some(name) => {
-                self.notice = Some(
-                    Notice::done("The run was deleted")
-                        .offering("Undo", Request::PutBack(name.clone())),
-                );
-                keeper.delete(name);
+        }
+        match self.gallery.get(id).map(|run| run.name.clone()) {
+            Some(Some(name)) => {
+                self.remove(Removal::Run(name));
             }
-            None => {
+            Some(None) => {
                 self.notice = Some(Notice::error(
                     "the run is still being written to disk; delete it in a moment",
                 ));
             }
+            None => {}
         }
     }
 }

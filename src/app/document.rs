@@ -1,3 +1,4 @@
+use super::Removal;
 use crate::project::{Preset, RunSettings};
 use crate::schedule::{CacheRule, DistilledGrid, Guidance, History, ModelRole, Plan, Solver};
 
@@ -157,19 +158,31 @@ impl Target {
     }
 }
 
-/// One entry of the history: the settings as they were before an edit.
+/// One entry of the history.
 #[derive(Clone, Debug)]
-struct Before {
-    target: Target,
-    settings: RunSettings,
+enum Step {
+    /// An edit, with the settings on its other side.
+    Edit(Target, Box<RunSettings>),
+    /// Something beside the document that was taken away.
+    Removal(Removal),
 }
 
-/// What a person works on, with its undo history. Plain data: nothing here draws or waits.
+impl Step {
+    fn words(&self) -> &'static str {
+        match self {
+            Self::Edit(target, _) => target.words(),
+            Self::Removal(removal) => removal.words(),
+        }
+    }
+}
+
+/// What a person works on, with the history of all that can be undone: its edits, and among them what was taken away beside
+/// it. Plain data: nothing here draws or waits.
 #[derive(Clone, Debug)]
 pub struct Document {
     settings: RunSettings,
-    undo: Vec<Before>,
-    redo: Vec<Before>,
+    undo: Vec<Step>,
+    redo: Vec<Step>,
     /// The burst that the next edit of the same target joins, and when it was last fed.
     burst: Option<(Target, f64)>,
     /// Depth of the history when the drag under way began.
@@ -243,18 +256,49 @@ impl Document {
             last == target && (self.drag.is_some() || now_secs - at_secs < BURST_SECS)
         });
         if !joins {
-            if self.undo.len() == HISTORY {
-                self.undo.remove(0);
-            }
-            self.undo.push(Before {
-                target,
-                settings: before,
-            });
+            self.push(Step::Edit(target, Box::new(before)));
         }
         self.redo.clear();
         // Somebody who types before the pair is known has no other wish about its settings.
         self.is_new &= target == Target::Prompt;
         self.burst = Some((target, now_secs));
+    }
+
+    /// Takes the shift that goes with the size, as a part of the edit that changed the size.
+    pub fn follow_size(&mut self, shift: f64) {
+        self.settings.shift = shift;
+    }
+
+    /// Something beside the document was taken away, which is a step like an edit.
+    pub fn note_removal(&mut self, removal: Removal) {
+        self.end_burst();
+        self.push(Step::Removal(removal));
+        self.redo.clear();
+    }
+
+    /// Drops the removals that are no step any more.
+    pub fn retain_removals(&mut self, is_kept: impl Fn(&Removal) -> bool) {
+        for steps in [&mut self.undo, &mut self.redo] {
+            steps.retain(|step| match step {
+                Step::Edit(..) => true,
+                Step::Removal(removal) => is_kept(removal),
+            });
+        }
+    }
+
+    /// What was taken away last, where nothing was edited since.
+    pub fn newest_removal(&self) -> Option<&Removal> {
+        match self.undo.last()? {
+            Step::Edit(..) => None,
+            Step::Removal(removal) => Some(removal),
+        }
+    }
+
+    fn push(&mut self, step: Step) {
+        if self.undo.len() == HISTORY {
+            self.undo.remove(0);
+        }
+        self.undo.push(step);
     }
 
     /// A drag begins: its edits become one undo however long it lasts.
@@ -282,43 +326,48 @@ impl Document {
         self.burst = None;
         if self.undo.len() > depth {
             self.undo.truncate(depth + 1);
-            if let Some(before) = self.undo.pop() {
-                self.settings = before.settings;
+            if let Some(Step::Edit(_, before)) = self.undo.pop() {
+                self.settings = *before;
             }
         }
     }
 
     /// What undo would take back, in words.
     pub fn undo_words(&self) -> Option<&'static str> {
-        self.undo.last().map(|before| before.target.words())
+        self.undo.last().map(Step::words)
     }
 
     /// What redo would bring back, in words.
     pub fn redo_words(&self) -> Option<&'static str> {
-        self.redo.last().map(|before| before.target.words())
+        self.redo.last().map(Step::words)
     }
 
-    /// Takes the newest edit back.
-    pub fn undo(&mut self) {
+    /// Takes the newest step back. Gives what is to be brought back, where it was a removal.
+    pub fn undo(&mut self) -> Option<Removal> {
         self.end_burst();
-        if let Some(before) = self.undo.pop() {
-            let settings = std::mem::replace(&mut self.settings, before.settings);
-            self.redo.push(Before {
-                target: before.target,
-                settings,
-            });
-        }
+        let step = self.undo.pop()?;
+        let (step, removal) = self.cross(step);
+        self.redo.push(step);
+        removal
     }
 
-    /// Brings the edit back that was undone last.
-    pub fn redo(&mut self) {
+    /// Does the step again that was undone last. Gives what is to be taken away again, where it was a removal.
+    pub fn redo(&mut self) -> Option<Removal> {
         self.end_burst();
-        if let Some(after) = self.redo.pop() {
-            let settings = std::mem::replace(&mut self.settings, after.settings);
-            self.undo.push(Before {
-                target: after.target,
-                settings,
-            });
+        let step = self.redo.pop()?;
+        let (step, removal) = self.cross(step);
+        self.undo.push(step);
+        removal
+    }
+
+    /// Goes to the other side of a step, which leads back afterwards.
+    fn cross(&mut self, step: Step) -> (Step, Option<Removal>) {
+        match step {
+            Step::Edit(target, mut settings) => {
+                std::mem::swap(&mut self.settings, &mut settings);
+                (Step::Edit(target, settings), None)
+            }
+            Step::Removal(removal) => (Step::Removal(removal.clone()), Some(removal)),
         }
     }
 }
@@ -421,6 +470,27 @@ mod tests {
         doc.undo();
         doc.apply(DocCommand::Cfg(2.0), 0.1);
         assert_eq!(doc.redo_words(), None);
+    }
+
+    #[test]
+    fn removals_and_edits_are_undone_in_one_order() {
+        let mut doc = document();
+        doc.apply(DocCommand::Steps(20), 0.0);
+        doc.note_removal(Removal::Paused(7));
+        doc.apply(DocCommand::Steps(10), 0.1);
+        assert_eq!(doc.newest_removal(), None);
+        assert_eq!(doc.undo(), None);
+        assert_eq!(doc.settings().steps, 20);
+        assert_eq!(doc.undo_words(), Some("dropped run"));
+        assert_eq!(doc.undo(), Some(Removal::Paused(7)));
+        assert_eq!(doc.undo(), None);
+        assert_eq!(doc.settings().steps, 30);
+        assert_eq!((doc.redo(), doc.redo()), (None, Some(Removal::Paused(7))));
+        assert_eq!(doc.newest_removal(), Some(&Removal::Paused(7)));
+        // What cannot be brought back any more stands in nobody's way.
+        doc.retain_removals(|removal| *removal != Removal::Paused(7));
+        assert_eq!(doc.undo(), None);
+        assert_eq!(doc.settings().steps, 30);
     }
 
     #[test]

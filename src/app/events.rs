@@ -84,6 +84,7 @@ impl App {
             match self.keeper.as_ref().and_then(Keeper::poll) {
                 None => return,
                 Some(Told::Listed(kept) | Told::IsBack(kept)) => self.gallery.add_kept(ctx, *kept),
+                Some(Told::ListedAll(runs)) => self.note_listed(runs),
                 Some(Told::Kept(id, kept)) => {
                     if let Some((name, record)) = self.gallery.is_kept(id, *kept)
                         && let Some(keeper) = &self.keeper

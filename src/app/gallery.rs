@@ -247,18 +247,20 @@ impl Gallery {
         Some((run.name.clone()?, run.record.clone()))
     }
 
-    /// Takes a run out. One that is not on disk yet stays. The next one takes its place in the preview.
-    pub fn remove(&mut self, id: RunId) -> Option<RunName> {
-        let at = self.runs.iter().position(|run| run.id == id)?;
-        let name = self.runs[at].name.clone()?;
-        self.runs.remove(at);
+    /// Takes a run out that is on disk; says whether it was there. The next one takes its place in the preview.
+    pub fn remove(&mut self, name: &RunName) -> bool {
+        let is_meant = |run: &GalleryRun| run.name.as_ref() == Some(name);
+        let Some(at) = self.runs.iter().position(is_meant) else {
+            return false;
+        };
+        let id = self.runs.remove(at).id;
         if self.shown == Some(id) {
             self.shown = None;
         }
         if self.wanted == Some(id) {
             self.wanted = None;
         }
-        Some(name)
+        true
     }
 
     /// Lets go of clips that can be read again, those first that nobody looked at for longest.
@@ -337,6 +339,7 @@ pub(super) fn test_run(id: u64, plan: &str, level: u8) -> GalleryRun {
         device: String::new(),
         model_hashes: Vec::new(),
         files: Vec::new(),
+        source: String::new(),
     };
     GalleryRun {
         id: RunId(id),

@@ -141,6 +141,13 @@ impl App {
         self.note(format!("Run {run} started: {}", summary(settings)), false);
     }
 
+    /// All runs of earlier starts are in the gallery.
+    pub(super) fn note_listed(&mut self, runs: usize) {
+        if runs > 0 {
+            self.note(format!("Earlier runs in the gallery: {runs}"), false);
+        }
+    }
+
     /// Notes what the engine says of the run that is going, before the session follows it.
     pub(super) fn note_event(&mut self, event: &EngineEvent) {
         let Some(active) = self.session.active().filter(|a| a.id == event.run) else {

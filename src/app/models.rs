@@ -1,24 +1,20 @@
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
-use eframe::wgpu::rwh::HasWindowHandle as _;
 
-use super::{Notice, Request};
+use super::file_dialog::{Choice, FileDialog};
+use super::{AddRequest, Chosen, Notice, PairField, PairForm, Request};
 use crate::engine::{
-    EngineOptions, ForgottenPair, PairReport, Wake, add_pair, forget_pair, put_pair_back, survey,
+    Candidate, EngineOptions, ForgottenPair, PairReport, Wake, add_pair, forget_pair,
+    put_pair_back, survey,
 };
 use crate::hub::{PullJob, PullOptions, PullProgress, PullStatus};
 
-/// Nobody chooses a folder faster than this; a desktop without a dialog does.
-const NO_DIALOG: Duration = Duration::from_millis(400);
-
 /// Looks at every pair that is known; its parameter is the bytes of a weight on the device of the runs.
 type Survey = Arc<dyn Fn(usize) -> Vec<PairReport> + Send + Sync>;
-/// Adds a pair, of one folder or of two models; gives its name.
-type Add = Arc<dyn Fn(&Path, Option<&Path>) -> Result<String, String> + Send + Sync>;
+/// Adds a pair; gives its name.
+type Add = Arc<dyn Fn(&Candidate) -> Result<String, String> + Send + Sync>;
 /// Takes the pair of a name out of the list.
 type Forget = Arc<dyn Fn(&str) -> Result<ForgottenPair, String> + Send + Sync>;
 /// Undoes that.
@@ -31,7 +27,7 @@ type Pull = Arc<dyn Fn(&str, Wake) -> io::Result<PullJob> + Send + Sync>;
 pub struct ModelsSource {
     /// Looks at every pair that is known; its parameter is the bytes of a weight on the device of the runs.
     pub survey: Survey,
-    /// Adds a pair, of one folder or of two models; gives its name.
+    /// Adds a pair; gives its name.
     pub add: Add,
     /// Takes the pair of a name out of the list.
     pub forget: Forget,
@@ -77,7 +73,6 @@ enum Changed {
     Forgotten(ForgottenPair),
     IsBack,
     Failed(String),
-    PutAway,
 }
 
 /// The pairs as the window shows them. Looking, adding and downloading have threads of their own; the
@@ -90,6 +85,9 @@ pub struct Models {
     reports: Option<Vec<PairReport>>,
     surveying: Option<Receiver<Vec<PairReport>>>,
     changing: Option<Receiver<Changed>>,
+    /// The pair that is to be added, while its page is on the screen.
+    form: Option<PairForm>,
+    asking: Option<(PairField, FileDialog)>,
     /// Bytes of a weight on the device of the runs.
     weight_bytes: usize,
     job: Option<PullJob>,
@@ -105,6 +103,8 @@ impl Models {
             reports: None,
             surveying: None,
             changing: None,
+            form: None,
+            asking: None,
             weight_bytes: EngineOptions::default().weight_bytes(),
             job: None,
         }
@@ -113,6 +113,11 @@ impl Models {
     /// Every pair, once they were looked at.
     pub fn reports(&self) -> Option<&[PairReport]> {
         self.reports.as_deref()
+    }
+
+    /// The pair that is to be added, while its page is on the screen.
+    pub fn form(&self) -> Option<&PairForm> {
+        self.form.as_ref()
     }
 
     /// Whether a pair is being added, or taken out.
@@ -146,18 +151,88 @@ impl Models {
         self.surveying = self.spawn("flowblend-survey", move || survey(bytes));
     }
 
-    /// Asks for a pair's folder, or for its two models, and adds it. A notice says why that cannot be.
-    pub(super) fn add(&mut self, frame: &eframe::Frame) -> Option<Notice> {
+    /// Does what is asked for on the page that adds a pair. A notice says why that cannot be.
+    pub(super) fn obey_form(
+        &mut self,
+        request: AddRequest,
+        frame: &eframe::Frame,
+    ) -> Option<Notice> {
+        match request {
+            AddRequest::Open => self.form = Some(PairForm::default()),
+            AddRequest::Change(form) => self.form = Some(*form),
+            AddRequest::Choose(field, chosen) => return self.choose(field, chosen, frame),
+            AddRequest::Add => return self.add(),
+            AddRequest::Close => self.form = None,
+        }
+        None
+    }
+
+    /// Esc on that page: leaves it, but a field with something in it first where somebody `is_typing`.
+    pub(super) fn leave_form(&mut self, is_typing: bool) {
+        if !is_typing || self.form == Some(PairForm::default()) {
+            self.form = None;
+        }
+    }
+
+    fn choose(
+        &mut self,
+        field: PairField,
+        chosen: Chosen,
+        frame: &eframe::Frame,
+    ) -> Option<Notice> {
+        if self.asking.is_some() {
+            return None;
+        }
+        let opened = FileDialog::open(frame, Arc::clone(&self.wake), move |dialog| {
+            let dialog = dialog.set_title(field.name());
+            match chosen {
+                Chosen::Folder => dialog.pick_folder(),
+                Chosen::File => dialog.pick_file(),
+            }
+        });
+        match opened {
+            Ok(dialog) => {
+                self.asking = Some((field, dialog));
+                None
+            }
+            Err(why) => Some(Notice::error(&why)),
+        }
+    }
+
+    /// Adds the pair of the page, which stays until that is done.
+    fn add(&mut self) -> Option<Notice> {
         if self.changing.is_some() {
             return None;
         }
-        if frame.window_handle().is_err() {
-            return Some(Notice::error(NO_DIALOG_TEXT));
+        match self.form.as_ref()?.candidate() {
+            Ok(pair) => {
+                let add = Arc::clone(&self.source.add);
+                self.changing = self.spawn("flowblend-add-pair", move || {
+                    add(&pair).map_or_else(Changed::Failed, Changed::Added)
+                });
+                None
+            }
+            Err(why) => Some(Notice::error(&why)),
         }
-        let dialog = rfd::FileDialog::new().set_parent(frame);
-        let add = Arc::clone(&self.source.add);
-        self.changing = self.spawn("flowblend-add-pair", move || ask_and_add(dialog, &add));
-        None
+    }
+
+    /// Takes what the desktop's dialog came to.
+    fn follow_choice(&mut self) -> Option<Notice> {
+        let asking = self.asking.as_ref();
+        let (field, choice) = asking.and_then(|(field, dialog)| Some((*field, dialog.poll()?)))?;
+        self.asking = None;
+        match choice {
+            Choice::Path(path) => {
+                if let Some(form) = &mut self.form {
+                    *form.text_mut(field) = path.display().to_string();
+                }
+                None
+            }
+            Choice::PutAway => None,
+            Choice::Missing => Some(Notice::error(
+                "this desktop has no file dialog; type the path into the field",
+            )),
+        }
     }
 
     /// Takes a pair that was added out of the list.
@@ -207,6 +282,9 @@ impl Models {
 
     /// Looks at the threads. Gives what there is to say.
     pub(super) fn poll(&mut self) -> Option<Notice> {
+        if let Some(notice) = self.follow_choice() {
+            return Some(notice);
+        }
         if let Some(reports) = taken(&mut self.surveying) {
             self.reports = Some(reports.unwrap_or_default());
         }
@@ -214,6 +292,7 @@ impl Models {
             self.refresh();
             match changed {
                 Some(Changed::Added(name)) => {
+                    self.form = None;
                     return Some(Notice::done(&format!("The pair {name} was added")));
                 }
                 Some(Changed::Forgotten(pair)) => {
@@ -221,7 +300,7 @@ impl Models {
                     return Some(Notice::done(&text).offering("Undo", Request::PutPairBack(pair)));
                 }
                 Some(Changed::Failed(why)) => return Some(Notice::error(&why)),
-                Some(Changed::IsBack | Changed::PutAway) | None => {}
+                Some(Changed::IsBack) | None => {}
             }
         }
         let status = self.job.as_ref()?.status();
@@ -262,9 +341,6 @@ impl Models {
     }
 }
 
-const NO_DIALOG_TEXT: &str =
-    "this desktop has no dialog to choose a folder with; use flowblend models add instead";
-
 /// What a thread sent, and then it is over; `Some(None)` where it ended without.
 fn taken<T>(receiver: &mut Option<Receiver<T>>) -> Option<Option<T>> {
     let result = match receiver.as_ref()?.try_recv() {
@@ -274,29 +350,4 @@ fn taken<T>(receiver: &mut Option<Receiver<T>>) -> Option<Option<T>> {
     };
     *receiver = None;
     Some(result)
-}
-
-/// A folder with a pair.json is a pair; else a second question is for the small model.
-fn ask_and_add(dialog: rfd::FileDialog, add: &Add) -> Changed {
-    let opened = Instant::now();
-    let title = "Choose a pair's folder, or the large model's";
-    let Some(large) = dialog.clone().set_title(title).pick_folder() else {
-        return if opened.elapsed() < NO_DIALOG {
-            Changed::Failed(NO_DIALOG_TEXT.to_owned())
-        } else {
-            Changed::PutAway
-        };
-    };
-    let mut small = None;
-    if !large.join("pair.json").is_file() {
-        let title = "Choose the small model's folder";
-        small = dialog.set_title(title).pick_folder();
-        if small.is_none() {
-            return Changed::PutAway;
-        }
-    }
-    match add(&large, small.as_deref()) {
-        Ok(name) => Changed::Added(name),
-        Err(why) => Changed::Failed(why),
-    }
 }

@@ -1,6 +1,6 @@
 //! Runs that rest between two steps, to be looked at and gone on with, or not.
 
-use super::{ActiveRun, App, DocCommand, Notice, Readiness, Request};
+use super::{ActiveRun, App, DocCommand, Notice, Readiness, Removal};
 use crate::engine::{PausedRun, Phase, RunId};
 use crate::project::RunSettings;
 use crate::ui::step_dialog::StepEntry;
@@ -93,6 +93,12 @@ impl Paused {
             before.run.let_go();
         }
         true
+    }
+
+    /// Whether it is here, or was dropped and can be put back.
+    pub(super) fn knows(&self, id: u64) -> bool {
+        let mut all = self.runs.iter().chain(&self.dropped);
+        all.any(|resting| resting.id == id)
     }
 
     /// Undoes [`drop_run`](Self::drop_run).
@@ -214,11 +220,8 @@ impl App {
 
     pub(super) fn drop_paused(&mut self, id: Option<u64>) {
         let id = id.or(self.paused.meant().map(|resting| resting.id));
-        if let Some(id) = id.filter(|id| self.paused.drop_run(*id)) {
-            self.notice = Some(
-                Notice::done("The paused run was dropped")
-                    .offering("Undo", Request::PutBackPaused(id)),
-            );
+        if let Some(id) = id {
+            self.remove(Removal::Paused(id));
         }
     }
 

@@ -88,21 +88,30 @@ impl Queue {
 
     /// Puts a run in front of the others.
     pub fn add_first(&mut self, settings: RunSettings) {
-        self.insert(0, settings);
-    }
-
-    /// Takes a run out; gives its place and what it was to render.
-    pub fn remove(&mut self, id: u64) -> Option<(usize, RunSettings)> {
-        let at = self.waiting.iter().position(|run| run.id == id)?;
-        self.is_changed = true;
-        Some((at, self.waiting.remove(at).settings))
-    }
-
-    /// Puts a run in at a place, or at the end where the queue has become shorter.
-    pub fn insert(&mut self, at: usize, settings: RunSettings) {
         self.add(settings);
-        let at = at.min(self.waiting.len() - 1);
-        self.waiting[at..].rotate_right(1);
+        self.waiting.rotate_right(1);
+    }
+
+    /// A run, and its place.
+    pub fn get(&self, id: u64) -> Option<(usize, &Waiting)> {
+        let mut all = self.waiting.iter().enumerate();
+        all.find(|(_, run)| run.id == id)
+    }
+
+    /// Takes a run out; says whether it was there.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let Some((at, _)) = self.get(id) else {
+            return false;
+        };
+        self.waiting.remove(at);
+        self.is_changed = true;
+        true
+    }
+
+    /// Puts a run back that was taken out, at its place, or at the end where the queue has become shorter.
+    pub fn put_back(&mut self, at: usize, run: Waiting) {
+        self.waiting.insert(at.min(self.waiting.len()), run);
+        self.is_changed = true;
     }
 
     /// Moves a run `by` places towards the end; a negative number moves it towards the front.
@@ -212,14 +221,16 @@ mod tests {
         queue.shift(id, 99);
         assert_eq!(seeds(&queue), [5, 1, 2, 4, 3]);
         queue.shift(id, -99);
-        let (at, five) = queue.remove(queue.waiting()[1].id).unwrap();
+        let (at, five) = queue.get(queue.waiting()[1].id).unwrap();
+        let five = five.clone();
+        assert!(queue.remove(five.id));
         assert_eq!(seeds(&queue), [3, 1, 2, 4]);
-        queue.insert(at, five.clone());
+        queue.put_back(at, five.clone());
         assert_eq!(seeds(&queue), [3, 5, 1, 2, 4]);
-        queue.remove(queue.waiting()[1].id);
-        queue.insert(99, five);
+        queue.remove(five.id);
+        queue.put_back(99, five);
         assert_eq!(seeds(&queue), [3, 1, 2, 4, 5]);
-        assert_eq!(queue.remove(id + 100), None);
+        assert!(!queue.remove(id + 100));
         queue.remove(queue.waiting()[4].id);
 
         assert_eq!(queue.next().map(|run| run.seed), Some(3));

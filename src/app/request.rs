@@ -1,12 +1,10 @@
 use std::path::PathBuf;
 
 use super::{
-    AnalysisRequest, Command, CompareRequest, DocCommand, ExportRequest, LogRequest,
-    SettingsRequest,
+    AddRequest, AnalysisRequest, Command, CompareRequest, DocCommand, ExportRequest, LogRequest,
+    Removal, SettingsRequest,
 };
 use crate::engine::{ForgottenPair, RunId};
-use crate::library::RunName;
-use crate::project::RunSettings;
 
 /// What a panel asks the app to do. Panels collect these while they draw; the app obeys afterwards.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,16 +27,16 @@ pub enum Request {
     Star(RunId),
     /// Take a run out of the gallery; can be undone.
     DeleteRun(RunId),
-    /// Bring a deleted run back.
-    PutBack(RunName),
+    /// Bring back what was taken away.
+    BringBack(Removal),
     /// Something about the comparison.
     Compare(CompareRequest),
     /// Take an unused random seed.
     RollSeed,
     /// Take the known pair of this name.
     UsePair(String),
-    /// Make a pair known that lies elsewhere.
-    AddPair,
+    /// Something on the page that makes a pair known which lies elsewhere.
+    AddPair(AddRequest),
     /// Take a pair that was added out of the list; can be undone.
     ForgetPair(String),
     /// Put a pair back into the list.
@@ -55,8 +53,6 @@ pub enum Request {
     ContinueRun(u64),
     /// Forget a paused run; can be undone.
     DropPaused(u64),
-    /// Bring back the paused run that was dropped last.
-    PutBackPaused(u64),
     /// Take a finished run's settings and render them once more.
     RenderAgain(RunId),
     /// Render up to a step, then rest.
@@ -65,8 +61,6 @@ pub enum Request {
     PauseQueue,
     /// Take a run out of the queue; can be undone.
     Unqueue(u64),
-    /// Put a run into the queue at a place, where it was before.
-    Requeue(usize, Box<RunSettings>),
     /// Move a run of the queue by so many places, towards the front if negative.
     ShiftQueued(u64, isize),
     /// Open a project that was used lately.

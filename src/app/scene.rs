@@ -207,15 +207,12 @@ impl Scene<'_> {
         }
     }
 
-    /// The newest run that was rendered with the document's very settings, by the same models on the device in use: the
-    /// engine keeps all its steps, which it does not for other weights, number formats or versions of the program.
+    /// The newest run that was rendered with the document's very settings, by the same models, device and version of the
+    /// program: its clip is what another render would give.
     pub fn known_run(&self) -> Option<&GalleryRun> {
-        let (settings, device) = (self.document.settings(), &self.pair?.device);
-        if self.forecast.kept_steps < settings.step_plans().len() {
-            return None;
-        }
-        let mut runs = self.gallery.runs().iter();
-        runs.find(|run| run.settings() == settings && run.report().device == *device)
+        let (settings, source) = (self.document.settings(), &self.pair?.source);
+        let mut runs = self.gallery.runs().iter().filter(|_| !source.is_empty());
+        runs.find(|run| run.settings() == settings && run.report().source == *source)
     }
 
     /// The two runs that the preview compares.

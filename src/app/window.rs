@@ -274,6 +274,10 @@ impl App {
             None if self.view.step_entry.is_some() => self.view.step_entry = None,
             None if self.palette.is_some() => self.palette = None,
             None if self.files.is_typing() => self.put_typed_path_away(),
+            None if self.models.form().is_some() => {
+                // A field that is being typed in is left first.
+                self.models.leave_form(self.keyboard.is_typing);
+            }
             None if self.models.is_open => self.models.is_open = false,
             None if self.analysis.is_open => {
                 // A field that is being typed in is left first.
@@ -426,6 +430,7 @@ impl eframe::App for App {
         }
         self.follow_files(ctx, frame);
         self.follow_queue();
+        self.follow_removals();
         self.follow_settings(ctx);
         self.follow_notice();
         if ctx.input(|i| i.viewport().close_requested()) {

@@ -66,6 +66,9 @@ pub(super) struct BenchOptions {
     /// Write what went in and what came out there, as safetensors.
     #[arg(long, value_name = "FILE", requires = "parts")]
     tensors: Option<PathBuf>,
+    /// Replace that file if it exists.
+    #[arg(long, requires = "tensors")]
+    overwrite: bool,
 }
 
 /// A figure that was measured at least once.
@@ -136,7 +139,8 @@ pub(super) fn bench(
             runs: usize::from(options.runs),
             prompt: options.prompt.clone(),
         };
-        return bench_parts::bench(&request, options.tensors.as_deref(), global);
+        let tensors = options.tensors.as_deref();
+        return bench_parts::bench(&request, tensors, options.overwrite, global);
     }
     options.denoise.check()?;
     options.denoise.check_boundaries_given()?;

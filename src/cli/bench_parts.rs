@@ -8,24 +8,29 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::options::GlobalOptions;
 use crate::engine::{OpenDevice, PartBench, PartsBench, PartsRequest, peak_rss_bytes};
+use crate::project::{AtomicError, AtomicFile};
 
-/// Measures, prints, and writes what went in and came out where `tensors` says.
+/// Measures, prints, and writes what went in and came out to the file `tensors`; an existing one only where `overwrite` says so.
 pub(super) fn bench(
     request: &PartsRequest,
     tensors: Option<&Path>,
+    overwrite: bool,
     global: &GlobalOptions,
 ) -> Result<(), CliError> {
+    let failed = |why: AtomicError| CliError::Failed(why.to_string());
+    // What cannot be written is refused before the first second of measuring.
+    let file = tensors.map(|path| AtomicFile::create(path, overwrite));
+    let file = file.transpose().map_err(failed)?;
     let options = global.engine();
     let device = OpenDevice::open(options.device, options.dtype).map_err(CliError::Failed)?;
     let bench = PartsBench::run(request, &device)
         .map_err(|why| CliError::Failed(format!("{}: {why}", request.model.display())))?;
-    if let Some(path) = tensors {
-        safetensors::save(&bench.tensors, path).map_err(|why| {
-            CliError::Failed(format!(
-                "{} cannot be written ({why}); name a file in a folder that you may write to",
-                path.display()
-            ))
-        })?;
+    if let (Some(path), Some(file)) = (tensors, file) {
+        let io = |why| AtomicError::from_io(path, std::io::Error::other(why));
+        safetensors::save(&bench.tensors, file.temp_path())
+            .map_err(io)
+            .and_then(|()| file.commit())
+            .map_err(failed)?;
     }
     if global.json {
         println!("{}", report(request, &bench, &device));

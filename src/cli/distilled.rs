@@ -3,7 +3,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::CliError;
-use crate::models::Distilled;
 use crate::schedule::DistilledGrid;
 
 /// A step-distilled model, and the noise levels that it was taught.
@@ -43,21 +42,5 @@ impl DistilledOptions {
         };
         grid.transpose()
             .map_err(|why| CliError::Usage(why.to_string()))
-    }
-
-    /// The model with its levels, for a pair that is to know both from now on.
-    pub(super) fn both(&self) -> Result<Option<Distilled>, CliError> {
-        match (self.model(), self.sigmas()?) {
-            (None, None) => Ok(None),
-            (Some(model), Some(sigmas)) => Ok(Some(Distilled {
-                model: model.clone(),
-                sigmas,
-            })),
-            _ => Err(CliError::Usage(
-                "a distilled model is of use at the noise levels that it was taught only: give --distilled DIR together \
-                 with --distilled-steps or --distilled-sigmas"
-                    .to_owned(),
-            )),
-        }
     }
 }

@@ -75,15 +75,17 @@ pub(super) fn models(options: &ModelsOptions, global: &GlobalOptions) -> Result<
 
 fn add_pair(args: &AddArgs, as_json: bool) -> Result<(), CliError> {
     let pair = Candidate {
-        large: &args.large,
-        small: args.small.as_deref(),
-        distilled: args.distilled.both()?,
-        name: args.name.as_deref(),
+        large: args.large.clone(),
+        small: args.small.clone(),
+        distilled: args.distilled.model().cloned(),
+        taught: args.distilled.sigmas()?,
+        name: args.name.clone(),
     };
     let name = add(&mut Registry::open(), &pair).map_err(|why| match why {
-        AddError::OneModel(_) | AddError::AllNamed(_) | AddError::Name(_) => {
-            CliError::Usage(why.to_string())
-        }
+        AddError::OneModel(_)
+        | AddError::AllNamed(_)
+        | AddError::Untaught
+        | AddError::Name(_) => CliError::Usage(why.to_string()),
         AddError::Incomplete(faults) => {
             for fault in &faults {
                 eprintln!("{fault}");

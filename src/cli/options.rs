@@ -322,8 +322,7 @@ impl DenoiseOptions {
         let defaults = &pair.defaults;
         let (width, height) = self.size.unwrap_or((defaults.width, defaults.height));
         let size = (width, height, self.frames.unwrap_or(defaults.frames));
-        let own = || pair.rules.shift(size).unwrap_or(defaults.shift);
-        self.shift.unwrap_or_else(own)
+        self.shift.unwrap_or_else(|| pair.own_shift(size))
     }
 
     /// Whether guidance is left out where it does not show.

@@ -126,6 +126,10 @@ pub struct RunReport {
     pub model_hashes: Vec<(ModelRole, String)>,
     /// Files the run wrote besides the clip (latents, trajectory).
     pub files: Vec<PathBuf>,
+    /// What the clip follows from beside the settings: as [`PairSummary::source`]. Empty where an earlier version wrote the
+    /// report.
+    #[serde(default)]
+    pub source: String,
 }
 
 impl RunReport {
@@ -188,6 +192,9 @@ pub struct PairSummary {
     pub device: String,
     /// Bytes of a transformer's weight there.
     pub weight_bytes: usize,
+    /// What decides on its clips beside their settings, as one hash: the device, the number format, the files of its models
+    /// and the program. Two runs of equal settings and equal source have the same clip.
+    pub source: String,
     /// Words of the prompt the pair understands, by slot; empty when it understands free text.
     pub vocabulary: Vec<(String, Vec<String>)>,
     /// Prompts with a seed that show the pair at its best.
@@ -215,6 +222,11 @@ impl PairSummary {
     /// Whether the pair has a model for `role`.
     pub fn has(&self, role: ModelRole) -> bool {
         self.parameters[role.index()] > 0
+    }
+
+    /// The shift of the models' own scheduler at `(width, height, frames)`.
+    pub fn own_shift(&self, size: (usize, usize, usize)) -> f64 {
+        self.rules.shift(size).unwrap_or(self.defaults.shift)
     }
 
     /// Refuses a run whose plan the pair has not the models for; a sentence.

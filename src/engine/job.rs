@@ -12,7 +12,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 
 use super::event::{FinishedRun, PairSummary, Phase, RunReport};
-use super::loaded::LoadedPair;
+use super::loaded::{LoadedPair, source_hash};
 use super::paused::PausedRun;
 use super::pipeline::{Progress, RunError, RunRequest};
 use super::profile_book::ProfileBook;
@@ -225,6 +225,7 @@ impl<'a> Job<'a> {
             device: self.summary.device.clone(),
             model_hashes,
             files,
+            source: source_hash(&self.source()?),
         };
         Ok(Done {
             finished: FinishedRun {

@@ -31,7 +31,7 @@ pub struct LoadedPair {
     seed: u64,
 }
 
-/// What decides on a pair's runs beside their settings: device, format, the models' files and the program
+/// What decides on a pair's clips beside their settings: device, format, the models' files and the program
 /// itself, for another build may round differently.
 pub(super) fn source_of(spec: &PairSpec, device: &OpenDevice) -> Result<String, ModelError> {
     let mut parts = vec![device.to_string(), device.dtype.as_str().to_owned()];
@@ -42,7 +42,15 @@ pub(super) fn source_of(spec: &PairSpec, device: &OpenDevice) -> Result<String, 
     if let Some(distilled) = &spec.distilled {
         parts.push(model_of(distilled)?);
     }
+    let (family, large) = (Family::of(&spec.large), &spec.large);
+    parts.push(family.text_identity(large)?);
+    parts.push(family.vae_identity(large)?);
     Ok(parts.join("\n"))
+}
+
+/// [`source_of`] a run, short enough for a record.
+pub(super) fn source_hash(source: &str) -> String {
+    TensorCache::key(&[source])
 }
 
 /// What tells a pair's large and small transformer apart from all others.

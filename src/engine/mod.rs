@@ -34,6 +34,7 @@ mod timings;
 mod unwritten;
 mod weight_hashes;
 
+pub use crate::models::Candidate;
 pub use crate::project::DeviceChoice;
 pub use crate::sampler::OnlineRule;
 pub use boundary_book::{BoundaryMethod, KnownBoundaries, KnownPlan, Remembered, RunKind};

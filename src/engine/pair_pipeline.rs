@@ -7,7 +7,7 @@ use super::boundary_book::{BoundaryMethod, FoundBook, KnownBoundaries, KnownPlan
 use super::device::OpenDevice;
 use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers};
-use super::loaded::{LoadedPair, model_of, models_of, source_of};
+use super::loaded::{LoadedPair, model_of, models_of, source_hash, source_of};
 use super::paused::PausedRun;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
 use super::probe::{Probe, ProbeRequest, ProbedRun};
@@ -117,6 +117,7 @@ impl PairPipeline {
             known_plans: self.plans.of(&models),
             profiles: self.profiles_of(spec),
             memory_bytes: self.options.memory_bytes.or(device.memory_bytes()),
+            source: source_hash(&source_of(spec, &device).map_err(|why| why.to_string())?),
             device: device.to_string(),
             weight_bytes,
             vocabulary: spec

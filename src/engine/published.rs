@@ -59,6 +59,8 @@ pub fn published_pair(
             .memory_bytes
             .or_else(|| available_bytes().filter(|_| options.is_for_cpu())),
         device: NOWHERE.to_owned(),
+        // Nothing can be run.
+        source: String::new(),
         vocabulary: Vec::new(),
         presets: Vec::new(),
         defaults: default_settings(&spec, pair)?,

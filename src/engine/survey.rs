@@ -142,15 +142,9 @@ pub fn survey(weight_bytes: usize) -> Vec<PairReport> {
         .collect()
 }
 
-/// Adds the pair at `large`, see [`models::add`](crate::models::add); the error is a sentence.
-pub fn add_pair(large: &Path, small: Option<&Path>) -> Result<String, String> {
-    let pair = Candidate {
-        large,
-        small,
-        distilled: None,
-        name: None,
-    };
-    crate::models::add(&mut Registry::open(), &pair).map_err(|why| why.to_string())
+/// Adds a pair, see [`models::add`](crate::models::add); the error is a sentence.
+pub fn add_pair(pair: &Candidate) -> Result<String, String> {
+    crate::models::add(&mut Registry::open(), pair).map_err(|why| why.to_string())
 }
 
 /// Takes the pair called `name` out of the list; none of its files is touched. The error is a sentence.

@@ -38,6 +38,8 @@ pub struct Kept {
 pub enum Told {
     /// A run of an earlier start; the newest come first.
     Listed(Box<Kept>),
+    /// Those were all runs of earlier starts: so many.
+    ListedAll(usize),
     /// A run of this start is safe now.
     Kept(RunId, Box<Kept>),
     /// A clip that was asked for.
@@ -187,6 +189,7 @@ impl Worker {
     fn list(&self) {
         self.shelf.sweep();
         let (runs, problems) = self.shelf.list();
+        let count = runs.len();
         for (name, record) in runs.into_iter().rev() {
             let thumbnail = self.shelf.thumbnail(&name);
             self.tell(Told::Listed(Box::new(Kept {
@@ -195,6 +198,7 @@ impl Worker {
                 thumbnail,
             })));
         }
+        self.tell(Told::ListedAll(count));
         for why in problems {
             self.tell(Told::Failed(why));
         }

@@ -1,5 +1,6 @@
 //! Clips decoded in tiles that overlap, where the whole does not fit into memory.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
@@ -80,40 +81,60 @@ impl Tiling {
         };
         cuts(self.frames.unwrap_or(whole).cut(total), made)
     }
+}
 
-    /// Decodes latents `(1, C, T, h, w)` tile by tile to video `(1, 3, F, H, W)`, f32 on the CPU.
-    /// Where tiles overlap one fades into the other.
-    pub(super) fn decode(
-        &self,
-        latents: &Tensor,
-        decode: &mut DecodeTile<'_>,
-    ) -> Result<Tensor, ModelError> {
+/// A decode in tiles that is under way. Where tiles overlap one fades into the other.
+pub(super) struct TiledDecode<'a> {
+    latents: &'a Tensor,
+    /// Along frames, height and width.
+    axes: [Vec<Cut>; 3],
+    /// Tiles along the frames that are done.
+    done: usize,
+    window: Window,
+}
+
+impl<'a> TiledDecode<'a> {
+    /// Of latents `(1, C, T, h, w)`.
+    pub(super) fn new(tiling: &Tiling, latents: &'a Tensor) -> candle_core::Result<Self> {
         let (_, _, frames, height, width) = latents.dims5()?;
         let axes = [
-            self.along_frames(frames),
-            self.along_side(height),
-            self.along_side(width),
+            tiling.along_frames(frames),
+            tiling.along_side(height),
+            tiling.along_side(width),
         ];
-        let [frames, height, width] = [0, 1, 2].map(|i| axes[i].last().map_or(0, |c| c.made.end));
-        let mut video = vec![0f32; 3 * frames * height * width];
-        let count = axes.iter().map(Vec::len).product();
-        let mut number = 0;
-        for t in &axes[0] {
-            for y in &axes[1] {
-                for x in &axes[2] {
-                    let place = [t, y, x].map(|cut| cut.latents.clone());
-                    let tile = part(latents, &place)?;
-                    let made = decode(place, tile, (number, count))?;
-                    add(&mut video, [frames, height, width], &made, [t, y, x])?;
-                    number += 1;
-                }
-            }
+        let end = |axis: usize| axes[axis].last().map_or(0, |cut| cut.made.end);
+        Ok(Self {
+            window: Window::new(end(1), end(2)),
+            latents,
+            axes,
+            done: 0,
+        })
+    }
+
+    /// Decodes the next tiles along the frames, all that lie beside one another. Gives the frames that no later tile
+    /// changes, in order: `(1, 3, f, H, W)`, f32 on the CPU; `None` after the last.
+    pub(super) fn next(
+        &mut self,
+        decode: &mut DecodeTile<'_>,
+    ) -> Result<Option<Tensor>, ModelError> {
+        let [along_frames, rows, columns] = &self.axes;
+        let Some(t) = along_frames.get(self.done) else {
+            return Ok(None);
+        };
+        let beside = rows.len() * columns.len();
+        let count = along_frames.len() * beside;
+        self.window.reach(t.made.end);
+        let places = rows
+            .iter()
+            .flat_map(|y| columns.iter().map(move |x| (y, x)));
+        for (i, (y, x)) in places.enumerate() {
+            let place = [t, y, x].map(|cut| cut.latents.clone());
+            let tile = part(self.latents, &place)?;
+            let made = decode(place, tile, (self.done * beside + i, count))?;
+            self.window.add(&made, [t, y, x])?;
         }
-        Ok(Tensor::from_vec(
-            video,
-            (1, 3, frames, height, width),
-            &Device::Cpu,
-        )?)
+        self.done += 1;
+        Ok(Some(self.window.pass(t.made.end - t.shared[1])?))
     }
 }
 
@@ -179,40 +200,72 @@ impl Cut {
     }
 }
 
-/// Adds a tile `(1, 3, f, h, w)` to the video of which it is a part.
-fn add(
-    video: &mut [f32],
-    [frames, height, width]: [usize; 3],
-    tile: &Tensor,
-    cuts: [&Cut; 3],
-) -> Result<(), ModelError> {
-    let [t, y, x] = cuts;
-    let expected = [1, 3, t.made.len(), y.made.len(), x.made.len()];
-    if tile.dims() != expected {
-        return Err(ModelError::Input {
-            what: "a decoded tile",
-            found: tile.dims().to_vec(),
-            expected: format!("{expected:?}"),
-        });
+/// The frames of a video that are being put together: those before are done, those behind not begun.
+struct Window {
+    /// The first of them.
+    start: usize,
+    /// Each `(3, H, W)`.
+    frames: VecDeque<Vec<f32>>,
+    height: usize,
+    width: usize,
+}
+
+impl Window {
+    fn new(height: usize, width: usize) -> Self {
+        Self {
+            start: 0,
+            frames: VecDeque::new(),
+            height,
+            width,
+        }
     }
-    let tile = tile.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-    let values = tile.flatten_all()?.to_vec1::<f32>()?;
-    let [by_frame, by_row, by_column] = cuts.map(Cut::shares);
-    let mut rows = values.chunks_exact(x.made.len().max(1));
-    for colour in 0..3 {
-        for (frame, in_time) in t.made.clone().zip(&by_frame) {
-            for (row, in_height) in y.made.clone().zip(&by_row) {
-                let start = ((colour * frames + frame) * height + row) * width + x.made.start;
-                let target = &mut video[start..][..x.made.len()];
-                let share = in_time * in_height;
-                let made = rows.next().unwrap_or_default();
-                for ((sum, value), in_width) in target.iter_mut().zip(made).zip(&by_column) {
-                    *sum += share * in_width * value;
+
+    /// Begins the frames before `end`, black.
+    fn reach(&mut self, end: usize) {
+        let volume = 3 * self.height * self.width;
+        self.frames.resize(end - self.start, vec![0.0; volume]);
+    }
+
+    /// Adds a tile `(1, 3, f, h, w)` to the frames of which it is a part.
+    fn add(&mut self, tile: &Tensor, cuts: [&Cut; 3]) -> Result<(), ModelError> {
+        let [t, y, x] = cuts;
+        let expected = [1, 3, t.made.len(), y.made.len(), x.made.len()];
+        if tile.dims() != expected {
+            return Err(ModelError::Input {
+                what: "a decoded tile",
+                found: tile.dims().to_vec(),
+                expected: format!("{expected:?}"),
+            });
+        }
+        let tile = tile.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+        let values = tile.flatten_all()?.to_vec1::<f32>()?;
+        let [by_frame, by_row, by_column] = cuts.map(Cut::shares);
+        let mut rows = values.chunks_exact(x.made.len().max(1));
+        for colour in 0..3 {
+            for (frame, in_time) in t.made.clone().zip(&by_frame) {
+                for (row, in_height) in y.made.clone().zip(&by_row) {
+                    let start = (colour * self.height + row) * self.width + x.made.start;
+                    let target = &mut self.frames[frame - self.start][start..][..x.made.len()];
+                    let share = in_time * in_height;
+                    let made = rows.next().unwrap_or_default();
+                    for ((sum, value), in_width) in target.iter_mut().zip(made).zip(&by_column) {
+                        *sum += share * in_width * value;
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Goes on to the frame `end`; gives those before it as `(1, 3, f, H, W)`.
+    fn pass(&mut self, end: usize) -> candle_core::Result<Tensor> {
+        let count = end - self.start;
+        self.start = end;
+        let shape = (1, 3, 1, self.height, self.width);
+        let passed = self.frames.drain(..count);
+        let passed = passed.map(|frame| Tensor::from_vec(frame, shape, &Device::Cpu));
+        Tensor::cat(&passed.collect::<candle_core::Result<Vec<_>>>()?, 2)
+    }
 }
 
 #[cfg(test)]
@@ -286,16 +339,23 @@ mod tests {
     fn a_decoder_without_borders_gives_the_same_in_tiles() {
         for shape in [(1, 5, 9, 21, 11), (1, 3, 1, 8, 30), (1, 4, 4, 3, 3)] {
             let latents = Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
-            let mut seen = Vec::new();
-            let tiled = TILING
-                .decode(&latents, &mut |place, tile, at| {
-                    assert_eq!(tile.dims()[2..], place.map(|range| range.len()));
-                    seen.push(at);
-                    Ok(blocks(&tile))
-                })
-                .unwrap();
+            let (mut seen, mut parts) = (Vec::new(), Vec::new());
+            let in_time = TILING.along_frames(shape.2).len();
+            let decode = &mut |place: [Range<usize>; 3], tile: Tensor, at| {
+                assert_eq!(tile.dims()[2..], place.map(|range| range.len()));
+                seen.push(at);
+                Ok(blocks(&tile))
+            };
+            let mut tiled = TiledDecode::new(&TILING, &latents).unwrap();
+            while let Some(frames) = tiled.next(decode).unwrap() {
+                parts.push(frames);
+            }
             let count = seen.len();
             assert!(seen.into_iter().eq((0..count).map(|i| (i, count))));
+            // Some come with every tile along the frames.
+            assert_eq!(parts.len(), in_time);
+            assert!(parts.iter().all(|part| part.dim(2).unwrap() > 0));
+            let tiled = Tensor::cat(&parts, 2).unwrap();
             let whole = blocks(&latents);
             assert_eq!(tiled.dims(), whole.dims());
             let apart = (tiled - whole).unwrap().abs().unwrap().max_all().unwrap();

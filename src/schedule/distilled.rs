@@ -1,6 +1,7 @@
 //! Stages of a distilled model, which steps along noise levels of its own.
 
 use std::cmp::Ordering;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,11 @@ pub enum DistilledGridError {
     /// No step, or so many that it must be a slip.
     #[error("a distilled model cannot take {0} steps; give 1 to 1000, for example 8")]
     Steps(usize),
+    /// No number.
+    #[error(
+        "'{0}' is no number; give a number of steps, for example 8, or noise levels, for example 1, 0.75, 0.5, 0.25, 0"
+    )]
+    Number(String),
 }
 
 impl DistilledGrid {
@@ -93,6 +99,23 @@ impl TryFrom<Vec<f64>> for DistilledGrid {
             1..=MOST_STEPS => Ok(Self(levels)),
             steps => Err(DistilledGridError::Steps(steps)),
         }
+    }
+}
+
+/// As people type it: a number of steps of equal length, or noise levels with commas between them.
+impl FromStr for DistilledGrid {
+    type Err = DistilledGridError;
+
+    fn from_str(text: &str) -> Result<Self, DistilledGridError> {
+        if let Ok(steps) = text.trim().parse() {
+            return Self::even(steps);
+        }
+        let level = |level: &str| {
+            let number = level.trim().parse();
+            number.map_err(|_| DistilledGridError::Number(level.trim().to_owned()))
+        };
+        let levels: Result<Vec<f64>, _> = text.split(',').map(level).collect();
+        Self::try_from(levels?)
     }
 }
 

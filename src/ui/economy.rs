@@ -54,7 +54,8 @@ fn cache(ui: &mut Ui, cache: Option<CacheRule>, out: &mut Vec<Request>) {
                     .max_decimals(3);
                 let response = number(ui, column_px, value).on_hover_text(
                     "How much a step may change and still be spared: more is faster and less exact",
-                );
+                )
+                .accessible_name("Threshold");
                 edit(&response, out, || {
                     DocCommand::Cache(Some(CacheRule { threshold, ..cache }))
                 });
@@ -80,7 +81,8 @@ fn guidance(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
                 .max_decimals(2);
             let response = number(ui, column_px, value).on_hover_text(
                 "Scales the guided velocity back to the deviation of the prompt's own: against burnt colours at high CFG",
-            );
+            )
+            .accessible_name("CFG rescale");
             edit(&response, out, || {
                 DocCommand::Guidance(Guidance {
                     rescale,

@@ -1,6 +1,7 @@
 //! Panels and widgets. They look at the app's state, draw it, and return what the person asked for;
 //! nothing here changes the document.
 
+mod add_pair;
 pub mod analysis;
 pub mod compare_bar;
 pub mod compare_view;

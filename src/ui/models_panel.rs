@@ -3,10 +3,11 @@
 use eframe::egui;
 use egui::{Align, Button, Context, Frame, Layout, Response, RichText, ScrollArea, Ui, vec2};
 
-use super::dialogs::{message, modal};
+use super::add_pair;
+use super::dialogs::{message, modal, title};
 use super::format;
 use super::theme::{GRID_PX, RADIUS_PX, bold, palette, regular};
-use crate::app::{Pulling, Request, Scene};
+use crate::app::{AddRequest, Pulling, Request, Scene};
 use crate::engine::{PairMemory, PairReport, PairState};
 use crate::project::{PairRef, size_text};
 use crate::schedule::ModelRole;
@@ -19,14 +20,19 @@ const NAMED: usize = 4;
 
 /// The list over the window.
 pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
-    let modal = modal(ctx, "models").show(ctx, |ui| {
+    // Pages of their own sizes.
+    let page = match scene.models.form() {
+        Some(_) => "add pair",
+        None => "models",
+    };
+    let modal = modal(ctx, page).show(ctx, |ui| {
         ui.set_width(WIDTH_PX);
-        ui.spacing_mut().item_spacing.y = 12.0;
-        ui.label(
-            RichText::new("Models")
-                .font(bold(16.0))
-                .color(palette(ui).text_strong),
-        );
+        if let Some(form) = scene.models.form() {
+            title(ui, "Add a pair");
+            add_pair::show(ui, scene, form, out);
+            return;
+        }
+        title(ui, "Models");
         let height = (ctx.content_rect().height() - 200.0).clamp(200.0, 640.0);
         let page = ScrollArea::vertical()
             .max_height(height)
@@ -36,7 +42,7 @@ pub fn show(ctx: &Context, scene: &Scene<'_>, out: &mut Vec<Request>) {
                 ui.label("Looking at the pairs…");
             }
             Some([]) => {
-                ui.label("No pairs are known. Add the folder of one, or two models.");
+                ui.label("No pairs are known. Add one that lies on your disk.");
             }
             Some(reports) => reports.iter().for_each(|pair| card(ui, scene, pair, out)),
         });
@@ -69,11 +75,11 @@ pub fn progress_text(pull: &Pulling) -> String {
 fn footer(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     ui.horizontal(|ui| {
         let add = ui
-            .add_enabled(!scene.models.is_changing(), Button::new("Add folder…"))
-            .on_hover_text("Make a pair known that lies elsewhere: a folder with a pair.json, or a large model and then a small one. Nothing is copied")
+            .add_enabled(!scene.models.is_changing(), Button::new("Add pair…"))
+            .on_hover_text("Make a pair known that lies elsewhere: a folder with a pair.json, or two models, and a distilled one if there is one")
             .on_disabled_hover_text("The list is being changed; its files are looked at");
         if add.clicked() {
-            out.push(Request::AddPair);
+            out.push(Request::AddPair(AddRequest::Open));
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let close = ui.button("Close").on_hover_text("Back to the clip (Esc)");

@@ -9,8 +9,8 @@ use egui::{
 };
 
 use super::dialogs::{message, modal, title};
-use super::theme::{FIELD_HEIGHT_PX, bold, palette};
-use super::widgets::{self, chip, note, number};
+use super::theme::{bold, palette};
+use super::widgets::{chip, described_row, note, number};
 use crate::app::{Request, Scene, SetFolder, SettingsRequest};
 use crate::engine::{DeviceChoice, device_missing};
 use crate::project::{Look, Preferences};
@@ -62,13 +62,13 @@ fn computing(ui: &mut Ui, scene: &Scene<'_>, set: &mut Preferences) {
         Some(pair) => format!("Taken by the next run. In use: {}", pair.device),
         None => "Taken by the next run".to_owned(),
     };
-    row(ui, "Device", &now, |ui| device(ui, set));
+    described_row(ui, NAMES_PX, "Device", &now, |ui| device(ui, set));
     let threads = if set.threads == scene.settings.at_start().threads {
         "Of the processor. A change is taken at the next start of flowblend"
     } else {
         "Taken at the next start of flowblend"
     };
-    row(ui, "Threads", threads, |ui| {
+    described_row(ui, NAMES_PX, "Threads", threads, |ui| {
         let all = std::thread::available_parallelism().map_or(1, |n| n.get() as u16);
         let choices = [("All cores", None), ("As many as", Some(all))];
         for (words, threads) in choices {
@@ -93,7 +93,7 @@ fn computing(ui: &mut Ui, scene: &Scene<'_>, set: &mut Preferences) {
         }
     });
     let hint = "So that a change of the plan computes only what it changes. Taken by the next run";
-    row(ui, "Steps kept", hint, |ui| {
+    described_row(ui, NAMES_PX, "Steps kept", hint, |ui| {
         for (gigabytes, words, hint) in [
             (
                 &mut set.steps_in_memory_gb,
@@ -198,7 +198,7 @@ fn folders(
         } else {
             about
         };
-        row(ui, name, about, |ui| {
+        described_row(ui, NAMES_PX, name, about, |ui| {
             path_field(ui, typed_id, name, folder, usual);
             if ui
                 .button("Choose…")
@@ -254,7 +254,7 @@ fn folder_of(text: &str) -> Result<Option<PathBuf>, ()> {
 fn preview(ui: &mut Ui, set: &mut Preferences) {
     section(ui, "Preview");
     let hint = "The picture that clears up while a run goes on. Taken by the next run";
-    row(ui, "Live picture", hint, |ui| {
+    described_row(ui, NAMES_PX, "Live picture", hint, |ui| {
         let mut is_on = set.preview_every > 0;
         let switch = ui
             .add(Checkbox::new(&mut is_on, "Show it"))
@@ -274,7 +274,7 @@ fn preview(ui: &mut Ui, set: &mut Preferences) {
             note(ui, "steps");
         }
     });
-    row(ui, "Playing", "", |ui| {
+    described_row(ui, NAMES_PX, "Playing", "", |ui| {
         ui.add(Checkbox::new(&mut set.is_looping, "Loop"))
             .on_hover_text(
                 "Play clips again and again; the same switch as the one under the preview",
@@ -289,7 +289,7 @@ fn preview(ui: &mut Ui, set: &mut Preferences) {
 fn program(ui: &mut Ui, set: &mut Preferences) {
     section(ui, "Program");
     let hint = "Drafts of unsaved work, which a crash would lose else";
-    row(ui, "Autosave", hint, |ui| {
+    described_row(ui, NAMES_PX, "Autosave", hint, |ui| {
         let mut is_on = set.autosave_secs.is_some();
         let switch = ui
             .add(Checkbox::new(&mut is_on, "Write drafts"))
@@ -309,7 +309,7 @@ fn program(ui: &mut Ui, set: &mut Preferences) {
                 .accessible_name("Seconds between drafts");
         }
     });
-    row(ui, "Look", "", |ui| {
+    described_row(ui, NAMES_PX, "Look", "", |ui| {
         for (words, look, hint) in [
             ("System", Look::System, "As the desktop has it"),
             ("Dark", Look::Dark, "Light on dark"),
@@ -324,7 +324,7 @@ fn program(ui: &mut Ui, set: &mut Preferences) {
             }
         }
     });
-    row(ui, "Size", "", |ui| {
+    described_row(ui, NAMES_PX, "Size", "", |ui| {
         for percent in SCALES_PERCENT {
             let is_chosen = (set.scale_percent - percent).abs() < 0.5;
             if chip(ui, is_chosen, &format!("{percent} %"))
@@ -367,23 +367,4 @@ fn section(ui: &mut Ui, name: &str) {
     ui.add_space(6.0);
     let text = RichText::new(name).font(bold(12.0));
     ui.label(text.color(palette(ui).text_weak));
-}
-
-/// A row with its name in front and what there is to know of it below.
-fn row(ui: &mut Ui, name: &str, about: &str, add_field: impl FnOnce(&mut Ui)) {
-    let add_name = |ui: &mut Ui| {
-        ui.label(name);
-    };
-    widgets::row(ui, NAMES_PX, add_name, |ui| {
-        ui.vertical(|ui| {
-            ui.spacing_mut().item_spacing.y = 2.0;
-            ui.horizontal(|ui| {
-                ui.set_min_height(FIELD_HEIGHT_PX);
-                add_field(ui);
-            });
-            if !about.is_empty() {
-                note(ui, about);
-            }
-        });
-    });
 }

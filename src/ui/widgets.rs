@@ -205,6 +205,31 @@ pub fn row(ui: &mut Ui, name_px: f32, add_name: impl FnOnce(&mut Ui), add: impl 
     });
 }
 
+/// Fields with their name in front and what there is to know of them below.
+pub fn described_row(
+    ui: &mut Ui,
+    name_px: f32,
+    name: &str,
+    about: &str,
+    add_fields: impl FnOnce(&mut Ui),
+) {
+    let add_name = |ui: &mut Ui| {
+        ui.label(name);
+    };
+    row(ui, name_px, add_name, |ui| {
+        ui.vertical(|ui| {
+            ui.spacing_mut().item_spacing.y = 2.0;
+            ui.horizontal(|ui| {
+                ui.set_min_height(FIELD_HEIGHT_PX);
+                add_fields(ui);
+            });
+            if !about.is_empty() {
+                note(ui, about);
+            }
+        });
+    });
+}
+
 /// One of a few words; the one that was clicked.
 pub fn choice<T: Copy + PartialEq>(
     ui: &mut Ui,

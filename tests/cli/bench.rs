@@ -54,7 +54,8 @@ fn the_parts_of_a_model_are_measured_and_written() {
         "--tensors",
         "t.safetensors",
     ];
-    let output = flowblend(folder.path(), &[&parts[..], &options[..]].concat());
+    let arguments = [&parts[..], &options[..]].concat();
+    let output = flowblend(folder.path(), &arguments);
     assert!(output.status.success(), "{output:?}");
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["parts"][0]["part"], "transformer");
@@ -63,6 +64,16 @@ fn the_parts_of_a_model_are_measured_and_written() {
     let file = folder.path().join("t.safetensors");
     let tensors = candle_core::safetensors::load(file, &candle_core::Device::Cpu).unwrap();
     assert_eq!(tensors["video"].dims(), [1, 3, 5, 32, 32]);
+    // What is there is replaced only for whoever asks for it, and nothing is left beside it.
+    let output = flowblend(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("already exists; pass --overwrite"), "{said}");
+    let output = flowblend(folder.path(), &[&arguments[..], &["--overwrite"]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let names = std::fs::read_dir(folder.path()).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().all(|name| !name.starts_with('.')));
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn what_is_no_pair_is_not_added() {
     add(
         &[&path(&demo()), "--small", &small],
         2,
-        &["leave out --small"],
+        &["leave out the others", "--small"],
     );
     add(
         &[&large, "--small", &small, "--name", "demo"],
@@ -141,7 +141,12 @@ fn a_distilled_model_is_added_with_what_it_was_taught() {
         &["--distilled-steps", "--distilled-sigmas"],
     );
     let alone = [&pair[..], &["--distilled-steps", "4"]].concat();
-    refused(here, &alone, 2, &["--distilled DIR together"]);
+    refused(
+        here,
+        &alone,
+        2,
+        &["the model together with", "--distilled DIR"],
+    );
     refused(
         here,
         &with(&["--distilled-sigmas", "1,0.5"]),
@@ -159,7 +164,12 @@ fn a_distilled_model_is_added_with_what_it_was_taught() {
         &distilled,
     ];
     let twice = [&twice[..], &["--distilled-steps", "4"]].concat();
-    refused(here, &twice, 2, &["leave out --small and --distilled"]);
+    refused(
+        here,
+        &twice,
+        2,
+        &["leave out the others", "--small and --distilled"],
+    );
     // What cannot be blended is not added, whichever model it is.
     let ltx = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ltx/pair/small");
     let ltx = path(&ltx);

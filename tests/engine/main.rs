@@ -4,5 +4,6 @@
 
 mod memory;
 mod reuse;
+mod source;
 mod thread;
 mod tiles;

@@ -101,6 +101,7 @@ impl Pipeline for Fake {
                 device: "fake".to_owned(),
                 model_hashes: Vec::new(),
                 files: Vec::new(),
+                source: String::new(),
             },
             unwritten: None,
         })

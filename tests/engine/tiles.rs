@@ -118,6 +118,38 @@ fn tiles_of_an_ltx_clip_fade_into_one_another() {
 }
 
 #[test]
+fn frames_of_an_ltx_clip_in_tiles_are_told_as_soon_as_no_other_tile_changes_them() {
+    let vae = vae("tests/fixtures/ltx/pair/large");
+    let latents = initial_noise(1, (1, 128, 7, 4, 3), &Device::Cpu).unwrap();
+    let (length, overlap) = (4, 1);
+    let tiling = Tiling {
+        side: Span { length: 3, overlap },
+        frames: Some(Span { length, overlap }),
+        ..Family::Ltx.tiling()
+    };
+    let mut told: Vec<Vec<u8>> = Vec::new();
+    let mut seen = Vec::new();
+    let frames = vae
+        .decode_frames(
+            &latents,
+            Some(&tiling),
+            3,
+            &Cancel::new(),
+            &mut |done, of, new| {
+                told.extend_from_slice(new);
+                seen.push((done, of, told.len()));
+            },
+        )
+        .unwrap();
+    assert_eq!(frames.len(), 8 * 7 - 7);
+    assert!(told == frames);
+    // Two tiles along the frames, of four latent frames each, share one: half of the work is done when the first
+    // 25 frames are there, of which the second tile fades into one.
+    let halfway = seen.iter().find(|(_, _, told)| *told > 0);
+    assert!(halfway.is_some_and(|(done, of, told)| 2 * done == *of && *told == 24));
+}
+
+#[test]
 fn a_clip_of_one_tile_is_decoded_as_a_whole() {
     for (model, shape) in [
         ("tests/fixtures/wan/pair/large", (1, 16, 2, 6, 4)),

@@ -16,4 +16,5 @@ mod snapshots;
 mod stages;
 mod studio;
 mod timeline;
+mod undo;
 mod window;

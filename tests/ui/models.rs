@@ -9,14 +9,16 @@ use crate::common::models::{Steer, source};
 use crate::common::window::{Window, press, until_seen as until};
 use crate::common::{Pace, fake};
 use eframe::egui;
+use egui::accesskit::Role;
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use flowblend::app::{App, ModelsSource};
-use flowblend::engine::{ForgottenPair, PipelineFactory};
+use flowblend::engine::{Candidate, ForgottenPair, PipelineFactory};
 use flowblend::hub::PullProgress;
 use flowblend::models::{UserPair, UserPlace};
 use flowblend::project::PairRef;
+use flowblend::schedule::DistilledGrid;
 
 /// The window with its list of pairs open.
 fn window<'a>() -> (Window<'a>, Pace, Steer) {
@@ -291,10 +293,80 @@ fn a_download_tells_how_far_it_is_and_stops_when_asked() {
 #[test]
 fn a_desktop_without_a_dialog_says_what_to_do_instead() {
     let (mut window, _pace, _steer) = window();
-    click(&mut window, "Add folder…");
-    let said =
-        "This desktop has no dialog to choose a folder with; use flowblend models add instead.";
-    assert_eq!(window.query_all_by_label(said).count(), 2);
+    click(&mut window, "Add pair…");
+    click(&mut window, "Small model: choose a file…");
+    let said = "This desktop has no file dialog; type the path into the field.";
+    until(&mut window, |window| {
+        window.query_all_by_label(said).count() == 2
+    });
+}
+
+#[test]
+fn a_pair_with_a_distilled_model_is_typed_checked_and_added() {
+    let ((factory, _pace), (mut source, _steer)) = (fake(), source());
+    let added = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&added);
+    source.add = Arc::new(move |pair: &Candidate| {
+        asked.lock().expect("the list").push(pair.clone());
+        let taken = "there is a pair called `large` already; give this one another name (--name)";
+        pair.name.clone().ok_or_else(|| taken.to_owned())
+    });
+    let mut window = build(factory, source);
+    let field = |window: &Window<'_>, name: &str| {
+        let field = window.get_by_role_and_label(Role::TextInput, name);
+        (field.is_focused(), field.value().unwrap_or_default())
+    };
+    let type_in = |window: &mut Window<'_>, name: &str, text: &str| {
+        window.get_by_role_and_label(Role::TextInput, name).focus();
+        window.run_steps(2);
+        let field = window.get_by_role_and_label(Role::TextInput, name);
+        field.type_text(text);
+        window.run_steps(3);
+    };
+    click(&mut window, "Add pair…");
+    // Whoever opens the page can type at once, and Esc leads back.
+    assert!(field(&window, "Large model").0);
+    press(&mut window, Modifiers::NONE, Key::Escape);
+    click(&mut window, "Add pair…");
+    assert!(is_disabled(&window, "Add"));
+    type_in(&mut window, "Large model", "/models/large");
+    type_in(&mut window, "Small model", "/models/small.gguf");
+    assert!(!is_disabled(&window, "Add"));
+    type_in(&mut window, "Distilled model", "/models/fast");
+    let wanted = "Say in how many steps the distilled model was taught to go.";
+    assert!(is_disabled(&window, "Add") && window.query_by_label(wanted).is_some());
+    type_in(&mut window, "Taught steps", "1, 0.9375, 0.625");
+    let fault = "A distilled model's noise levels must go from 1 to 0; give for example 1, 0.75, 0.5, 0.25, 0.";
+    assert!(window.query_by_label(fault).is_some());
+    type_in(&mut window, "Taught steps", ", 0");
+
+    // What is found in the files is said there, and nothing that was typed is lost.
+    click(&mut window, "Add");
+    let taken = "There is a pair called `large` already; give this one another name (--name).";
+    until(&mut window, |window| {
+        window.query_all_by_label(taken).count() == 2
+    });
+    assert_eq!(field(&window, "Distilled model").1, "/models/fast");
+    type_in(&mut window, "Name", "mine");
+    press(&mut window, Modifiers::NONE, Key::Enter);
+    until(&mut window, |window| {
+        window.query_by_label("The pair mine was added").is_some()
+    });
+    assert!(window.query_by_label("Add pair…").is_some());
+    let added = added.lock().expect("the list");
+    let levels = vec![1.0, 0.9375, 0.625, 0.0];
+    let pair = Candidate {
+        large: PathBuf::from("/models/large"),
+        small: Some(PathBuf::from("/models/small.gguf")),
+        distilled: Some(PathBuf::from("/models/fast")),
+        taught: DistilledGrid::try_from(levels).ok(),
+        name: None,
+    };
+    let named = Candidate {
+        name: Some("mine".to_owned()),
+        ..pair.clone()
+    };
+    assert_eq!(*added, [pair, named]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use eframe::egui;
 use egui::accesskit::Role;
 use egui::{Event, Key, Modifiers, vec2};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{AccessKitNode, Queryable as _};
 use flowblend::app::App;
 use flowblend::project::RunSettings;
 
@@ -264,6 +264,49 @@ fn a_size_the_family_refuses_is_explained_under_the_field() {
         .query_all_by_label_contains("sides must be multiples of 16")
         .count();
     assert!(found >= 1);
+}
+
+/// Types a number into its field and leaves it.
+fn type_number(window: &mut Window<'_>, name: &str, text: &str) {
+    // What stands over the field has the same name.
+    let is_field = |node: &AccessKitNode<'_>| {
+        node.role() != Role::Label && node.label().as_deref() == Some(name)
+    };
+    window.get_by(is_field).focus();
+    window.run_steps(2);
+    press(window, Modifiers::COMMAND, Key::A);
+    window.get_by(is_field).type_text(text);
+    window.run_steps(2);
+    press(window, Modifiers::NONE, Key::Enter);
+}
+
+#[test]
+fn the_shift_follows_the_size_for_as_long_as_it_is_the_models_own() {
+    let (mut window, _pace) = window();
+    let seen = |window: &Window<'_>| {
+        let settings = window.state().document().settings();
+        (settings.width, settings.frames, settings.shift)
+    };
+    assert_eq!(seen(&window), (64, 17, 3.0));
+    type_number(&mut window, "Width", "128");
+    assert_eq!(seen(&window), (128, 17, 6.0));
+    // Both are one edit.
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!(seen(&window), (64, 17, 3.0));
+    press(&mut window, Modifiers::COMMAND, Key::Y);
+    assert_eq!(seen(&window), (128, 17, 6.0));
+    // A shift that somebody chose stays.
+    type_number(&mut window, "Shift", "2.5");
+    type_number(&mut window, "Frames", "33");
+    assert_eq!(seen(&window), (128, 33, 2.5));
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    press(&mut window, Modifiers::COMMAND, Key::Z);
+    type_number(&mut window, "Frames", "33");
+    let (_, frames, shift) = seen(&window);
+    assert!(
+        frames == 33 && (shift - 3.0 * 2.0 * 33.0 / 17.0).abs() < 1e-9,
+        "{shift}"
+    );
 }
 
 #[test]

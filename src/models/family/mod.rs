@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::layout::{self, Place};
-use super::loader::read_json;
+use super::loader::{identity, read_json};
 use super::{ModelError, PartSize, Tiling, ltx, wan};
 
 pub use networks::Networks;
@@ -94,6 +94,15 @@ impl Family {
             Self::Wan => wan::text_identity(model),
             Self::Ltx => ltx::text_identity(model),
         }
+    }
+
+    /// What tells a model's VAE from every other without reading it whole.
+    pub fn vae_identity(self, model: &Path) -> Result<String, ModelError> {
+        let weights = match self {
+            Self::Wan => wan::vae_weights(model)?,
+            Self::Ltx => ltx::vae_weights(model)?,
+        };
+        identity(weights.files())
     }
 
     /// Whether the family can do a clip of this size. The error is one sentence with the nearest that

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::Family;
 use crate::models::ltx::{DecodeOptions, LtxVae};
 use crate::models::nn::rgb_frames;
-use crate::models::tiling::part;
+use crate::models::tiling::{TiledDecode, part};
 use crate::models::wan::WanVae;
 use crate::models::{Loading, ModelError, Tiling};
 use crate::sampler::Cancel;
@@ -54,8 +54,8 @@ impl Vae {
     }
 
     /// [`decode`](Self::decode), or in tiles where `tiling` is given, to frames of packed RGB, 8 bits a channel,
-    /// rounded to nearest. `progress` is told the work done, all of it, and the frames that came of it: some after each part
-    /// where the decoder goes along the frames, else none before the end.
+    /// rounded to nearest. `progress` is told the work done, all of it, and the frames that came of it as soon as they are
+    /// final: some after each part where the decoder, or the tiles, go along the frames, else none before the end.
     pub fn decode_frames(
         &self,
         latents: &Tensor,
@@ -64,22 +64,34 @@ impl Vae {
         cancel: &Cancel,
         progress: &mut DecodeProgress<'_>,
     ) -> Result<Vec<Vec<u8>>, ModelError> {
-        let told = &mut |done, total| progress(done, total, &[]);
-        let video = match (self, tiling) {
+        let mut frames = Vec::new();
+        match (self, tiling) {
             (Self::Wan(vae), None) => {
-                let mut frames = Vec::new();
                 vae.decode_each(latents, cancel, &mut |part, done, total| {
                     let new = rgb_frames(&part)?;
                     progress(done, total, &new);
                     frames.extend(new);
                     Ok(())
-                })?;
-                return Ok(frames);
+                })?
             }
-            (Self::Ltx(_), None) => self.decode(latents, seed, cancel, told)?,
-            (_, Some(tiling)) => self.decode_in_tiles(latents, tiling, seed, cancel, told)?,
-        };
-        Ok(rgb_frames(&video)?)
+            (Self::Ltx(_), None) => {
+                let told = &mut |done, total| progress(done, total, &[]);
+                frames = rgb_frames(&self.decode(latents, seed, cancel, told)?)?;
+            }
+            (_, Some(tiling)) => {
+                let mut tiles = Tiles::new(self, latents, tiling, seed)?;
+                let mut at = (0, 0);
+                while let Some(part) = tiles.next(cancel, &mut |done, total| {
+                    at = (done, total);
+                    progress(done, total, &[]);
+                })? {
+                    let new = rgb_frames(&part)?;
+                    progress(at.0, at.1, &new);
+                    frames.extend(new);
+                }
+            }
+        }
+        Ok(frames)
     }
 
     /// [`decode`](Self::decode) in tiles that fade into one another: takes the memory of one tile and
@@ -92,21 +104,56 @@ impl Vae {
         cancel: &Cancel,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Tensor, ModelError> {
+        let mut tiles = Tiles::new(self, latents, tiling, seed)?;
+        let mut parts = Vec::new();
+        while let Some(part) = tiles.next(cancel, progress)? {
+            parts.push(part);
+        }
+        Ok(Tensor::cat(&parts, 2)?)
+    }
+}
+
+/// A decode in tiles, a row of them along the frames after the other.
+struct Tiles<'a> {
+    vae: &'a Vae,
+    tiles: TiledDecode<'a>,
+    options: DecodeOptions,
+    /// Of the whole: tiles that overlap have to see the same.
+    noise: Option<Tensor>,
+}
+
+impl<'a> Tiles<'a> {
+    fn new(
+        vae: &'a Vae,
+        latents: &'a Tensor,
+        tiling: &Tiling,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
         let options = DecodeOptions::with_seed(seed ^ DECODE_STREAM);
-        // Tiles that overlap have to see the same noise.
-        let noise = match self {
-            Self::Wan(_) => None,
-            Self::Ltx(vae) => vae.noise(latents, options)?,
-        };
-        tiling.decode(latents, &mut |place, tile, (number, count)| {
+        Ok(Self {
+            vae,
+            tiles: TiledDecode::new(tiling, latents)?,
+            options,
+            noise: match vae {
+                Vae::Wan(_) => None,
+                Vae::Ltx(vae) => vae.noise(latents, options)?,
+            },
+        })
+    }
+
+    /// See [`TiledDecode::next`].
+    fn next(
+        &mut self,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Option<Tensor>, ModelError> {
+        let (vae, options, noise) = (self.vae, self.options, self.noise.as_ref());
+        self.tiles.next(&mut |place, tile, (number, count)| {
             let progress = &mut |done, of| progress(number * of + done, count * of);
-            match self {
-                Self::Wan(vae) => vae.decode(&tile, cancel, progress),
-                Self::Ltx(vae) => {
-                    let noise = noise
-                        .as_ref()
-                        .map(|noise| part(noise, &place))
-                        .transpose()?;
+            match vae {
+                Vae::Wan(vae) => vae.decode(&tile, cancel, progress),
+                Vae::Ltx(vae) => {
+                    let noise = noise.map(|noise| part(noise, &place)).transpose()?;
                     vae.decode_with(&tile, noise.as_ref(), options, cancel, progress)
                 }
             }

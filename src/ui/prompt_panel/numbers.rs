@@ -87,7 +87,8 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
                 column_px,
                 DragValue::new(&mut steps).range(fewest..=200).speed(0.1),
             )
-            .on_hover_text("Denoising steps; more take longer and look cleaner");
+            .on_hover_text("Denoising steps; more take longer and look cleaner")
+            .accessible_name("Steps");
             edit(&response, out, || DocCommand::Steps(steps));
         });
         field(ui, "Shift", |ui| {
@@ -96,9 +97,11 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
                 .speed(0.02)
                 .max_decimals(2)
                 .custom_formatter(|scale, _| format::scale(scale));
-            let response = number(ui, column_px, value).on_hover_text(
-                "Flow shift: above 1 more steps go to high noise, where structure forms",
-            );
+            let response = number(ui, column_px, value)
+                .on_hover_text(
+                    "Flow shift: above 1 more steps go to high noise, where structure forms",
+                )
+                .accessible_name("Shift");
             edit(&response, out, || DocCommand::Shift(shift));
         });
     });
@@ -120,7 +123,8 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
                 .max_decimals(2)
                 .custom_formatter(|scale, _| format::scale(scale));
             let response = number(ui, column_px, value)
-                .on_hover_text("Guidance: higher follows the prompt more closely; 1 switches it off and halves the time");
+                .on_hover_text("Guidance: higher follows the prompt more closely; 1 switches it off and halves the time")
+                .accessible_name("CFG");
             edit(&response, out, || DocCommand::Cfg(cfg));
         });
     });

@@ -143,7 +143,7 @@ fn cells_words(scene: &Scene<'_>) -> &'static [&'static str] {
         ],
         (None, Some(_)) if scene.known_run().is_some() => &[
             "grey: kept, and the clip is among the runs",
-            "grey: kept, all of them",
+            "grey: kept; the clip is there",
         ],
         (None, Some(done)) if done == scene.forecast.grid.steps() as f64 => &[
             "grey: kept, nothing is left but the decode",

@@ -1,6 +1,6 @@
 //! Pairs that are not there: one of every state, and a download that a test steers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ pub fn source() -> (ModelsSource, Steer) {
     let (steer, steps) = unbounded();
     let source = ModelsSource {
         survey: Arc::new(|_| reports()),
-        add: Arc::new(|_: &Path, _: Option<&Path>| Err("nothing can be added".to_owned())),
+        add: Arc::new(|_| Err("nothing can be added".to_owned())),
         forget: Arc::new(|_| Err("nothing can be removed".to_owned())),
         put_back: Arc::new(|_| Err("nothing can be put back".to_owned())),
         pull: Arc::new(move |name, wake| {

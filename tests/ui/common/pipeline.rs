@@ -56,6 +56,15 @@ impl PairRules for Rules {
             ..MemoryNeed::default()
         }
     }
+
+    /// In proportion to the clip, as far as families of such a kind go.
+    fn shift(&self, (width, height, frames): (usize, usize, usize)) -> Option<f64> {
+        let of_default = defaults();
+        let (usual_width, usual_height, usual_frames) = of_default.size();
+        let volume = |w: usize, h: usize, f: usize| (w * h * f) as f64;
+        let share = volume(width, height, frames) / volume(usual_width, usual_height, usual_frames);
+        Some(of_default.shift * share)
+    }
 }
 
 /// A pipeline that computes nothing.
@@ -88,6 +97,11 @@ impl Fake {
     fn device(&self) -> String {
         self.device
             .map_or_else(|| "CPU · 2 threads".to_owned(), |device| device.to_string())
+    }
+
+    /// Another device makes other clips.
+    fn source(&self) -> String {
+        format!("the fake on {}", self.device())
     }
 
     fn wait(&self, cancel: &Cancel) -> Result<(), RunError> {
@@ -149,6 +163,7 @@ impl Pipeline for Fake {
             profiles: Default::default(),
             memory_bytes: None,
             device: self.device(),
+            source: self.source(),
             weight_bytes: 4,
             vocabulary: vec![
                 (
@@ -276,6 +291,7 @@ impl Pipeline for Fake {
                 device: self.device(),
                 model_hashes: Vec::new(),
                 files: Vec::new(),
+                source: self.source(),
             },
             unwritten: None,
         })
