@@ -8,6 +8,7 @@ mod command;
 mod compare_actions;
 mod comparison;
 mod document;
+mod edit;
 mod events;
 mod export_settings;
 mod exporter;
@@ -46,7 +47,8 @@ pub use analysis::{Analysis, AnalysisRequest, Limit, PlanSet, SweepView};
 pub use bench::{Frames, WindowFigures, bench};
 pub use command::{Command, Section};
 pub use comparison::{CompareMode, CompareRequest, Comparison, GAINS, Sides};
-pub use document::{DocCommand, Document};
+pub use document::Document;
+pub use edit::DocCommand;
 pub use export_settings::ExportSettings;
 pub use exporter::{
     ExportForm, ExportHost, ExportPage, ExportProgress, ExportRequest, ExportSource, Exporter,

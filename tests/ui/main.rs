@@ -8,6 +8,7 @@ mod compare;
 mod controls;
 mod economy;
 mod export;
+mod known;
 mod log;
 mod models;
 mod pause;
