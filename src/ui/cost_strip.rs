@@ -7,7 +7,7 @@ use egui::{Align2, Rect, Sense, Ui, WidgetInfo, vec2};
 use super::format;
 use super::theme::{GRID_PX, RADIUS_PX, mono_bold, palette, regular};
 use super::widgets::{fitting, paint_text, text_width};
-use crate::app::{Forecast, GalleryRun, Scene};
+use crate::app::{GalleryRun, Scene};
 use crate::engine::MemoryPlan;
 use crate::project::RunSettings;
 
@@ -159,13 +159,22 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
                 None => "Memory a run of this size is expected to hold at its peak.".to_owned(),
             },
         },
-        to_compute(forecast),
+        to_compute(scene),
     ]
 }
 
 /// How many steps a run would compute, of how many.
-fn to_compute(forecast: &Forecast) -> Card {
+fn to_compute(scene: &Scene<'_>) -> Card {
+    let forecast = scene.forecast;
     let (kept, steps) = (forecast.kept_steps, forecast.course.steps.len());
+    if scene.known_run().is_some() {
+        return Card {
+            name: "To compute",
+            value: format!("0 of {steps}"),
+            notes: vec!["the clip is there".to_owned()],
+            hint: "Nothing is computed: a run of these settings is among the runs.".to_owned(),
+        };
+    }
     let kept_words = match kept {
         0 => String::new(),
         1 => " The first is taken from an earlier run.".to_owned(),

@@ -5,6 +5,7 @@
 use crate::common::window::{press, render, until_seen as until, window_at};
 use eframe::egui;
 use egui::{Key, Modifiers};
+use egui_kittest::kittest::Queryable as _;
 use flowblend::app::Places;
 
 #[test]
@@ -36,6 +37,11 @@ fn a_clip_of_an_earlier_start_is_shown_at_once_unless_other_models_or_programs_m
         window.state().gallery().shown().is_some()
     });
     assert_eq!(window.state().player().frame_count(), 17);
+    assert!(
+        window
+            .query_by_label_contains("the clip is there")
+            .is_some()
+    );
     drop(window);
 
     // The same settings with other weights, or by another version; and a record of a version that named no source.
