@@ -2,6 +2,7 @@
 
 use eframe::egui;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use egui::Context;
 
@@ -77,10 +78,12 @@ impl App {
         }
     }
 
-    /// What the shelf of finished runs says. No more of it than a frame has time for.
+    /// What the shelf of finished runs says. No more of it than a frame has time for; by a count of runs, a start with many would
+    /// take as many frames as that makes, which are slow where no GPU draws them.
     pub(super) fn drain_keeper(&mut self, ctx: &Context) {
-        const A_FRAME: usize = 16;
-        for _ in 0..A_FRAME {
+        const A_FRAME: Duration = Duration::from_millis(4);
+        let begun = Instant::now();
+        while begun.elapsed() < A_FRAME {
             match self.keeper.as_ref().and_then(Keeper::poll) {
                 None => return,
                 Some(Told::Listed(kept) | Told::IsBack(kept)) => self.gallery.add_kept(ctx, *kept),
