@@ -209,7 +209,7 @@ fn the_strip_says_what_is_left_to_compute_before_the_click() {
     press(&mut window, Modifiers::COMMAND, Key::Enter);
     pace.allow(31);
     until(&mut window, |app| app.gallery().runs().len() == 1);
-    window.get_by_label("To compute: 0 of 30, all kept");
+    window.get_by_label("To compute: 0 of 30, the clip is there");
     let (from, step) = (handle(&window, 1), step_px(&window));
     drag(&mut window, from, -2.0 * step);
     window.run_steps(2);
