@@ -18,6 +18,9 @@ const COLUMNS: usize = 256;
 /// Tasks that each thread gets at least, where there is enough to share out.
 const TASKS_A_THREAD: usize = 2;
 
+/// Rows or columns that a task keeps however many tasks are wanted: fewer are read more often than they are worth.
+const LEAST: usize = 48;
+
 /// How a second factor of `(depth, columns)` is laid out: `(panels, depth, width)`, each panel some neighbouring columns, zeros where
 /// the last is not full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +179,7 @@ pub(super) unsafe fn product(
     if shared_out {
         let wanted = TASKS_A_THREAD * rayon::current_num_threads();
         while rows.count.div_ceil(tall) * layout.count().div_ceil(wide) < wanted
-            && tall.max(wide * width) > 48
+            && tall.max(wide * width) > LEAST
         {
             match tall >= wide * width {
                 true => tall = tall.div_ceil(2).next_multiple_of(6),
