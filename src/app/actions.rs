@@ -195,8 +195,8 @@ impl App {
 
     /// Shows what was rendered before, else renders it.
     fn generate(&mut self, now_secs: f64) {
-        let is_free = !self.view.rolls_seed && self.session.active().is_none();
-        match self.scene().known_run().map(|run| run.id) {
+        let is_free = self.session.active().is_none();
+        match self.scene().shown_at_once().map(|run| run.id) {
             Some(id) if is_free => {
                 self.show_run(id);
                 self.notice = None;

@@ -169,6 +169,7 @@ impl App {
             false => self.kept.of(settings),
         };
         self.forecast = Forecast::new(settings, self.pair.as_deref(), kept);
+        self.forecast.rolls_seed = self.view.rolls_seed;
         if let (None, Some(why)) = (&self.pair, &self.pair_error) {
             self.forecast.problem = Some(why.clone());
         }

@@ -16,6 +16,8 @@ pub struct Forecast {
     pub cost: Option<PlanCost>,
     /// Leading steps that an earlier run has in common with this one, and that are not computed again.
     pub kept_steps: usize,
+    /// Whether the seed is yet to be drawn.
+    pub rolls_seed: bool,
     /// What the other steps cost.
     pub left: Option<PlanCost>,
     /// What the large model alone would cost, at the same settings.
@@ -64,6 +66,7 @@ impl Forecast {
             grid: settings.grid(),
             left: add_up(&computed_from(kept)),
             kept_steps: kept.min(steps.len()),
+            rolls_seed: false,
             spared,
             course,
             costs,

@@ -215,6 +215,11 @@ impl Scene<'_> {
         runs.find(|run| run.settings() == settings && run.report().source == *source)
     }
 
+    /// The run that Generate would show rather than render: none where it draws another seed first.
+    pub fn shown_at_once(&self) -> Option<&GalleryRun> {
+        self.known_run().filter(|_| !self.forecast.rolls_seed)
+    }
+
     /// The two runs that the preview compares.
     pub fn compared(&self) -> Option<Sides<'_>> {
         match self.estimate() {

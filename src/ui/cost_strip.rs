@@ -167,7 +167,7 @@ fn cards(scene: &Scene<'_>) -> [Card; 5] {
 fn to_compute(scene: &Scene<'_>) -> Card {
     let forecast = scene.forecast;
     let (kept, steps) = (forecast.kept_steps, forecast.course.steps.len());
-    if scene.known_run().is_some() {
+    if scene.shown_at_once().is_some() {
         return Card {
             name: "To compute",
             value: format!("0 of {steps}"),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test spoils files on purpose")]
 
-use crate::common::window::{press, render, until_seen as until, window_at};
+use crate::common::window::{Window, click, press, render, until_seen as until, window_at};
 use eframe::egui;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
@@ -37,11 +37,14 @@ fn a_clip_of_an_earlier_start_is_shown_at_once_unless_other_models_or_programs_m
         window.state().gallery().shown().is_some()
     });
     assert_eq!(window.state().player().frame_count(), 17);
-    assert!(
-        window
-            .query_by_label_contains("the clip is there")
-            .is_some()
-    );
+    let is_there = |window: &Window<'_>| {
+        let said = window.query_by_label_contains("the clip is there");
+        said.is_some()
+    };
+    assert!(is_there(&window));
+    // Of a seed that is yet to be drawn there is no clip.
+    click(&mut window, "Seed is locked");
+    assert!(!is_there(&window));
     drop(window);
 
     // The same settings with other weights, or by another version; and a record of a version that named no source.

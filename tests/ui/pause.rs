@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::common::window::{Window, press, until, until_seen, window, window_at};
+use crate::common::window::{
+    CTRL_SHIFT, Window, click, press, until, until_seen, window, window_at,
+};
 use eframe::egui;
 use egui::accesskit::Role;
 use egui::{Key, Modifiers, vec2};
@@ -12,20 +14,6 @@ use flowblend::app::{App, Places};
 use flowblend::engine::{EngineOptions, PairPipeline, Pipeline as _, PipelineFactory, RunRequest};
 use flowblend::project::{ProjectFile, RunSettings};
 use flowblend::sampler::Cancel;
-
-const CTRL_SHIFT: Modifiers = Modifiers {
-    shift: true,
-    ..Modifiers::COMMAND
-};
-
-fn click(window: &mut Window<'_>, label: &str) {
-    window
-        .get_by(|node| {
-            node.role() == Role::Button && node.label().is_some_and(|name| name.starts_with(label))
-        })
-        .click();
-    window.run_steps(3);
-}
 
 fn rests(app: &App) -> Option<usize> {
     let idle = app.session().active().is_none();

@@ -1,26 +1,12 @@
 //! One order of undo for edits and for what is taken away beside them.
 
 use crate::common::timeline::boundary_step;
-use crate::common::window::{Window, press, render, until, window, window_at};
+use crate::common::window::{CTRL_SHIFT, Window, click, press, render, until, window, window_at};
 use eframe::egui;
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use flowblend::app::{App, Places};
-
-const CTRL_SHIFT: Modifiers = Modifiers {
-    shift: true,
-    ..Modifiers::COMMAND
-};
-
-fn click(window: &mut Window<'_>, label: &str) {
-    window
-        .get_by(|node| {
-            node.role() == Role::Button && node.label().is_some_and(|name| name.starts_with(label))
-        })
-        .click();
-    window.run_steps(3);
-}
 
 fn undo(window: &mut Window<'_>) {
     press(window, Modifiers::COMMAND, Key::Z);

@@ -7,7 +7,6 @@ use egui::{Align2, FontId, Response, RichText, Sense, Ui, WidgetInfo, vec2};
 use crate::app::{Command, Readiness, Request, Scene};
 use crate::ui::format;
 use crate::ui::theme::{RADIUS_PX, bold, mono, palette, regular};
-use crate::ui::view::View;
 use crate::ui::widgets::{fitting, focus_ring, paint_text};
 
 /// Height of the button.
@@ -16,7 +15,7 @@ const BUTTON_PX: f32 = 48.0;
 const PADDING_PX: f32 = 8.0;
 
 /// What it would do, how long that takes, or why it cannot.
-pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, view: &View, out: &mut Vec<Request>) {
+pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<Request>) {
     let readiness = scene.readiness();
     let measures = scene
         .session
@@ -26,7 +25,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, view: &View, out: &mut Vec<Re
         Readiness::Restart if measures => {
             ("Generate", cost(scene, Some("stops the measuring")), true)
         }
-        Readiness::Ready if !view.rolls_seed && scene.known_run().is_some() => {
+        Readiness::Ready if scene.shown_at_once().is_some() => {
             let lines = ["rendered before: shown at once", "shown at once"];
             ("Generate", lines.map(str::to_owned).to_vec(), true)
         }

@@ -39,7 +39,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Vec<Reque
         seed::show(ui, scene, view, out);
     });
     ui.add_space(4.0);
-    generate::show(ui, scene, view, out);
+    generate::show(ui, scene, out);
 }
 
 /// Names the pair; a click shows all that are known.

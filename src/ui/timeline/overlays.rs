@@ -141,7 +141,7 @@ fn cells_words(scene: &Scene<'_>) -> &'static [&'static str] {
             "the run that is going has another number of steps",
             "the run has other steps",
         ],
-        (None, Some(_)) if scene.known_run().is_some() => &[
+        (None, Some(_)) if scene.shown_at_once().is_some() => &[
             "grey: kept, and the clip is among the runs",
             "grey: kept; the clip is there",
         ],

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use eframe::egui;
+use egui::accesskit::Role;
 use egui::{Key, Modifiers, vec2};
 use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
 use flowblend::app::{App, Places};
 use flowblend::engine::PipelineFactory;
 
@@ -64,6 +66,22 @@ pub fn until(window: &mut Window<'_>, done: impl Fn(&App) -> bool) {
 /// A key, and time for what it does.
 pub fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
     window.key_press_modifiers(modifiers, key);
+    window.run_steps(3);
+}
+
+/// Both keys that are held for the rarer of two commands.
+pub const CTRL_SHIFT: Modifiers = Modifiers {
+    shift: true,
+    ..Modifiers::COMMAND
+};
+
+/// Clicks the button whose name begins with `label`.
+pub fn click(window: &mut Window<'_>, label: &str) {
+    window
+        .get_by(|node| {
+            node.role() == Role::Button && node.label().is_some_and(|name| name.starts_with(label))
+        })
+        .click();
     window.run_steps(3);
 }
 
