@@ -66,6 +66,19 @@ pub(super) unsafe fn turn(from: [*const f32; 4], to: [*mut f32; 4]) {
     }
 }
 
+/// Asks for the line of memory that `at` lies in, which is soon to be read or written.
+#[inline(always)]
+pub(super) fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: no more than a hint, which may name any address; every processor of the kind has the instruction.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// A vector of f32 that the processor adds and multiplies at once.
 pub(super) trait Lanes: Copy {
     /// Numbers in a vector.

@@ -7,7 +7,7 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use super::product::{Begin, Panels, Rows, Target, product};
+use super::product::{Panels, product};
 use super::{Activation, activate, cpu, on_cpu_f32};
 use crate::models::weights::{Matrix, Params};
 
@@ -137,40 +137,20 @@ impl Fused {
         weight: (&CpuStorage, &Layout),
         bias: Option<(&CpuStorage, &Layout)>,
     ) -> Result<(CpuStorage, Shape)> {
-        let (inputs, outputs) = (self.layout.depth, self.layout.columns);
+        let inputs = self.layout.depth;
         let mut dims = x.1.dims().to_vec();
         match dims.last_mut() {
-            Some(last) if *last == inputs => *last = outputs,
+            Some(last) if *last == inputs => *last = self.layout.columns,
             _ => bail!(
                 "linear layer of {inputs} inputs was given {:?}",
                 x.1.shape()
             ),
         }
-        let x = cpu::slice(x.0, x.1)?;
-        let weight = cpu::slice(weight.0, weight.1)?;
-        let count = x.len() / inputs.max(1);
-        let begin = match bias {
-            Some((bias, layout)) => Begin::Bias(cpu::slice(bias, layout)?),
-            None => Begin::Zero,
-        };
-        let rows = Rows {
-            start: x.as_ptr(),
-            step: inputs,
-            count,
-        };
-        // SAFETY: x is (count, inputs) and the result (count, outputs), all of which a product writes.
-        let out = unsafe {
-            cpu::written(count * outputs, |out| {
-                let target = Target {
-                    out,
-                    at: 0,
-                    step: outputs,
-                    begin,
-                    activation: self.activation,
-                };
-                product(rows, self.layout, weight, target, true);
-            })
-        };
+        let bias = bias
+            .map(|(bias, layout)| cpu::slice(bias, layout))
+            .transpose()?;
+        let (x, weight) = (cpu::slice(x.0, x.1)?, cpu::slice(weight.0, weight.1)?);
+        let out = product(x, self.layout, weight, bias, self.activation);
         cpu::output(out, dims)
     }
 }

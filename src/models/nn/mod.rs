@@ -20,7 +20,7 @@ mod rope;
 mod sinusoid;
 
 pub use activation::{Activation, activate};
-pub use attention::attention;
+pub use attention::{attention, attention_by_distance};
 pub use channel_rms::channel_rms;
 pub use conv::{Conv3d, Conv3dConfig, With};
 #[cfg(test)]

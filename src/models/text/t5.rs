@@ -2,7 +2,7 @@ use candle_core::{D, DType, Device, Module as _, Result, Tensor, bail};
 use candle_nn::Embedding;
 
 use super::T5Config;
-use crate::models::nn::{Activation, Linear, RmsNorm, linear_no_bias};
+use crate::models::nn::{Activation, Linear, RmsNorm, attention_by_distance, linear_no_bias};
 use crate::models::weights::Params;
 
 /// Self-attention with a learned bias for relative positions and without scaling of the scores
@@ -38,44 +38,24 @@ impl SelfAttention {
         })
     }
 
-    /// What is added to the scores, `(1, heads, tokens, tokens)`, with the queries as rows, for
-    /// `buckets` `(tokens, tokens)`; `None` where an earlier layer's serves.
+    /// What is added to the scores, `(heads, distances)`, for the `buckets` of the distances, query minus key, in rising order;
+    /// `None` where an earlier layer's serves.
     fn positions(&self, buckets: &Tensor) -> Result<Option<Tensor>> {
         let Some(table) = &self.bias else {
             return Ok(None);
         };
-        let tokens = buckets.dim(0)?;
-        let bias = table
-            .index_select(&buckets.flatten_all()?, 0)?
-            .reshape((tokens, tokens, self.heads))?
-            .permute((2, 0, 1))?
-            .unsqueeze(0)?;
-        Ok(Some(bias))
+        Ok(Some(table.index_select(buckets, 0)?.t()?.contiguous()?))
     }
 
     /// `x` is `(1, tokens, dim)`, `bias` what [`positions`](Self::positions) returned.
     fn forward(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let (batch, tokens, _) = x.dims3()?;
-        let split = |y: Tensor| {
-            y.reshape((batch, tokens, self.heads, ()))?
-                .transpose(1, 2)?
-                .contiguous()
-        };
+        let split = |y: Tensor| y.reshape((batch, tokens, self.heads, ()));
         let query = split(self.query.forward(x)?)?;
         let key = split(self.key.forward(x)?)?;
         let value = split(self.value.forward(x)?)?;
-        let scores = query
-            .matmul(&key.transpose(2, 3)?.contiguous()?)?
-            .broadcast_add(bias)?;
-        let weights =
-            candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)?;
-        let mixed = weights.to_dtype(value.dtype())?.matmul(&value)?;
-        self.output.forward(
-            &mixed
-                .transpose(1, 2)?
-                .contiguous()?
-                .flatten_from(D::Minus2)?,
-        )
+        let mixed = attention_by_distance(&query, &key, &value, bias)?;
+        self.output.forward(&mixed.flatten_from(D::Minus2)?)
     }
 }
 
@@ -191,13 +171,11 @@ impl T5 {
             .embedding
             .forward(&Tensor::new(ids, &self.device)?.unsqueeze(0)?)?
             .to_dtype(self.wide)?;
-        let tokens = ids.len();
-        let count = tokens as i64;
-        let buckets: Vec<u32> = (0..count)
-            .flat_map(|query| (0..count).map(move |key| key - query))
-            .map(|offset| bucket(offset, self.buckets, self.max_distance))
+        let tokens = ids.len() as i64;
+        let buckets: Vec<u32> = (1 - tokens..tokens)
+            .map(|distance| bucket(-distance, self.buckets, self.max_distance))
             .collect();
-        let buckets = Tensor::from_vec(buckets, (tokens, tokens), &self.device)?;
+        let buckets = Tensor::new(buckets, &self.device)?;
         let mut bias: Option<Tensor> = None;
         for layer in &self.layers {
             if let Some(own) = layer.attention.positions(&buckets)? {
