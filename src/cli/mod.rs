@@ -32,7 +32,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
-use crate::engine::PipelineFactory;
+use crate::engine::{PipelineFactory, keep_freed_memory};
 use crate::project::paths;
 pub use bench::Figure;
 use options::{DenoiseOptions, GlobalOptions};
@@ -121,6 +121,7 @@ fn open(window: &Door, global: &GlobalOptions, file: Option<PathBuf>) -> Result<
 
 /// Runs the command line. `started` is when the program began.
 pub fn main(started: Instant, window: &Door) -> ExitCode {
+    keep_freed_memory();
     let cli = Cli::parse();
     let global = match cli.command {
         Some(_) => cli.global,

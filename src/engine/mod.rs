@@ -45,7 +45,7 @@ pub use event::{
 };
 pub use handle::{EngineHandle, Wake};
 pub use loaded::{GuidedPair, LoadedPair};
-pub use memory::{available_bytes, peak_rss_bytes};
+pub use memory::{available_bytes, keep_freed_memory, peak_rss_bytes};
 pub use memory_plan::MemoryPlan;
 pub use pair_pipeline::{EngineOptions, PairPipeline};
 pub use parts_bench::{PartBench, PartsBench, PartsRequest};

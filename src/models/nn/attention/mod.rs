@@ -3,6 +3,7 @@ use candle_core::{DType, Result, Tensor};
 use super::on_cpu_f32;
 
 mod fused;
+mod head;
 
 /// Softmax attention, exact, without ever holding the whole score matrix.
 ///
