@@ -154,8 +154,10 @@ impl WanVae {
             let x = self
                 .post_quant_conv
                 .forward(&z.narrow(2, start, count)?, 0)?;
-            let x = self.decoder.forward(&x, start == 0, &mut cache)?;
-            let part = activate(&x.to_dtype(DType::F32)?, Activation::Clip)?;
+            let part = rayon::scope(|_| {
+                let x = self.decoder.forward(&x, start == 0, &mut cache)?;
+                activate(&x.to_dtype(DType::F32)?, Activation::Clip)
+            })?;
             take(part, start + count, frames)?;
         }
         Ok(cancel.check()?)
