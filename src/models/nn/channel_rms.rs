@@ -1,6 +1,7 @@
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::lanes::WIDEST;
 use super::{Activation, activate, cpu, on_cpu_f32};
 
 /// RMS norm over the channel axis of `(B, C, ...)` without weights, `x / sqrt(mean(x^2) + eps)`,
@@ -61,8 +62,10 @@ impl CustomOp3 for Fused {
         shift: &CpuStorage,
         shift_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        /// Positions a task works on at a time: the block's sums stay in the first cache.
+        /// The most positions a task works on: the block's sums stay in the first cache.
         const BLOCK: usize = 512;
+        /// Tasks that each thread gets at least, where there are positions enough.
+        const TASKS_A_THREAD: usize = 2;
         let x = cpu::slice(x, x_layout)?;
         let gain = cpu::slice(gain, gain_layout)?;
         let shift = cpu::slice(shift, shift_layout)?;
@@ -73,13 +76,15 @@ impl CustomOp3 for Fused {
             dims => bail!("channel norm over {} was given {dims:?}", gain.len()),
         };
         let positions = x.len() / (batch * channels).max(1);
-        let blocks = positions.div_ceil(BLOCK);
-        let mut out = vec![0f32; x.len()];
-        let shared = cpu::Shared::new(&mut out);
-        (0..batch * blocks).into_par_iter().for_each(|task| {
+        let tasks = TASKS_A_THREAD * rayon::current_num_threads();
+        let block_len = (batch * positions / tasks)
+            .next_multiple_of(WIDEST)
+            .clamp(WIDEST, BLOCK);
+        let blocks = positions.div_ceil(block_len);
+        let task = |task: usize, shared: cpu::Shared| {
             let (b, block) = (task / blocks, task % blocks);
-            let start = block * BLOCK;
-            let len = BLOCK.min(positions - start);
+            let start = block * block_len;
+            let len = block_len.min(positions - start);
             let at = |c: usize| (b * channels + c) * positions + start;
             let mut factors = [0f32; BLOCK];
             for c in 0..channels {
@@ -96,7 +101,10 @@ impl CustomOp3 for Fused {
                     activation.apply_to(out);
                 }
             }
-        });
+        };
+        let tasks = (0..batch * blocks).into_par_iter();
+        // SAFETY: the blocks make up all positions.
+        let out = unsafe { cpu::written(x.len(), |out| tasks.for_each(|index| task(index, out))) };
         cpu::output(out, x_layout.shape())
     }
 }

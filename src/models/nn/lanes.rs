@@ -38,6 +38,56 @@ impl Instructions {
     }
 }
 
+/// Work on vectors that is compiled once for each set of instructions.
+pub(super) trait Vectorised {
+    /// Does it. Its loops have the instructions of `L` where they are inlined.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `L`.
+    unsafe fn run<L: Lanes>(self);
+}
+
+impl Instructions {
+    /// Does `work` with these.
+    pub(super) fn run(self, work: impl Vectorised) {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn avx2(work: impl Vectorised) {
+            // SAFETY: the caller's promise.
+            unsafe { work.run::<x86::Avx2>() };
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f")]
+        unsafe fn avx512(work: impl Vectorised) {
+            // SAFETY: the caller's promise.
+            unsafe { work.run::<x86::Avx512>() };
+        }
+        // SAFETY: the processor was looked at where the instructions were chosen.
+        unsafe {
+            match self {
+                Self::Plain => work.run::<Plain>(),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2(work),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => avx512(work),
+            }
+        }
+    }
+}
+
+/// Has the numbers in `range` brought near, as far as there are any, while other work goes on.
+#[inline(always)]
+pub(super) fn prefetch(numbers: &[f32], range: std::ops::Range<usize>) {
+    #[cfg(target_arch = "x86_64")]
+    for at in (range.start..range.end.min(numbers.len())).step_by(WIDEST) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every processor of the kind has the instruction, which changes nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(numbers.as_ptr().add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (numbers, range);
+}
+
 /// Turns a square of four by four numbers: `from` are its rows, `to` its columns.
 ///
 /// # Safety

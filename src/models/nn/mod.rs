@@ -12,6 +12,7 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod lanes;
+mod last;
 mod linear;
 mod norm;
 mod product;
@@ -25,6 +26,7 @@ pub use channel_rms::channel_rms;
 pub use conv::{Conv3d, Conv3dConfig, With};
 #[cfg(test)]
 pub(crate) use cpu::counting::multiply_adds;
+pub use last::last_frames;
 pub use linear::{Linear, linear, linear_no_bias};
 pub use norm::{
     ChannelRmsNorm, LayerNorm, RmsNorm, gated_add, layer_norm, modulated, rms_modulated,

@@ -90,80 +90,79 @@ impl CustomOp3 for Direct {
         }
 
         let plane = out_height * out_width;
-        let mut out = vec![0.0; batch * self.outputs * out_frames * plane];
-        let shared = cpu::Shared::new(&mut out);
         let tasks = BANDS_A_THREAD * rayon::current_num_threads();
         let rows = (batch * out_frames * out_height / tasks.max(1))
             .min(BAND / out_width.max(1))
             .clamp(1, out_height.max(1));
         let bands = out_height.div_ceil(rows);
-        (0..batch * out_frames * bands)
-            .into_par_iter()
-            .for_each(|task| {
-                let (item, frame, top) = (
-                    task / (out_frames * bands),
-                    task / bands % out_frames,
-                    task % bands * rows,
+        let compute = |task: usize, shared: cpu::Shared| {
+            let (item, frame, top) = (
+                task / (out_frames * bands),
+                task / bands % out_frames,
+                task % bands * rows,
+            );
+            let rows = rows.min(out_height - top);
+            // Frames are counted with the zeros before the first; those add nothing.
+            let skipped = self.past.saturating_sub(frame).min(kernel_t);
+            let line = out_width + kernel_w - 1;
+            let band = Band {
+                channels: inputs,
+                lines: rows + kernel_h - 1,
+                line,
+                offset: [top, 0].map(|start| start as isize - self.config.border[0] as isize),
+            };
+            let positions = rows * line;
+            BUFFERS.with_borrow_mut(|(padded, seen, sums)| {
+                // The last positions' lanes reach past the end.
+                padded.resize(
+                    (kernel_t - skipped) * inputs * band.len() + line * kernel_h + WIDEST,
+                    0.0,
                 );
-                let rows = rows.min(out_height - top);
-                // Frames are counted with the zeros before the first; those add nothing.
-                let skipped = self.past.saturating_sub(frame).min(kernel_t);
-                let line = out_width + kernel_w - 1;
-                let band = Band {
-                    channels: inputs,
-                    lines: rows + kernel_h - 1,
-                    line,
-                    offset: [top, 0].map(|start| start as isize - self.config.border[0] as isize),
-                };
-                let positions = rows * line;
-                BUFFERS.with_borrow_mut(|(padded, seen, sums)| {
-                    // The last positions' lanes reach past the end.
-                    padded.resize(
-                        (kernel_t - skipped) * inputs * band.len() + line * kernel_h + WIDEST,
-                        0.0,
-                    );
-                    let frame_len = inputs * band.len();
-                    for (kt, padded) in
-                        (skipped..kernel_t).zip(padded.chunks_exact_mut(frame_len.max(1)))
-                    {
-                        let first =
-                            (item * inputs * frames + frame + kt - self.past) * height * width;
-                        band.copy(&x[first..], frames, [height, width], padded);
-                    }
-                    seen.clear();
-                    for plane in 0..(kernel_t - skipped) * inputs {
-                        seen.extend((0..taps).map(|tap| Tap {
-                            input: plane * band.len() + tap / kernel_w * line + tap % kernel_w,
-                            weight: (plane * taps + tap) * BLOCK,
-                        }));
-                    }
-                    let room = positions.next_multiple_of(WIDEST);
-                    let work = Work::new(seen, positions, room);
-                    sums.resize(BLOCK * room, 0.0);
-                    for block in 0..blocks {
-                        let first = block * BLOCK;
-                        let outputs = BLOCK.min(self.outputs - first);
-                        let weight = &weight[block * block_len + skipped * inputs * taps * BLOCK..];
-                        add_up(self.instructions, &work, outputs, padded, weight, sums);
-                        for (i, sums) in sums.chunks_exact(room).take(outputs).enumerate() {
-                            let start = ((item * self.outputs + first + i) * out_frames + frame)
-                                * plane
-                                + top * out_width;
-                            // SAFETY: a task owns its band of rows in its frame, in every output channel.
-                            let target = unsafe { shared.slice(start, rows * out_width) };
-                            let bias = bias[first + i];
-                            for (target, sums) in target
-                                .chunks_exact_mut(out_width)
-                                .zip(sums.chunks_exact(line))
-                            {
-                                for (target, sum) in target.iter_mut().zip(sums) {
-                                    *target = sum + bias;
-                                }
+                let frame_len = inputs * band.len();
+                for (kt, padded) in
+                    (skipped..kernel_t).zip(padded.chunks_exact_mut(frame_len.max(1)))
+                {
+                    let first = (item * inputs * frames + frame + kt - self.past) * height * width;
+                    band.copy(&x[first..], frames, [height, width], padded);
+                }
+                seen.clear();
+                for plane in 0..(kernel_t - skipped) * inputs {
+                    seen.extend((0..taps).map(|tap| Tap {
+                        input: plane * band.len() + tap / kernel_w * line + tap % kernel_w,
+                        weight: (plane * taps + tap) * BLOCK,
+                    }));
+                }
+                let room = positions.next_multiple_of(WIDEST);
+                let work = Work::new(seen, positions, room);
+                sums.resize(BLOCK * room, 0.0);
+                for block in 0..blocks {
+                    let first = block * BLOCK;
+                    let outputs = BLOCK.min(self.outputs - first);
+                    let weight = &weight[block * block_len + skipped * inputs * taps * BLOCK..];
+                    add_up(self.instructions, &work, outputs, padded, weight, sums);
+                    for (i, sums) in sums.chunks_exact(room).take(outputs).enumerate() {
+                        let start = ((item * self.outputs + first + i) * out_frames + frame)
+                            * plane
+                            + top * out_width;
+                        // SAFETY: a task owns its band of rows in its frame, in every output channel.
+                        let target = unsafe { shared.slice(start, rows * out_width) };
+                        let bias = bias[first + i];
+                        for (target, sums) in target
+                            .chunks_exact_mut(out_width)
+                            .zip(sums.chunks_exact(line))
+                        {
+                            for (target, sum) in target.iter_mut().zip(sums) {
+                                *target = sum + bias;
                             }
                         }
                     }
-                });
+                }
             });
+        };
+        let len = batch * self.outputs * out_frames * plane;
+        let tasks = (0..batch * out_frames * bands).into_par_iter();
+        // SAFETY: the bands make up the whole output.
+        let out = unsafe { cpu::written(len, |out| tasks.for_each(|task| compute(task, out))) };
         cpu::output(
             out,
             (batch, self.outputs, out_frames, out_height, out_width),

@@ -1,6 +1,6 @@
 use candle_core::{Result, Tensor};
 
-use crate::models::nn::{Conv3d, With};
+use crate::models::nn::{Conv3d, With, last_frames};
 
 /// The frames that causal convolutions remember from the chunks before, one entry a convolution
 /// in the order in which they run.
@@ -58,17 +58,8 @@ pub(super) fn continued(
     let frames = x.dim(2)?;
     // A copy, so that the whole chunk is not kept alive by a view of its end.
     *entry = Some(match entry.as_ref() {
-        Some(kept) if frames < KEPT => {
-            let joined = Tensor::cat(&[kept, x], 2)?;
-            let kept = joined.dim(2)?.min(KEPT);
-            joined
-                .narrow(2, joined.dim(2)? - kept, kept)?
-                .force_contiguous()?
-        }
-        _ => {
-            let kept = frames.min(KEPT);
-            x.narrow(2, frames - kept, kept)?.force_contiguous()?
-        }
+        Some(kept) if frames < KEPT => last_frames(&Tensor::cat(&[kept, x], 2)?, KEPT)?,
+        _ => last_frames(x, KEPT)?,
     });
     Ok(out)
 }

@@ -154,8 +154,15 @@ impl WanVae {
             let x = self
                 .post_quant_conv
                 .forward(&z.narrow(2, start, count)?, 0)?;
-            let x = self.decoder.forward(&x, start == 0, &mut cache)?;
-            let part = activate(&x.to_dtype(DType::F32)?, Activation::Clip)?;
+            let mut decode = || {
+                let x = self.decoder.forward(&x, start == 0, &mut cache)?;
+                activate(&x.to_dtype(DType::F32)?, Activation::Clip)
+            };
+            // From outside the pool of threads every operation would wake it and wait.
+            let part = match self.device.is_cpu() {
+                true => rayon::scope(|_| decode()),
+                false => decode(),
+            }?;
             take(part, start + count, frames)?;
         }
         Ok(cancel.check()?)

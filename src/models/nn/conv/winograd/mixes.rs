@@ -3,9 +3,7 @@
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-#[cfg(target_arch = "x86_64")]
-use super::super::super::lanes::x86;
-use super::super::super::lanes::{Instructions, Lanes, Plain, WIDEST, turn};
+use super::super::super::lanes::{Instructions, Lanes, Vectorised, WIDEST, prefetch, turn};
 use super::super::sums::BLOCK;
 
 /// Neighbours along an axis that are found together.
@@ -77,273 +75,322 @@ fn mix_kernel(taps: &[f32], w: usize) -> [f64; SQUARE] {
     mixes
 }
 
-/// Where six numbers that are mixed lie: the first four `step` apart, the others `near` after the first two.
+/// The six mixes of six neighbours.
+#[inline(always)]
+unsafe fn mix<L: Lanes>([d0, d1, d2, d3, d4, d5]: [L; MIXES]) -> [L; MIXES] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let by = |factor: f32| L::splat(factor);
+        let even = d4.add_product(by(-4.0), d2);
+        let odd = d3.add_product(by(-4.0), d1);
+        let near = d4.add_product(by(-1.0), d2);
+        let far = d3.add_product(by(-1.0), d1);
+        [
+            d4.add_product(by(-5.0), d2).add_product(by(4.0), d0),
+            even.add_product(by(1.0), odd),
+            even.add_product(by(-1.0), odd),
+            near.add_product(by(2.0), far),
+            near.add_product(by(-2.0), far),
+            d5.add_product(by(-5.0), d3).add_product(by(4.0), d1),
+        ]
+    }
+}
+
+/// Four outputs from the sums of six mixes.
+#[inline(always)]
+unsafe fn unmix<L: Lanes>([m0, m1, m2, m3, m4, m5]: [L; MIXES]) -> [L; TILE] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let by = |factor: f32| L::splat(factor);
+        let sum = m1.add_product(by(1.0), m2);
+        let difference = m1.add_product(by(-1.0), m2);
+        let far_sum = m3.add_product(by(1.0), m4);
+        let far = m3.add_product(by(-1.0), m4);
+        let first = m0.add_product(by(1.0), sum);
+        let last = m5.add_product(by(1.0), difference);
+        [
+            first.add_product(by(1.0), far_sum),
+            difference.add_product(by(2.0), far),
+            sum.add_product(by(4.0), far_sum),
+            last.add_product(by(8.0), far),
+        ]
+    }
+}
+
+/// Mixes the six numbers at a place, and those at the places after it: `len` of them and what fills the last vector up. The
+/// mixes come to lie `step` apart.
+#[inline(always)]
+unsafe fn mix_places<L: Lanes>(from: [*const f32; MIXES], to: *mut f32, step: usize, len: usize) {
+    for at in (0..len).step_by(L::WIDTH) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mixes = mix(from.map(|from| L::load(from.add(at))));
+            for (i, mixed) in mixes.into_iter().enumerate() {
+                mixed.store(to.add(i * step + at));
+            }
+        }
+    }
+}
+
+/// Some rows of tiles over images.
 #[derive(Clone, Copy)]
-struct Six {
-    step: usize,
-    near: usize,
+pub(super) struct Grid {
+    /// Height and width of an image.
+    pub size: (usize, usize),
+    /// The image counts as twice as high and wide.
+    pub doubled: bool,
+    /// Zeros before each row and column.
+    pub before: usize,
+    /// The first row of tiles, how many there are, and the tiles of a row.
+    pub top: usize,
+    pub rows: usize,
+    pub tiles: usize,
 }
 
-/// The six mixes of six inputs, place by place, for `len` places and those that fill the last vector up; the mixes lie
-/// `to_step` apart.
-#[inline(always)]
-unsafe fn mix<L: Lanes>(from: *const f32, six: Six, to: *mut f32, to_step: usize, len: usize) {
-    for at in (0..len).step_by(L::WIDTH) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let by = |factor: f32| L::splat(factor);
-            let (from, to) = (from.add(at), to.add(at));
-            let d0 = L::load(from);
-            let d1 = L::load(from.add(six.step));
-            let d2 = L::load(from.add(2 * six.step));
-            let d3 = L::load(from.add(3 * six.step));
-            let d4 = L::load(from.add(six.near));
-            let d5 = L::load(from.add(six.step + six.near));
-            let even = d4.add_product(by(-4.0), d2);
-            let odd = d3.add_product(by(-4.0), d1);
-            let near = d4.add_product(by(-1.0), d2);
-            let far = d3.add_product(by(-1.0), d1);
-            let first = d4.add_product(by(-5.0), d2).add_product(by(4.0), d0);
-            let last = d5.add_product(by(-5.0), d3).add_product(by(4.0), d1);
-            first.store(to);
-            even.add_product(by(1.0), odd).store(to.add(to_step));
-            even.add_product(by(-1.0), odd).store(to.add(2 * to_step));
-            near.add_product(by(2.0), far).store(to.add(3 * to_step));
-            near.add_product(by(-2.0), far).store(to.add(4 * to_step));
-            last.store(to.add(5 * to_step));
-        }
+impl Grid {
+    /// Numbers that a mix of one channel takes in `frames` frames. Vectors reach past the last tile of a row and overwrite what follows,
+    /// so rows are written in the order in which they lie.
+    pub(super) fn plane(&self, frames: usize) -> usize {
+        let before = (frames * self.rows).saturating_sub(1) * self.tiles;
+        before + self.tiles.next_multiple_of(WIDEST)
+    }
+
+    /// Has what the rows of tiles see of `image` brought near.
+    pub(super) fn fetch(&self, image: &[f32]) {
+        let scale = if self.doubled { 2 } else { 1 };
+        let line = |y: usize| y.saturating_sub(self.before) / scale * self.size.1;
+        let end = (self.top + self.rows) * TILE + MIXES - TILE;
+        prefetch(image, line(self.top * TILE)..line(end));
+    }
+
+    /// The lines of `image` that a row of tiles sees, none where they lie outside.
+    fn lines<'a>(&self, image: &'a [f32], row: usize) -> [Option<&'a [f32]>; MIXES] {
+        let (height, width) = self.size;
+        std::array::from_fn(|line| {
+            let y = ((self.top + row) * TILE + line).checked_sub(self.before)?;
+            let y = if self.doubled { y / 2 } else { y };
+            (y < height).then(|| &image[y * width..][..width])
+        })
     }
 }
 
-/// Four outputs from the sums of six mixes, likewise.
-#[inline(always)]
-unsafe fn unmix<L: Lanes>(from: *const f32, six: Six, to: *mut f32, to_step: usize, len: usize) {
-    for at in (0..len).step_by(L::WIDTH) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let by = |factor: f32| L::splat(factor);
-            let (from, to) = (from.add(at), to.add(at));
-            let m0 = L::load(from);
-            let m1 = L::load(from.add(six.step));
-            let m2 = L::load(from.add(2 * six.step));
-            let m3 = L::load(from.add(3 * six.step));
-            let m4 = L::load(from.add(six.near));
-            let m5 = L::load(from.add(six.step + six.near));
-            let sum = m1.add_product(by(1.0), m2);
-            let difference = m1.add_product(by(-1.0), m2);
-            let far_sum = m3.add_product(by(1.0), m4);
-            let far = m3.add_product(by(-1.0), m4);
-            let first = m0.add_product(by(1.0), sum);
-            let last = m5.add_product(by(1.0), difference);
-            first.add_product(by(1.0), far_sum).store(to);
-            difference.add_product(by(2.0), far).store(to.add(to_step));
-            sum.add_product(by(4.0), far_sum).store(to.add(2 * to_step));
-            last.add_product(by(8.0), far).store(to.add(3 * to_step));
-        }
-    }
-}
-
-/// A function that does `$work` with the instructions it is told: `$parts` slices, `to_step` apart, come of six.
-macro_rules! with_instructions {
-    ($name:ident, $work:ident, $parts:ident) => {
-        fn $name(
-            instructions: Instructions,
-            from: &[f32],
-            six: Six,
-            to: &mut [f32],
-            to_step: usize,
-            len: usize,
-        ) {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2(from: *const f32, six: Six, to: *mut f32, to_step: usize, len: usize) {
-                // SAFETY: the caller's promise.
-                unsafe { $work::<x86::Avx2>(from, six, to, to_step, len) };
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f")]
-            unsafe fn avx512(from: *const f32, six: Six, to: *mut f32, to_step: usize, len: usize) {
-                // SAFETY: the caller's promise.
-                unsafe { $work::<x86::Avx512>(from, six, to, to_step, len) };
-            }
-            let room = len.next_multiple_of(WIDEST);
-            assert!(from.len() >= (3 * six.step).max(six.step + six.near) + room);
-            assert!(to.len() >= ($parts - 1) * to_step + room);
-            let (from, to) = (from.as_ptr(), to.as_mut_ptr());
-            // SAFETY: the lengths were looked at, and the processor where the instructions were chosen.
-            unsafe {
-                match instructions {
-                    Instructions::Plain => $work::<Plain>(from, six, to, to_step, len),
-                    #[cfg(target_arch = "x86_64")]
-                    Instructions::Avx2 => avx2(from, six, to, to_step, len),
-                    #[cfg(target_arch = "x86_64")]
-                    Instructions::Avx512 => avx512(from, six, to, to_step, len),
-                }
-            }
-        }
-    };
-}
-
-with_instructions!(mix_places, mix, MIXES);
-with_instructions!(unmix_places, unmix, TILE);
-
-/// What the mixing of one channel of one frame works in: `rows` rows of `tiles` tiles. Places are worked on by whole vectors,
-/// so that what follows the last is overwritten; everything is therefore written in the order in which it lies.
+/// What images are mixed in.
 #[derive(Default)]
 pub(super) struct Mixer {
-    rows: usize,
-    tiles: usize,
-    /// A row of the input, with the zeros around it.
-    pub(super) row: Vec<f32>,
-    /// Every fourth number of it, from each of the first four on.
+    /// What it was last made ready for: zeros before a line, its width, its tiles, and whether it is doubled.
+    lie: Option<(usize, usize, usize, bool)>,
+    /// A line outside the image.
+    outside: Vec<f32>,
+    /// A row of tiles mixed down the columns: `(mixes, columns)`, with the zeros around them.
+    down: Vec<f32>,
+    /// The same where every column counts twice.
+    doubled: Vec<f32>,
+    /// Every fourth number of them, from each of the first four on: `(mixes, first number, tiles + 1)`.
     phases: Vec<f32>,
-    /// Mixes along the rows: `(mixes, row within its tile, rows of tiles + 1, tiles)`.
-    along: Vec<f32>,
 }
 
 impl Mixer {
-    /// Makes room.
-    pub(super) fn fit(&mut self, rows: usize, tiles: usize) {
-        (self.rows, self.tiles) = (rows, tiles);
-        let phase = tiles.next_multiple_of(WIDEST) + TILE;
-        self.row.clear();
-        self.row.resize(phase * TILE, 0.0);
-        self.phases.resize(phase * TILE, 0.0);
-        self.along.resize(MIXES * self.plane(), 0.0);
-    }
-
-    /// The lines that the rows of tiles see, in the order in which they are to be added.
-    pub(super) fn lines(&self) -> impl Iterator<Item = usize> + use<> {
-        let lines = self.rows * TILE + MIXES - TILE;
-        (0..TILE).flat_map(move |first| (first..lines).step_by(TILE))
-    }
-
-    fn plane(&self) -> usize {
-        TILE * (self.rows + 1) * self.tiles + WIDEST
-    }
-
-    fn start(&self, line: usize) -> usize {
-        (line % TILE * (self.rows + 1) + line / TILE) * self.tiles
-    }
-
-    /// Mixes `row` as a line of those that the tiles see, or a row of zeros where it lies outside.
-    pub(super) fn add_row(&mut self, instructions: Instructions, line: usize, outside: bool) {
-        let (start, plane) = (self.start(line), self.plane());
-        if outside {
-            for mix in self.along.chunks_exact_mut(plane) {
-                mix[start..start + self.tiles].fill(0.0);
-            }
-            return;
-        }
-        let phase = self.row.len() / TILE;
-        share_out(&self.row, &mut self.phases, phase);
-        let six = Six {
-            step: phase,
-            near: 1,
-        };
-        let to = &mut self.along[start..];
-        mix_places(instructions, &self.phases, six, to, plane, self.tiles);
-    }
-
-    /// Mixes the rows down their columns: those of mix `m` go to `at` in part `m` of `mixed`, whose parts are `step` long.
-    pub(super) fn finish(
-        &self,
-        instructions: Instructions,
-        mixed: &mut [f32],
-        step: usize,
-        at: usize,
-    ) {
-        let six = Six {
-            step: self.start(1),
-            near: self.start(TILE),
-        };
-        let along = self.along.chunks_exact(self.plane());
-        for (along, mixed) in along.zip(mixed.chunks_exact_mut(MIXES * step)) {
-            let places = self.rows * self.tiles;
-            mix_places(instructions, along, six, &mut mixed[at..], step, places);
-        }
-    }
-}
-
-/// What an output is put together in.
-#[derive(Default)]
-pub(super) struct Unmixer {
-    /// Sums of the mixes along rows: `(row within its tile, mixes, places)`.
-    down: Vec<f32>,
-    /// Outputs of a row within its tile: `(column within its tile, places)`.
-    row: Vec<f32>,
-}
-
-impl Unmixer {
-    /// The outputs at `places` from the sums of the mixes, which lie `step` apart: hands over each row within the tiles
-    /// with its four columns.
-    pub(super) fn run(
+    /// Mixes what the rows of tiles see of `image`: mix `m`, counted along rows and then down columns, comes to lie at `to` plus `m`
+    /// times `step`, as much as [`Grid::plane`] tells.
+    ///
+    /// # Safety
+    /// There it may be written.
+    pub(super) unsafe fn run(
         &mut self,
         instructions: Instructions,
-        sums: &[f32],
+        grid: &Grid,
+        image: &[f32],
+        to: *mut f32,
         step: usize,
-        places: usize,
-        mut rows: impl FnMut(usize, [&[f32]; TILE]),
     ) {
-        let Self { down, row } = self;
-        let room = places.next_multiple_of(WIDEST);
-        down.resize(TILE * MIXES * room, 0.0);
-        row.resize(TILE * room, 0.0);
-        let apart = |step: usize| Six {
-            step,
-            near: TILE * step,
-        };
-        for (along, sums) in sums.chunks(MIXES * step).enumerate().take(MIXES) {
-            let down = &mut down[along * room..];
-            unmix_places(instructions, sums, apart(step), down, MIXES * room, places);
+        let width = grid.size.1;
+        let phase = (grid.tiles + 1).next_multiple_of(TILE);
+        let line = (TILE * phase).max(grid.before + width.next_multiple_of(WIDEST));
+        // The zeros around the lines stay while lines of the same places are written.
+        let lie = (grid.before, width, grid.tiles, grid.doubled);
+        if self.lie != Some(lie) {
+            self.lie = Some(lie);
+            for (buffer, len) in [
+                (&mut self.outside, width),
+                (&mut self.down, MIXES * line),
+                (&mut self.doubled, MIXES * line),
+                (&mut self.phases, MIXES * TILE * phase + WIDEST),
+            ] {
+                buffer.clear();
+                buffer.resize(len, 0.0);
+            }
         }
-        for (y, down) in down.chunks_exact(MIXES * room).enumerate() {
-            unmix_places(instructions, down, apart(room), row, room, places);
-            let mut columns = row.chunks_exact(room);
-            rows(
-                y,
-                std::array::from_fn(|_| columns.next().unwrap_or_default()),
-            );
+        instructions.run(Mixing {
+            grid,
+            image,
+            mixer: self,
+            line,
+            phase,
+            to,
+            step,
+        });
+    }
+}
+
+/// The work of [`Mixer::run`].
+struct Mixing<'a> {
+    grid: &'a Grid,
+    image: &'a [f32],
+    mixer: &'a mut Mixer,
+    /// Numbers from a line to the next, and from a phase to the next.
+    line: usize,
+    phase: usize,
+    to: *mut f32,
+    step: usize,
+}
+
+impl Vectorised for Mixing<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Self {
+            grid, line, phase, ..
+        } = self;
+        let Mixer {
+            outside,
+            down,
+            doubled,
+            phases,
+            ..
+        } = self.mixer;
+        let width = grid.size.1;
+        // What fills the last vector up would lie outside the image, or in its next line.
+        let whole = width / L::WIDTH * L::WIDTH;
+        let mut rest = [[0.0; WIDEST]; MIXES];
+        for row in 0..grid.rows {
+            let lines = grid
+                .lines(self.image, row)
+                .map(|line| line.unwrap_or(outside));
+            // SAFETY: a line holds the whole vectors, and those of `down` the zeros before it and one more vector.
+            unsafe {
+                let to = down.as_mut_ptr().add(grid.before);
+                mix_places::<L>(lines.map(<[f32]>::as_ptr), to, line, whole);
+                if whole < width {
+                    for (rest, line) in rest.iter_mut().zip(lines) {
+                        rest[..width - whole].copy_from_slice(&line[whole..]);
+                    }
+                    let rest = rest.each_ref().map(|rest| rest.as_ptr());
+                    mix_places::<L>(rest, to.add(whole), line, L::WIDTH);
+                }
+            }
+            let lines: &[f32] = if grid.doubled {
+                let wide = doubled.chunks_exact_mut(line);
+                for (wide, line) in wide.zip(down.chunks_exact(line)) {
+                    let pairs = wide[grid.before..].chunks_exact_mut(2);
+                    for (pair, value) in pairs.zip(&line[grid.before..][..width]) {
+                        pair.fill(*value);
+                    }
+                }
+                doubled
+            } else {
+                down
+            };
+            let to_phases = phases.chunks_exact_mut(TILE * phase);
+            for (phases, line) in to_phases.zip(lines.chunks_exact(line)) {
+                share_out(line, phases, phase);
+            }
+            for down in 0..MIXES {
+                let from = &phases[down * TILE * phase..];
+                // The last two inputs of a tile are the first two of the next.
+                let from = std::array::from_fn(|i| from[i % TILE * phase + i / TILE..].as_ptr());
+                // SAFETY: `phases` has a vector more than it holds; the caller promises room in `to`.
+                unsafe {
+                    let to = self.to.add(down * self.step + row * grid.tiles);
+                    mix_places::<L>(from, to, MIXES * self.step, grid.tiles);
+                }
+            }
         }
     }
 }
 
-/// Shares the numbers of `row` out in turn: every fourth goes to the first of the `phases`, which are `len` long, the next to the
+/// The outputs of one channel from the sums of the mixes, which lie `step` apart: for `places` tiles, `(row within the tile, column
+/// within the tile, places)`, each part of which takes `places` rounded up to [`WIDEST`]. `bias` is added to all.
+pub(super) fn unmix_places(
+    instructions: Instructions,
+    sums: &[f32],
+    step: usize,
+    places: usize,
+    bias: f32,
+    outputs: &mut [f32],
+) {
+    let room = places.next_multiple_of(WIDEST);
+    assert!(sums.len() >= (SQUARE - 1) * step + room);
+    assert!(outputs.len() >= TILE * TILE * room);
+    instructions.run(Unmixing {
+        sums,
+        step,
+        places,
+        bias,
+        outputs,
+        room,
+    });
+}
+
+/// The work of [`unmix_places`].
+struct Unmixing<'a> {
+    sums: &'a [f32],
+    step: usize,
+    places: usize,
+    bias: f32,
+    outputs: &'a mut [f32],
+    room: usize,
+}
+
+impl Vectorised for Unmixing<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let (sums, outputs) = (self.sums.as_ptr(), self.outputs.as_mut_ptr());
+        for at in (0..self.places).step_by(L::WIDTH) {
+            // SAFETY: the lengths were looked at.
+            unsafe {
+                let mut held = [[L::splat(0.0); MIXES]; TILE];
+                for along in 0..MIXES {
+                    let mut six = std::array::from_fn(|down| {
+                        L::load(sums.add((along * MIXES + down) * self.step + at))
+                    });
+                    // Along either axis the second mix counts once for each of the four outputs.
+                    if along == 1 {
+                        six[1] = six[1].add_product(L::splat(1.0), L::splat(self.bias));
+                    }
+                    for (held, value) in held.iter_mut().zip(unmix(six)) {
+                        held[along] = value;
+                    }
+                }
+                for (y, held) in held.into_iter().enumerate() {
+                    for (x, value) in unmix(held).into_iter().enumerate() {
+                        value.store(outputs.add((y * TILE + x) * self.room + at));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Shares the numbers of `line` out in turn: every fourth goes to the first of the `phases`, which are `len` long, the next to the
 /// second, and so on.
-fn share_out(row: &[f32], phases: &mut [f32], len: usize) {
-    assert!(row.len() >= TILE * len && phases.len() >= TILE * len && len.is_multiple_of(TILE));
+#[inline(always)]
+fn share_out(line: &[f32], phases: &mut [f32], len: usize) {
+    assert!(line.len() >= TILE * len && phases.len() >= TILE * len && len.is_multiple_of(TILE));
     for place in (0..len).step_by(TILE) {
-        let from = std::array::from_fn(|i| row.as_ptr().wrapping_add((place + i) * TILE));
+        let from = std::array::from_fn(|i| line.as_ptr().wrapping_add((place + i) * TILE));
         let to = std::array::from_fn(|i| phases.as_mut_ptr().wrapping_add(i * len + place));
-        // SAFETY: four numbers lie in `row` and in each of the phases from there on, as was looked at.
+        // SAFETY: four numbers lie in `line` and in each of the phases from there on, as was looked at.
         unsafe { turn(from, to) };
     }
 }
 
-/// Puts numbers side by side that [`share_out`] would take apart.
+/// Puts numbers side by side that [`share_out`] would take apart: those of as many tiles as there are in `row`.
 pub(super) fn weave(columns: [&[f32]; TILE], row: &mut [f32]) {
-    let tiles = columns
-        .iter()
-        .fold(row.len() / TILE, |tiles, column| tiles.min(column.len()));
-    let whole = tiles / TILE * TILE;
-    for tile in (0..whole).step_by(TILE) {
+    let tiles = row.len() / TILE;
+    assert!(tiles.is_multiple_of(TILE) && columns.iter().all(|column| column.len() >= tiles));
+    for tile in (0..tiles).step_by(TILE) {
         let from = columns.map(|column| column.as_ptr().wrapping_add(tile));
         let to = std::array::from_fn(|i| row.as_mut_ptr().wrapping_add((tile + i) * TILE));
-        // SAFETY: four numbers lie in each of the columns and in the row from there on, as was counted.
+        // SAFETY: four numbers lie in each of the columns and in the row from there on, as was looked at.
         unsafe { turn(from, to) };
     }
-    for (tile, four) in row
-        .chunks_exact_mut(TILE)
-        .enumerate()
-        .take(tiles)
-        .skip(whole)
-    {
-        for (value, column) in four.iter_mut().zip(columns) {
-            *value = column[tile];
-        }
-    }
 }
-
-/// The mix to whose sums a number is added that is to be added to all outputs of a tile: along either axis the second
-/// counts once for each of the four.
-pub(super) const OF_ALL: usize = MIXES + 1;

@@ -1,12 +1,13 @@
 mod mixes;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 pub(super) use self::mixes::pack;
-use self::mixes::{Mixer, OF_ALL, SQUARE, TILE, Unmixer, weave};
+use self::mixes::{Grid, Mixer, SQUARE, TILE, unmix_places, weave};
 use super::super::cpu;
 use super::super::lanes::{Instructions, WIDEST};
 use super::Conv3dConfig;
@@ -88,31 +89,47 @@ const TASKS_A_THREAD: usize = 2;
 #[derive(Default)]
 struct Buffers {
     mixer: Mixer,
-    /// The mixes of all that a task sees: `(mixes, channels, frames, tiles)`.
-    mixed: Vec<f32>,
-    /// What is added up of them for every tile.
+    /// What is added up of the mixes for every tile.
     taps: Vec<Tap>,
     /// Their sums: `(blocks of outputs, mixes, outputs, frames and tiles)`.
     sums: Vec<f32>,
-    unmixer: Unmixer,
+    /// Outputs of a channel: `(row within the tile, column within the tile, frames and tiles)`.
+    tiles: Vec<f32>,
+    /// A row of them.
+    row: Vec<f32>,
 }
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
+    /// Room for mixes. Whoever works with it takes it: while it waits, the thread may do another task.
+    static MIXES: Cell<Vec<f32>> = Cell::default();
 }
 
-/// Which part of the output a task computes.
-struct Task {
+/// Runs `work` on `len` numbers of the thread's own, of any value.
+fn with_mixed(len: usize, work: impl FnOnce(&mut [f32])) {
+    let mut mixed = MIXES.take();
+    work(at_least(&mut mixed, len));
+    MIXES.set(mixed);
+}
+
+/// The first `len` numbers of a buffer that grows where it has to, of any value.
+fn at_least(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    buffer.resize(buffer.len().max(len), 0.0);
+    &mut buffer[..len]
+}
+
+/// A band of the output: some rows of tiles in some frames, in all channels.
+struct Band {
     /// Item of the batch.
     item: usize,
-    /// Its frames, from the first to before the last.
-    first: usize,
-    last: usize,
-    /// Its rows of tiles.
-    top: usize,
-    rows: usize,
-    /// Its blocks of outputs.
-    share: std::ops::Range<usize>,
+    /// Its frames.
+    frames: Range<usize>,
+    /// Those that it sees, counted with the zeros before the first.
+    seen: Range<usize>,
+    grid: Grid,
+    /// Numbers that a mix takes of one channel, and of all.
+    plane: usize,
+    step: usize,
 }
 
 /// What the tensors hold.
@@ -199,193 +216,220 @@ impl Winograd {
             .max(LEAST_TILES.div_ceil((run * tiles).max(1)))
             .clamp(1, lines.max(1));
         let (runs, bands) = (out_frames.div_ceil(run), lines.div_ceil(rows));
-        // Where there are few bands, blocks are shared out as well, which costs a second mixing of the input.
+        let rows = lines.div_ceil(bands.max(1));
+        let band = |index: usize| {
+            let first = index / bands % runs * run;
+            let frames = first..(first + run).min(out_frames);
+            // Frames of zeros that all of the band see add nothing.
+            let skipped = (self.past + 1).saturating_sub(frames.end).min(kernel_t);
+            let seen = first + skipped..frames.end + kernel_t - 1;
+            let top = index % bands * rows;
+            let grid = Grid {
+                size: (height, width),
+                doubled: self.doubled,
+                before: self.config.border[0],
+                top,
+                rows: rows.min(lines - top),
+                tiles,
+            };
+            let plane = grid.plane(seen.len());
+            Band {
+                item: index / (runs * bands),
+                frames,
+                seen,
+                grid,
+                plane,
+                // Vectors of sums reach past the last tile.
+                step: inputs * plane + WIDEST,
+            }
+        };
+        let bands: Vec<Band> = (0..batch * runs * bands).map(band).collect();
+        // Where there are few bands, their blocks are shared out as well.
         let wanted = TASKS_A_THREAD * rayon::current_num_threads();
-        let groups = wanted
-            .div_ceil((batch * runs * bands).max(1))
-            .clamp(1, blocks.max(1));
-
-        let mut out = vec![0.0; len];
-        let shared = cpu::Shared::new(&mut out);
-        (0..batch * runs * bands * groups)
-            .into_par_iter()
-            .for_each(|index| {
-                let (group, index) = (index % groups, index / groups);
-                let (top, first) = (index % bands * rows, index / bands % runs * run);
-                let task = Task {
-                    item: index / (runs * bands),
-                    first,
-                    last: (first + run).min(out_frames),
-                    top,
-                    rows: rows.min(lines - top),
-                    share: group * blocks / groups..(group + 1) * blocks / groups,
-                };
-                BUFFERS.with_borrow_mut(|buffers| self.compute(of, &task, tiles, shared, buffers));
-            });
+        let groups = wanted.div_ceil(bands.len().max(1)).clamp(1, blocks.max(1));
+        let work = |out: cpu::Shared| match groups {
+            1 => bands.par_iter().for_each(|band| {
+                with_mixed(SQUARE * band.step, |mixed| {
+                    let all = cpu::Shared::new(mixed);
+                    (0..inputs).for_each(|channel| self.mix(of, band, channel, all, 0));
+                    self.compute(of, band, 0..blocks, mixed, out);
+                });
+            }),
+            _ => {
+                let room = SQUARE * bands.iter().map(|band| band.step).max().unwrap_or(0);
+                with_mixed(bands.len() * room, |mixed| {
+                    let all = cpu::Shared::new(mixed);
+                    let channels = (0..bands.len() * inputs).into_par_iter();
+                    channels.for_each(|index| {
+                        let (band, channel) = (index / inputs, index % inputs);
+                        self.mix(of, &bands[band], channel, all, band * room);
+                    });
+                    let shares = (0..bands.len() * groups).into_par_iter();
+                    shares.for_each(|index| {
+                        let (band, group) = (index / groups, index % groups);
+                        let share = group * blocks / groups..(group + 1) * blocks / groups;
+                        self.compute(of, &bands[band], share, &mixed[band * room..], out);
+                    });
+                });
+            }
+        };
+        // SAFETY: the bands make up the whole output, and the groups of a band all its blocks.
+        let out = unsafe { cpu::written(len, work) };
         let shape = (batch, self.outputs, out_frames, out_height, out_width);
         cpu::output(out, shape)
     }
 
-    /// One task. `shared` is the whole output, of which it writes what is its own.
-    fn compute(
-        &self,
-        of: &Operands<'_>,
-        task: &Task,
-        tiles: usize,
-        shared: cpu::Shared,
-        buffers: &mut Buffers,
-    ) {
-        let inputs = of.dims.1;
-        let kernel_t = self.config.kernel[0];
-        let area = task.rows * tiles;
-        // Frames are counted with the zeros before the first. Those that are zeros for all frames of the task add nothing.
-        let skipped = (self.past + 1).saturating_sub(task.last).min(kernel_t);
-        let seen = task.first + skipped..task.last + kernel_t - 1;
-        let plane = seen.len() * area;
-        let positions = (task.last - task.first) * area;
-        let room = positions.next_multiple_of(WIDEST);
-        let Buffers {
-            mixer,
-            mixed,
-            taps,
-            sums,
-            unmixer,
-        } = buffers;
-
-        // Vectors reach past the last of each mix.
-        let step = inputs * plane + WIDEST;
-        mixed.resize(SQUARE * step, 0.0);
-        self.mix(of, task, tiles, seen, mixer, mixed);
-
-        taps.clear();
-        taps.extend((0..inputs).flat_map(|channel| {
-            (skipped..kernel_t).map(move |kt| Tap {
-                input: channel * plane + (kt - skipped) * area,
-                weight: (channel * kernel_t + kt) * BLOCK,
-            })
-        }));
-        let work = Work::new(taps, positions, room);
-        let place_len = inputs * kernel_t * BLOCK;
-        sums.resize(task.share.len() * SQUARE * BLOCK * room, 0.0);
-        let outputs = |block: usize| BLOCK.min(self.outputs - block * BLOCK);
-        // One mix of the input stays in the first cache for all outputs.
-        for mix in 0..SQUARE {
-            let mixed = &mixed[mix * step..];
-            let blocks = sums.chunks_exact_mut(SQUARE * BLOCK * room);
-            for (block, sums) in task.share.clone().zip(blocks) {
-                let weight = &of.weight[(block * SQUARE + mix) * place_len..][..place_len];
-                let sums = &mut sums[mix * BLOCK * room..];
-                add_up(
-                    self.instructions,
-                    &work,
-                    outputs(block),
-                    mixed,
-                    weight,
-                    sums,
-                );
-            }
-        }
-
-        let [out_frames, out_height, out_width] = self.size;
-        let blocks = sums.chunks_exact_mut(SQUARE * BLOCK * room);
-        for (block, sums) in task.share.clone().zip(blocks) {
-            for i in 0..outputs(block) {
-                let output = block * BLOCK + i;
-                for sum in &mut sums[(OF_ALL * BLOCK + i) * room..][..positions] {
-                    *sum += of.bias[output];
-                }
-                let channel = (task.item * self.outputs + output) * out_frames;
-                let sums = &sums[i * room..];
-                unmixer.run(
-                    self.instructions,
-                    sums,
-                    BLOCK * room,
-                    positions,
-                    |y, columns| {
-                        for line in 0..(task.last - task.first) * task.rows {
-                            let frame = task.first + line / task.rows;
-                            let y = (task.top + line % task.rows) * TILE + y;
-                            if y >= out_height {
-                                continue;
-                            }
-                            let start = ((channel + frame) * out_height + y) * out_width;
-                            // SAFETY: a task owns its band of rows in its frames, in its blocks of outputs.
-                            let target = unsafe { shared.slice(start, out_width) };
-                            let columns = columns.map(|column| &column[line * tiles..][..tiles]);
-                            if out_width == tiles * TILE {
-                                weave(columns, target);
-                            } else {
-                                let whole = &mut mixer.row[..tiles * TILE];
-                                weave(columns, whole);
-                                target.copy_from_slice(&whole[..out_width]);
-                            }
-                            if let Some(onto) = of.onto {
-                                let onto = &onto[start..start + out_width];
-                                add(target, onto);
-                            }
-                        }
-                    },
-                );
-            }
-        }
-    }
-
-    /// The mixes of all channels in the frames `seen` that a task's rows of tiles see.
+    /// The mixes of a channel that a band sees. Those of all channels are in `mixed` from `start` on: `(mixes, channels, frames,
+    /// tiles)`.
     fn mix(
         &self,
         of: &Operands<'_>,
-        task: &Task,
-        tiles: usize,
-        seen: std::ops::Range<usize>,
-        mixer: &mut Mixer,
-        mixed: &mut [f32],
+        band: &Band,
+        channel: usize,
+        mixed: cpu::Shared,
+        start: usize,
     ) {
         let (_, inputs, frames, height, width) = of.dims;
-        let (scale, before) = (if self.doubled { 2 } else { 1 }, self.config.border[0]);
-        let area = task.rows * tiles;
-        let plane = seen.len() * area;
-        mixer.fit(task.rows, tiles);
-        for channel in 0..inputs {
-            for (i, frame) in seen.clone().enumerate() {
-                let own = task.item * inputs + channel;
-                let image = frame.checked_sub(self.past).map(|frame| {
-                    let (from, at) = match frame.checked_sub(of.kept) {
-                        Some(frame) => (of.x, own * frames + frame),
-                        None => (of.earlier, own * of.kept + frame),
-                    };
-                    &from[at * height * width..][..height * width]
-                });
-                for line in mixer.lines() {
-                    let y = (task.top * TILE + line).checked_sub(before);
-                    let y = y.map(|y| y / scale).filter(|y| *y < height);
-                    match (image, y) {
-                        (Some(image), Some(y)) => {
-                            let values = &image[y * width..][..width];
-                            let row = &mut mixer.row[before..];
-                            match self.doubled {
-                                false => row[..width].copy_from_slice(values),
-                                true => {
-                                    for (pair, value) in row.chunks_exact_mut(2).zip(values) {
-                                        pair.fill(*value);
-                                    }
-                                }
-                            }
-                            mixer.add_row(self.instructions, line, false);
-                        }
-                        _ => mixer.add_row(self.instructions, line, true),
+        let area = band.grid.rows * band.grid.tiles;
+        // Images are read in this order, and the next is brought near while one is mixed.
+        let image = |place: usize| {
+            let channel = band.item * inputs + place / band.seen.len();
+            let frame = (band.seen.start + place % band.seen.len()).checked_sub(self.past)?;
+            let (from, at) = match frame.checked_sub(of.kept) {
+                Some(frame) => (of.x, channel * frames + frame),
+                None => (of.earlier, channel * of.kept + frame),
+            };
+            from.get(at * height * width..)?.get(..height * width)
+        };
+        BUFFERS.with_borrow_mut(|buffers| {
+            for i in 0..band.seen.len() {
+                let place = channel * band.seen.len() + i;
+                if let Some(next) = image(place + 1) {
+                    band.grid.fetch(next);
+                }
+                let at = start + channel * band.plane + i * area;
+                // SAFETY: the channel's part of each mix is this call's alone.
+                unsafe {
+                    match image(place) {
+                        Some(image) => buffers.mixer.run(
+                            self.instructions,
+                            &band.grid,
+                            image,
+                            mixed.at(at),
+                            band.step,
+                        ),
+                        None => (0..SQUARE)
+                            .for_each(|mix| mixed.slice(mix * band.step + at, area).fill(0.0)),
                     }
                 }
-                let at = channel * plane + i * area;
-                mixer.finish(self.instructions, mixed, inputs * plane + WIDEST, at);
+            }
+        });
+    }
+
+    /// The outputs of a band in a `share` of the blocks, from its mixes. `out` is the whole output.
+    fn compute(
+        &self,
+        of: &Operands<'_>,
+        band: &Band,
+        share: Range<usize>,
+        mixed: &[f32],
+        out: cpu::Shared,
+    ) {
+        BUFFERS.with_borrow_mut(|buffers| {
+            let Buffers {
+                taps,
+                sums,
+                tiles,
+                row,
+                ..
+            } = buffers;
+            let inputs = of.dims.1;
+            let kernel_t = self.config.kernel[0];
+            let area = band.grid.rows * band.grid.tiles;
+            let positions = band.frames.len() * area;
+            let room = positions.next_multiple_of(WIDEST);
+            // Rows are put together from four tiles at a time.
+            let tiles = at_least(tiles, TILE * TILE * room + TILE);
+            let skipped = band.seen.start - band.frames.start;
+            taps.clear();
+            taps.extend((0..inputs).flat_map(|channel| {
+                (skipped..kernel_t).map(move |kt| Tap {
+                    input: channel * band.plane + (kt - skipped) * area,
+                    weight: (channel * kernel_t + kt) * BLOCK,
+                })
+            }));
+            let work = Work::new(taps, positions, room);
+            let place_len = inputs * kernel_t * BLOCK;
+            let sums = at_least(sums, share.len() * SQUARE * BLOCK * room);
+            let outputs = |block: usize| BLOCK.min(self.outputs - block * BLOCK);
+            // One mix of the input stays in the first cache for all outputs.
+            for mix in 0..SQUARE {
+                let mixed = &mixed[mix * band.step..];
+                let blocks = sums.chunks_exact_mut(SQUARE * BLOCK * room);
+                for (block, sums) in share.clone().zip(blocks) {
+                    let weight = &of.weight[(block * SQUARE + mix) * place_len..][..place_len];
+                    let sums = &mut sums[mix * BLOCK * room..];
+                    let outputs = outputs(block);
+                    add_up(self.instructions, &work, outputs, mixed, weight, sums);
+                }
+            }
+            let blocks = sums.chunks_exact(SQUARE * BLOCK * room);
+            for (block, sums) in share.zip(blocks) {
+                for i in 0..outputs(block) {
+                    let output = block * BLOCK + i;
+                    let (sums, bias) = (&sums[i * room..], of.bias[output]);
+                    let step = BLOCK * room;
+                    unmix_places(self.instructions, sums, step, positions, bias, tiles);
+                    self.put(of, band, output, tiles, row, out);
+                }
+            }
+        });
+    }
+
+    /// Puts the outputs of a channel, a band's `tiles`, where they belong.
+    fn put(
+        &self,
+        of: &Operands<'_>,
+        band: &Band,
+        output: usize,
+        tiles: &[f32],
+        row: &mut Vec<f32>,
+        out: cpu::Shared,
+    ) {
+        let [out_frames, out_height, out_width] = self.size;
+        let Grid {
+            top,
+            rows,
+            tiles: in_row,
+            ..
+        } = band.grid;
+        let room = (band.frames.len() * rows * in_row).next_multiple_of(WIDEST);
+        let whole = in_row.next_multiple_of(TILE);
+        row.resize(whole * TILE, 0.0);
+        for (line, frame) in band.frames.clone().enumerate() {
+            let image = (band.item * self.outputs + output) * out_frames + frame;
+            for y in top * TILE..((top + rows) * TILE).min(out_height) {
+                let first = y % TILE * TILE * room + (line * rows + y / TILE - top) * in_row;
+                weave(
+                    std::array::from_fn(|x| &tiles[first + x * room..][..whole]),
+                    row,
+                );
+                let start = (image * out_height + y) * out_width;
+                // SAFETY: a task owns its band of rows in its frames, in its blocks of outputs.
+                let target = unsafe { out.slice(start, out_width) };
+                match of.onto {
+                    Some(onto) => add(target, row, &onto[start..start + out_width]),
+                    None => target.copy_from_slice(&row[..out_width]),
+                }
             }
         }
     }
 }
 
 cpu::vectorised! {
-    fn add(sums: &mut [f32], x: &[f32]) {
-        for (sum, x) in sums.iter_mut().zip(x) {
-            *sum += x;
+    fn add(sums: &mut [f32], x: &[f32], y: &[f32]) {
+        for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+            *sum = x + y;
         }
     }
 }
