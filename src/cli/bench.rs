@@ -7,8 +7,8 @@ use serde_json::json;
 use super::bench_model::{self, ModelBench};
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::session::Session;
-use super::{CliError, Door, bench_parts, bench_plans};
-use crate::engine::{EventKind, FinishedRun, PartsRequest, peak_rss_bytes};
+use super::{CliError, Door, bench_parts, bench_plans, bench_rerender};
+use crate::engine::{EventKind, FinishedRun, PartsRequest, RunRequest, peak_rss_bytes};
 use crate::media::{self, EncodeOptions};
 use crate::models::TransformerConfig;
 use crate::project::RunSettings;
@@ -189,13 +189,13 @@ fn headless(
     started: Instant,
     runs: u16,
 ) -> Result<Vec<Figure>, CliError> {
-    let cold = timed_run(session, settings)?;
+    let cold = timed_run(session, settings.clone())?;
     let offset = cold.asked.duration_since(started).as_secs_f64();
     let first_preview_secs = offset + cold.first_preview_secs;
     let clip_secs = offset + cold.clip_secs + cold.write_secs;
     let mut warm = Vec::new();
     for _ in 0..runs {
-        warm.push(timed_run(session, settings)?);
+        warm.push(timed_run(session, settings.clone())?);
     }
     let mut figures = vec![
         Figure::new(
@@ -217,6 +217,7 @@ fn headless(
         "MB",
         memory.into_iter().collect(),
     ));
+    figures.extend(bench_rerender::measure(session, settings, runs)?);
     Ok(figures.into_iter().flatten().collect())
 }
 
@@ -233,13 +234,10 @@ pub(super) struct TimedRun {
 /// Renders a clip and writes it to a folder that goes again.
 pub(super) fn timed_run(
     session: &mut Session,
-    settings: &RunSettings,
+    request: impl Into<RunRequest>,
 ) -> Result<TimedRun, CliError> {
     let asked = Instant::now();
-    let run = session
-        .engine
-        .start(settings.clone())
-        .map_err(CliError::Failed)?;
+    let run = session.engine.start(request).map_err(CliError::Failed)?;
     let mut first_preview_secs = None;
     let finished = loop {
         match session.event_of(run)? {

@@ -79,7 +79,7 @@ pub(super) fn measure(
     // All that a machine which never ran the pair has to go by.
     let both = Plan::parse("LS", &[0.5]).map_err(|why| CliError::Failed(why.to_string()))?;
     for _ in 0..WARM_UPS {
-        timed_run(session, &run(&both))?;
+        timed_run(session, run(&both))?;
     }
     let mut secs: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); plans.len()];
     for round in 1..=rounds {
@@ -91,7 +91,7 @@ pub(super) fn measure(
                     "the run that calibrates left a part unmeasured; give more --steps".to_owned(),
                 )
             })?);
-            measured.push(timed_run(session, &run)?.clip_secs);
+            measured.push(timed_run(session, run)?.clip_secs);
         }
         if is_told {
             eprintln!("round {round} of {rounds}");

@@ -5,6 +5,7 @@ mod bench;
 mod bench_model;
 mod bench_parts;
 mod bench_plans;
+mod bench_rerender;
 mod clips;
 mod compare;
 mod compare_report;

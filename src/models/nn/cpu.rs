@@ -1,7 +1,5 @@
 //! What the CPU kernels share: views of tensor storage, disjoint writes, a vectorisable `exp`.
 
-use std::sync::Once;
-
 use candle_core::{CpuStorage, Layout, Result, Shape, bail};
 
 /// The elements of a contiguous f32 tensor.
@@ -56,21 +54,11 @@ impl Shared {
     }
 }
 
-/// Has the allocator keep what is freed for results to come. That of glibc otherwise gives blocks of a megabyte back to the system, which
-/// hands them out again page by page and cleared, a good tenth of a decode's time. By freeing a larger one it learns to keep such
-/// (mallopt(3), "dynamic mmap threshold"); none of its pages is ever touched.
-fn keep_freed() {
-    const LARGER: usize = 16 << 20;
-    static DONE: Once = Once::new();
-    DONE.call_once(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGER))));
-}
-
 /// The `len` numbers that `work` writes.
 ///
 /// # Safety
 /// It writes every one of them, and reads none before.
 pub(super) unsafe fn written(len: usize, work: impl FnOnce(Shared)) -> Vec<f32> {
-    keep_freed();
     let mut out = Vec::<f32>::with_capacity(len);
     work(Shared(out.as_mut_ptr()));
     // SAFETY: there is room for them, and the caller promises that they are there.

@@ -78,14 +78,22 @@ impl Instructions {
 /// Has the numbers in `range` brought near, as far as there are any, while other work goes on.
 #[inline(always)]
 pub(super) fn prefetch(numbers: &[f32], range: std::ops::Range<usize>) {
-    #[cfg(target_arch = "x86_64")]
     for at in (range.start..range.end.min(numbers.len())).step_by(WIDEST) {
+        prefetch_line(&raw const numbers[at]);
+    }
+}
+
+/// Has the line of memory that `at` lies in brought near.
+#[inline(always)]
+pub(super) fn prefetch_line(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every processor of the kind has the instruction, which changes nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(numbers.as_ptr().add(at).cast()) };
+        // SAFETY: no more than a hint, which may name any address; every processor of the kind has the instruction.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (numbers, range);
+    let _ = at;
 }
 
 /// Turns a square of four by four numbers: `from` are its rows, `to` its columns.
@@ -114,19 +122,6 @@ pub(super) unsafe fn turn(from: [*const f32; 4], to: [*mut f32; 4]) {
             unsafe { *column.add(i) = *row.add(j) };
         }
     }
-}
-
-/// Asks for the line of memory that `at` lies in, which is soon to be read or written.
-#[inline(always)]
-pub(super) fn prefetch(at: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: no more than a hint, which may name any address; every processor of the kind has the instruction.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }
 
 /// A vector of f32 that the processor adds and multiplies at once.

@@ -12,7 +12,7 @@ mod sums;
 pub(super) use packed::Packed;
 pub(super) use panels::Panels;
 pub(super) use sums::panel_product;
-use sums::{Block, Work, rows_together};
+use sums::{Block, Work};
 
 /// Rows and columns of the result that a task computes at most. What it packs of the first factor stays in the second cache of a
 /// core, and is read for so many columns that packing it costs little.
@@ -79,9 +79,8 @@ fn shares(rows: usize, layout: Panels, wanted: usize) -> (usize, usize) {
     while down * across < wanted && layout.columns > 2 * across * LEAST_COLUMNS {
         across *= 2;
     }
-    let tall = rows
-        .div_ceil(down)
-        .next_multiple_of(rows_together(layout.instructions));
+    let group = Packed::with(layout.instructions, rows, layout.depth).together();
+    let tall = rows.div_ceil(down).next_multiple_of(group);
     (tall.max(1), layout.count().div_ceil(across).max(1))
 }
 

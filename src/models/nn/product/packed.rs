@@ -1,6 +1,7 @@
 use std::ops::Range;
 
-use super::super::lanes::{Instructions, turn};
+use super::super::lanes::{Instructions, WIDEST, turn};
+use super::Panels;
 use super::sums::{FEW, MANY};
 
 /// How a first factor of `(rows, depth)` is packed: its rows in groups that are added up together, of each group the numbers of the same
@@ -55,8 +56,12 @@ impl Packed {
         }
     }
 
-    fn together(&self) -> usize {
-        super::sums::rows_together(self.instructions)
+    /// Rows of a full group.
+    pub(super) fn together(&self) -> usize {
+        match Panels::with(self.instructions, self.depth, 1).width() / 2 {
+            WIDEST => MANY,
+            _ => FEW,
+        }
     }
 
     /// Numbers from the first to the last of `lines`, each `long`, that lie `step` apart.

@@ -1,9 +1,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-#[cfg(target_arch = "x86_64")]
-use super::super::lanes::x86;
-use super::super::lanes::{Instructions, Lanes, Plain, prefetch};
+use super::super::lanes::{Lanes, Vectorised, WIDEST, prefetch_line};
 use super::super::{Activation, cpu};
 use super::packed::Groups;
 use super::{Packed, Panels};
@@ -14,20 +12,9 @@ const DEPTH: usize = 256;
 /// Places of the depth that the innermost loop takes at a time.
 const UNROLLED: usize = 4;
 
-/// Rows that are added up together: as many as there are registers for.
-pub(super) const FEW: usize = 6;
+/// Rows that are added up together: as many as there are registers for, of the widest vectors and of others.
 pub(super) const MANY: usize = 12;
-
-/// How many those are.
-pub(super) fn rows_together(instructions: Instructions) -> usize {
-    match instructions {
-        Instructions::Plain => FEW,
-        #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2 => FEW,
-        #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512 => MANY,
-    }
-}
+pub(super) const FEW: usize = 6;
 
 /// A product, to be computed block by block: see [`product`](super::product).
 pub(super) struct Work<'a> {
@@ -73,24 +60,21 @@ impl Work<'_> {
                 for panel in block.panels.clone() {
                     let first = panel * width;
                     let place = (panel * depth + start) * width;
-                    // SAFETY: the caller's promise.
-                    unsafe {
-                        let tall = Tall {
-                            count: rows.rows,
-                            deep,
-                            rows: packed.as_ptr(),
-                            panel: self.panels[place..][..deep * width].as_ptr(),
-                            to: self.out.at(block.rows.start * columns + first),
-                            to_step: columns,
-                            wide: width.min(columns - first),
-                            begin: match self.bias {
-                                _ if start > 0 => Begin::There,
-                                None => Begin::Zero,
-                                Some(bias) => Begin::Bias(bias[first..].as_ptr()),
-                            },
-                        };
-                        tall.run(instructions);
-                    }
+                    instructions.run(&Tall {
+                        count: rows.rows,
+                        deep,
+                        rows: packed.as_ptr(),
+                        panel: self.panels[place..][..deep * width].as_ptr(),
+                        // SAFETY: the caller's promise.
+                        to: unsafe { self.out.at(block.rows.start * columns + first) },
+                        to_step: columns,
+                        wide: width.min(columns - first),
+                        begin: match self.bias {
+                            _ if start > 0 => Begin::There,
+                            None => Begin::Zero,
+                            Some(bias) => Begin::Bias(bias[first..].as_ptr()),
+                        },
+                    });
                 }
             }
         });
@@ -120,7 +104,7 @@ pub(in super::super) fn panel_product(
             && panel.len() == layout.depth * width
             && out.len() == layout.rows * width
     );
-    let tall = Tall {
+    layout.instructions.run(&Tall {
         count: layout.rows,
         deep: layout.depth,
         rows: rows.as_ptr(),
@@ -129,12 +113,10 @@ pub(in super::super) fn panel_product(
         to_step: width,
         wide: width,
         begin: if add { Begin::There } else { Begin::Zero },
-    };
-    // SAFETY: all are as long as was looked at.
-    unsafe { tall.run(layout.instructions) };
+    });
 }
 
-/// Packed rows and one panel.
+/// Packed rows and one panel. Whoever makes one promises that all of it may be read and written while it runs.
 struct Tall {
     count: usize,
     deep: usize,
@@ -157,34 +139,20 @@ enum Begin {
     Bias(*const f32),
 }
 
-impl Tall {
-    /// # Safety
-    /// All of it may be read and written; the processor has the instructions.
-    unsafe fn run(&self, instructions: Instructions) {
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,fma")]
-        unsafe fn avx2(tall: &Tall) {
-            // SAFETY: the caller's promise.
-            unsafe { tall.groups::<x86::Avx2, FEW>() };
-        }
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f")]
-        unsafe fn avx512(tall: &Tall) {
-            // SAFETY: the caller's promise.
-            unsafe { tall.groups::<x86::Avx512, MANY>() };
-        }
+impl Vectorised for &Tall {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
         // SAFETY: the caller's promise.
         unsafe {
-            match instructions {
-                Instructions::Plain => self.groups::<Plain, FEW>(),
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx2 => avx2(self),
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512 => avx512(self),
+            match L::WIDTH {
+                WIDEST => self.groups::<L, MANY>(),
+                _ => self.groups::<L, FEW>(),
             }
         }
     }
+}
 
+impl Tall {
     #[inline(always)]
     unsafe fn groups<L: Lanes, const R: usize>(&self) {
         for (row, count) in Groups::<R>(0..self.count) {
@@ -214,8 +182,8 @@ impl Tall {
             // What is added to in the end comes from afar while the sums are made.
             for r in 0..R {
                 let to = to.add(r * self.to_step);
-                prefetch(to);
-                prefetch(to.add(self.wide - 1));
+                prefetch_line(to);
+                prefetch_line(to.add(self.wide - 1));
             }
             let mut held = [[L::splat(0.0); 2]; R];
             let (mut rows, mut panel) = (rows, self.panel);
