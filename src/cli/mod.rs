@@ -121,6 +121,7 @@ fn open(window: &Door, global: &GlobalOptions, file: Option<PathBuf>) -> Result<
 
 /// Runs the command line. `started` is when the program began.
 pub fn main(started: Instant, window: &Door) -> ExitCode {
+    crate::engine::share_memory();
     let cli = Cli::parse();
     let global = match cli.command {
         Some(_) => cli.global,

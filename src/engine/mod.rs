@@ -66,5 +66,5 @@ pub use sweep::{
     Work,
 };
 pub use tensors::write_divergence_maps;
-pub use threads::set_threads;
+pub use threads::{set_threads, share_memory};
 pub use timings::{BySize, PairTimings, Recent};

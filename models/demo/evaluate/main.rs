@@ -40,6 +40,7 @@ use study::{Studio, Study};
 use summary::Summary;
 
 fn main() -> ExitCode {
+    flowblend::engine::share_memory();
     match evaluate(&Options::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
