@@ -3,8 +3,8 @@ use super::super::product::{Packed, Panels, panel_product};
 
 /// Queries that see a block of keys together, and the keys of a block: these, their values, the queries and what they find stay in the
 /// second cache of a core, the weights of a panel of queries in the first.
-pub(super) const QUERIES: usize = 128;
-const KEYS: usize = 256;
+pub(super) const QUERIES: usize = 256;
+const KEYS: usize = 128;
 
 /// What a thread works in.
 #[derive(Default)]
