@@ -154,7 +154,7 @@ pub(super) fn bench(
         );
         return Ok(());
     }
-    let mut session = Session::start(global)?;
+    let mut session = Session::with(global.measuring_pipeline())?;
     let pair = session.describe(options.denoise.pair())?;
     let settings = options.denoise.settings(&pair, &pair.defaults.prompt)?;
     let (width, height, frames) = settings.size();

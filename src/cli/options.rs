@@ -62,6 +62,13 @@ impl GlobalOptions {
         Box::new(move || Box::new(PairPipeline::new(options)))
     }
 
+    /// The same for measurements: their steps are kept in memory alone, so that a person's own stay on disk, and none of an
+    /// earlier measurement is taken for work of this one.
+    pub(super) fn measuring_pipeline(&self) -> PipelineFactory {
+        let options = self.engine();
+        Box::new(move || Box::new(PairPipeline::new(options).with_steps_in_memory()))
+    }
+
     /// How the engine is set up.
     pub(super) fn engine(&self) -> EngineOptions {
         EngineOptions {

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CliError;
 use super::options::GlobalOptions;
-use crate::engine::{EngineHandle, EventKind, PairSummary, RunId};
+use crate::engine::{EngineHandle, EventKind, PairSummary, PipelineFactory, RunId};
 use crate::project::PairRef;
 
 /// The engine, driven from a terminal.
@@ -15,7 +15,12 @@ pub(super) struct Session {
 impl Session {
     /// Starts the engine and ties Ctrl+C to its cancel.
     pub(super) fn start(global: &GlobalOptions) -> Result<Self, CliError> {
-        let engine = EngineHandle::spawn(global.pipeline(), Arc::new(|| {})).map_err(|why| {
+        Self::with(global.pipeline())
+    }
+
+    /// The same with another pipeline.
+    pub(super) fn with(pipeline: PipelineFactory) -> Result<Self, CliError> {
+        let engine = EngineHandle::spawn(pipeline, Arc::new(|| {})).map_err(|why| {
             CliError::Failed(format!(
                 "the engine's thread cannot start: {why}; close other programs and try again"
             ))

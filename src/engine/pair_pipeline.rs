@@ -83,6 +83,12 @@ impl PairPipeline {
         }
     }
 
+    /// Keeps steps of earlier runs in memory alone.
+    pub fn with_steps_in_memory(mut self) -> Self {
+        self.steps = StepCache::in_folder(None);
+        self
+    }
+
     fn device(&mut self) -> Result<OpenDevice, String> {
         if let Some(device) = &self.device {
             return Ok(device.clone());

@@ -48,6 +48,17 @@ pub(super) trait Vectorised {
 }
 
 impl Instructions {
+    /// Numbers of a vector.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::Plain => Plain::WIDTH,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => x86::Avx2::WIDTH,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => x86::Avx512::WIDTH,
+        }
+    }
+
     /// Does `work` with these.
     pub(super) fn run(self, work: impl Vectorised) {
         #[cfg(target_arch = "x86_64")]

@@ -1,8 +1,6 @@
 //! The innermost loops of the convolutions: sums of products for a block of outputs at many positions, held in registers.
 
-#[cfg(target_arch = "x86_64")]
-use super::super::lanes::x86;
-use super::super::lanes::{Instructions, Lanes, Plain, WIDEST};
+use super::super::lanes::{Instructions, Lanes, Vectorised, WIDEST};
 
 /// Outputs that share what is read of the input.
 pub(super) const BLOCK: usize = 8;
@@ -55,41 +53,42 @@ pub(super) fn add_up(
     assert!(input.len() >= work.last.input + work.room && sums.len() >= outputs * work.room);
     assert!(weight.len() >= work.last.weight + BLOCK);
     assert!(work.room >= work.positions.next_multiple_of(WIDEST));
-    let (input, weight, sums) = (input.as_ptr(), weight.as_ptr(), sums.as_mut_ptr());
-    // SAFETY: the lengths were looked at, and the processor where the instructions were chosen.
-    unsafe {
-        match instructions {
-            Instructions::Plain => narrow::<Plain>(work, outputs, input, weight, sums),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => avx2(work, outputs, input, weight, sums),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => avx512(work, outputs, input, weight, sums),
-        }
-    }
+    instructions.run(AddUp {
+        work,
+        outputs,
+        x: input.as_ptr(),
+        weight: weight.as_ptr(),
+        sums: sums.as_mut_ptr(),
+    });
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(work: &Work<'_>, outputs: usize, x: *const f32, weight: *const f32, sums: *mut f32) {
-    // SAFETY: the caller's promise.
-    unsafe { narrow::<x86::Avx2>(work, outputs, x, weight, sums) };
-}
-
-/// Thirty-two registers hold the sums of a whole block.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512(
-    work: &Work<'_>,
+/// What [`add_up`] was given, whose lengths it looked at.
+struct AddUp<'a> {
+    work: &'a Work<'a>,
     outputs: usize,
     x: *const f32,
     weight: *const f32,
     sums: *mut f32,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match outputs > BLOCK / 2 {
-            true => band::<x86::Avx512, BLOCK, 3>(work, x, weight, sums),
-            false => band::<x86::Avx512, { BLOCK / 2 }, 3>(work, x, weight, sums),
+}
+
+impl Vectorised for AddUp<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Self {
+            work,
+            outputs,
+            x,
+            weight,
+            sums,
+        } = self;
+        // SAFETY: the lengths were looked at.
+        unsafe {
+            match L::WIDTH {
+                // Thirty-two registers hold the sums of a whole block.
+                WIDEST if outputs > BLOCK / 2 => band::<L, BLOCK, 3>(work, x, weight, sums),
+                WIDEST => band::<L, { BLOCK / 2 }, 3>(work, x, weight, sums),
+                _ => narrow::<L>(work, outputs, x, weight, sums),
+            }
         }
     }
 }

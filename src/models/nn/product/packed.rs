@@ -1,7 +1,6 @@
 use std::ops::Range;
 
 use super::super::lanes::{Instructions, WIDEST, turn};
-use super::Panels;
 use super::sums::{FEW, MANY};
 
 /// How a first factor of `(rows, depth)` is packed: its rows in groups that are added up together, of each group the numbers of the same
@@ -34,7 +33,7 @@ impl Packed {
 
     /// Packs a factor whose rows lie `step` apart in `from`. `to` has [`len`](Self::len) numbers.
     pub(in super::super) fn fill_from_rows(&self, to: &mut [f32], from: &[f32], step: usize) {
-        assert!(to.len() == self.len() && from.len() >= self.reach(self.rows, self.depth, step));
+        assert!(to.len() == self.len() && from.len() >= reach(self.rows, self.depth, step));
         match self.together() {
             MANY => pack_rows::<MANY>(from, step, to, self.depth),
             _ => pack_rows::<FEW>(from, step, to, self.depth),
@@ -43,7 +42,7 @@ impl Packed {
 
     /// The same of a factor whose columns, the places of the depth, lie `step` apart.
     pub(in super::super) fn fill_from_columns(&self, to: &mut [f32], from: &[f32], step: usize) {
-        assert!(to.len() == self.len() && from.len() >= self.reach(self.depth, self.rows, step));
+        assert!(to.len() == self.len() && from.len() >= reach(self.depth, self.rows, step));
         let mut fill = |(row, count): (usize, usize)| {
             let to = &mut to[row * self.depth..][..count * self.depth];
             for (place, to) in to.chunks_exact_mut(count).enumerate() {
@@ -58,18 +57,18 @@ impl Packed {
 
     /// Rows of a full group.
     pub(super) fn together(&self) -> usize {
-        match Panels::with(self.instructions, self.depth, 1).width() / 2 {
+        match self.instructions.width() {
             WIDEST => MANY,
             _ => FEW,
         }
     }
+}
 
-    /// Numbers from the first to the last of `lines`, each `long`, that lie `step` apart.
-    fn reach(&self, lines: usize, long: usize, step: usize) -> usize {
-        match lines {
-            0 => 0,
-            lines => (lines - 1) * step + long,
-        }
+/// Numbers from the first to the last of `lines`, each `long`, that lie `step` apart.
+fn reach(lines: usize, long: usize, step: usize) -> usize {
+    match lines {
+        0 => 0,
+        lines => (lines - 1) * step + long,
     }
 }
 
@@ -96,7 +95,7 @@ impl<const R: usize> Iterator for Groups<R> {
 
 /// Packs rows of `deep` numbers, `step` apart, in groups of `R`: as many as `to` has room for.
 #[inline(always)]
-pub(super) fn pack_rows<const R: usize>(from: &[f32], step: usize, to: &mut [f32], deep: usize) {
+fn pack_rows<const R: usize>(from: &[f32], step: usize, to: &mut [f32], deep: usize) {
     for (row, count) in Groups::<R>(0..to.len() / deep.max(1)) {
         let (from, to) = (&from[row * step..], &mut to[row * deep..][..count * deep]);
         match count {

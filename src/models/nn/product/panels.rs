@@ -1,6 +1,4 @@
-#[cfg(target_arch = "x86_64")]
-use super::super::lanes::x86;
-use super::super::lanes::{Instructions, Lanes, Plain, turn};
+use super::super::lanes::{Instructions, turn};
 
 /// How a second factor of `(depth, columns)` is laid out: `(panels, depth, width)`, each panel some neighbouring columns, zeros where
 /// the last is not full.
@@ -27,13 +25,7 @@ impl Panels {
 
     /// Columns of a panel: two vectors.
     pub(in super::super) fn width(&self) -> usize {
-        match self.instructions {
-            Instructions::Plain => 2 * Plain::WIDTH,
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => 2 * x86::Avx2::WIDTH,
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => 2 * x86::Avx512::WIDTH,
-        }
+        2 * self.instructions.width()
     }
 
     /// How many there are.

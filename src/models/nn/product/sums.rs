@@ -98,7 +98,7 @@ pub(in super::super) fn panel_product(
     out: &mut [f32],
     add: bool,
 ) {
-    let width = Panels::with(layout.instructions, layout.depth, 1).width();
+    let width = 2 * layout.instructions.width();
     assert!(
         rows.len() == layout.len()
             && panel.len() == layout.depth * width
