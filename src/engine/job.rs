@@ -12,7 +12,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 
 use super::event::{FinishedRun, PairSummary, Phase, RunReport};
-use super::loaded::{LoadedPair, source_hash};
+use super::loaded::LoadedPair;
 use super::paused::PausedRun;
 use super::pipeline::{Progress, RunError, RunRequest};
 use super::profile_book::ProfileBook;
@@ -133,7 +133,8 @@ impl<'a> Job<'a> {
 
     pub(super) fn run(mut self, progress: &mut dyn FnMut(Progress)) -> Result<Done, RunError> {
         for role in &self.roles {
-            self.hashes.begin(self.loaded.model_path(*role)?)?;
+            let (model, identity) = (self.loaded.model_path(*role)?, self.loaded.identity(*role)?);
+            self.hashes.begin(model, identity)?;
         }
         let mut clock = StepClock::new(self.summary, &self.settings);
         if self.request.spare_guidance {
@@ -199,9 +200,8 @@ impl<'a> Job<'a> {
         self.unwritten.decoded.extend(key);
         let mut model_hashes = Vec::new();
         for role in &self.roles {
-            let hash = self
-                .hashes
-                .get(self.loaded.model_path(*role)?, self.cancel)?;
+            let (model, identity) = (self.loaded.model_path(*role)?, self.loaded.identity(*role)?);
+            let hash = self.hashes.get(model, identity, self.cancel)?;
             model_hashes.push((*role, hash));
         }
 
@@ -225,7 +225,7 @@ impl<'a> Job<'a> {
             device: self.summary.device.clone(),
             model_hashes,
             files,
-            source: source_hash(&self.source()?),
+            source: TensorCache::key(&[&self.source()?]),
         };
         Ok(Done {
             finished: FinishedRun {
@@ -259,7 +259,7 @@ impl<'a> Job<'a> {
 
     /// What decides on a run beside its settings: device, format, the models' files, given noise.
     fn source(&self) -> Result<String, RunError> {
-        let mut source = self.loaded.source()?;
+        let mut source = self.loaded.files().source.clone();
         if let Some(file) = &self.request.init_latents {
             source.push('\n');
             source.push_str(&identity([file])?);

@@ -1,22 +1,24 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 use super::device::OpenDevice;
+use super::pair_files::PairFiles;
 use super::pipeline::RunError;
 use super::tensor_cache::TensorCache;
 use crate::media::Clip;
 use crate::models::{
     DecodeProgress, Family, Loading, ModelError, PairSpec, TextEncoder, Transformer, Vae,
-    check_pair, identity,
+    check_pair,
 };
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
 use crate::schedule::{CacheProfile, ModelRole};
 
 /// A pair whose parts come into memory as they are needed and stay for the next run.
 pub struct LoadedPair {
-    spec: PairSpec,
+    files: Arc<PairFiles>,
     device: OpenDevice,
     /// By the index of their role.
     transformers: [Option<Transformer>; 3],
@@ -31,37 +33,6 @@ pub struct LoadedPair {
     seed: u64,
 }
 
-/// What decides on a pair's clips beside their settings: device, format, the models' files and the program
-/// itself, for another build may round differently.
-pub(super) fn source_of(spec: &PairSpec, device: &OpenDevice) -> Result<String, ModelError> {
-    let mut parts = vec![device.to_string(), device.dtype.as_str().to_owned()];
-    if let Ok(program) = std::env::current_exe() {
-        parts.push(identity([&program])?);
-    }
-    parts.push(models_of(spec)?);
-    if let Some(distilled) = &spec.distilled {
-        parts.push(model_of(distilled)?);
-    }
-    let (family, large) = (Family::of(&spec.large), &spec.large);
-    parts.push(family.text_identity(large)?);
-    parts.push(family.vae_identity(large)?);
-    Ok(parts.join("\n"))
-}
-
-/// [`source_of`] a run, short enough for a record.
-pub(super) fn source_hash(source: &str) -> String {
-    TensorCache::key(&[source])
-}
-
-/// What tells a pair's large and small transformer apart from all others.
-pub(super) fn models_of(spec: &PairSpec) -> Result<String, ModelError> {
-    Ok([model_of(&spec.large)?, model_of(&spec.small)?].join("\n"))
-}
-
-pub(super) fn model_of(model: &Path) -> Result<String, ModelError> {
-    identity(&Family::of(model).transformer_files(model)?)
-}
-
 /// What is said where a plan wants a model that the pair has not.
 pub(super) fn no_model(pair: &str, role: ModelRole) -> String {
     format!("the pair {pair} has no {role} model; use L and S in the plan")
@@ -70,9 +41,15 @@ pub(super) fn no_model(pair: &str, role: ModelRole) -> String {
 impl LoadedPair {
     /// Checks that the models may be blended; loads nothing yet.
     pub fn open(spec: PairSpec, device: OpenDevice) -> Result<Self, RunError> {
-        check_pair(&spec)?;
+        let files = PairFiles::read(spec, &device)?;
+        Self::of(Arc::new(files), device)
+    }
+
+    /// The same of files that were looked through.
+    pub(super) fn of(files: Arc<PairFiles>, device: OpenDevice) -> Result<Self, RunError> {
+        check_pair(&files.spec)?;
         Ok(Self {
-            spec,
+            files,
             device,
             transformers: [const { None }; 3],
             vae: None,
@@ -90,9 +67,19 @@ impl LoadedPair {
         self
     }
 
-    pub(super) fn is(&self, spec: &PairSpec) -> bool {
-        let model = |role| self.spec.model(role) == spec.model(role);
-        ModelRole::ALL.into_iter().all(model)
+    /// What its files say.
+    pub(super) fn files(&self) -> &PairFiles {
+        &self.files
+    }
+
+    /// What is in memory serves `files` as well; says whether it does. Anything else of theirs is another pair's.
+    pub(super) fn takes(&mut self, files: &Arc<PairFiles>) -> bool {
+        let tokens = |files: &PairFiles| files.spec.defaults.text_tokens;
+        let serves = self.files.source == files.source && tokens(&self.files) == tokens(files);
+        if serves {
+            self.files = Arc::clone(files);
+        }
+        serves
     }
 
     /// Where the models lie.
@@ -107,13 +94,13 @@ impl LoadedPair {
 
     /// The family of all its models.
     pub fn family(&self) -> Family {
-        Family::of(&self.spec.large)
+        self.files.family
     }
 
     /// The folder or file of the model of `role`.
     pub fn model_path(&self, role: ModelRole) -> Result<&Path, RunError> {
-        let model = self.spec.model(role);
-        model.ok_or_else(|| RunError::Failed(no_model(&self.spec.name, role)))
+        let model = self.spec().model(role);
+        model.ok_or_else(|| RunError::Failed(self.no_model(role)))
     }
 
     /// Tells caches what is known of a model.
@@ -127,13 +114,17 @@ impl LoadedPair {
     }
 
     /// What tells the model of `role` apart from all others.
-    pub(super) fn identity(&self, role: ModelRole) -> Result<String, RunError> {
-        Ok(model_of(self.model_path(role)?)?)
+    pub(super) fn identity(&self, role: ModelRole) -> Result<&str, RunError> {
+        let identity = self.files.models[role.index()].as_deref();
+        identity.ok_or_else(|| RunError::Failed(self.no_model(role)))
     }
 
-    /// What decides on a run beside its settings: device, format and the models' files.
-    pub(super) fn source(&self) -> Result<String, RunError> {
-        Ok(source_of(&self.spec, &self.device)?)
+    fn no_model(&self, role: ModelRole) -> String {
+        no_model(&self.spec().name, role)
+    }
+
+    fn spec(&self) -> &PairSpec {
+        &self.files.spec
     }
 
     /// Loads the transformer of `role`, unless it is there already. `progress` is told the bytes that
@@ -149,7 +140,7 @@ impl LoadedPair {
         if self.model(role).is_none() {
             let loading = Loading::to(&self.device.device, self.device.dtype);
             let loading = loading.watched(cancel, progress);
-            let loaded = Transformer::load(path, &self.spec.large, loading)?;
+            let loaded = Transformer::load(path, &self.spec().large, loading)?;
             self.transformers[role.index()] = Some(loaded);
         }
         Ok(())
@@ -184,7 +175,7 @@ impl LoadedPair {
         if self.vae.is_none() {
             // The decode is short and sees every value; f32 keeps it free of banding.
             let loading = Loading::to(&self.device.device, DType::F32).watched(cancel, progress);
-            self.vae = Some(Vae::load(&self.spec.large, loading)?);
+            self.vae = Some(Vae::load(&self.spec().large, loading)?);
         }
         Ok(())
     }
@@ -207,7 +198,7 @@ impl LoadedPair {
             if self.embeddings.contains_key(text) || unknown.contains(&text) {
                 continue;
             }
-            match self.kept.get(&self.embedding_key(text)?, 3) {
+            match self.kept.get(&self.embedding_key(text), 3) {
                 Some(embedding) => drop(self.embeddings.insert(text.to_owned(), embedding)),
                 None => unknown.push(text),
             }
@@ -215,16 +206,10 @@ impl LoadedPair {
         Ok(unknown)
     }
 
-    fn embedding_key(&self, text: &str) -> Result<String, RunError> {
-        let encoder = Family::of(&self.spec.large).text_identity(&self.spec.large)?;
-        let tokens = self.spec.defaults.text_tokens;
+    fn embedding_key(&self, text: &str) -> String {
+        let tokens = self.spec().defaults.text_tokens;
         let dtype = self.device.dtype;
-        Ok(TensorCache::key(&[
-            &encoder,
-            &tokens.to_string(),
-            dtype.as_str(),
-            text,
-        ]))
+        TensorCache::key(&[&self.files.text, &tokens.to_string(), dtype.as_str(), text])
     }
 
     /// Sends texts through the text encoder, unless their embeddings are known.
@@ -238,14 +223,17 @@ impl LoadedPair {
         if missing.is_empty() {
             return Ok(());
         }
-        let tokens = self.spec.defaults.text_tokens;
+        let tokens = self.spec().defaults.text_tokens;
         let loading = Loading::to(&self.device.device, self.device.dtype);
-        let encoder =
-            TextEncoder::load(&self.spec.large, tokens, loading.watched(cancel, progress))?;
+        let encoder = TextEncoder::load(
+            &self.spec().large,
+            tokens,
+            loading.watched(cancel, progress),
+        )?;
         for text in missing {
             cancel.check()?;
             let embedding = encoder.encode(text)?;
-            self.kept.put(&self.embedding_key(text)?, &embedding);
+            self.kept.put(&self.embedding_key(text), &embedding);
             self.embeddings.insert(text.to_owned(), embedding);
         }
         Ok(())

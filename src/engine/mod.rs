@@ -11,6 +11,7 @@ mod job;
 mod loaded;
 mod memory;
 mod memory_plan;
+mod pair_files;
 mod pair_pipeline;
 mod parts_bench;
 mod pass_bench;

@@ -7,13 +7,13 @@ use super::boundary_book::{BoundaryMethod, FoundBook, KnownBoundaries, KnownPlan
 use super::device::OpenDevice;
 use super::event::{FinishedRun, PairRules, PairSummary};
 use super::job::{Done, Job, Keepers};
-use super::loaded::{LoadedPair, model_of, models_of, source_hash, source_of};
+use super::loaded::LoadedPair;
+use super::pair_files::PairFiles;
 use super::paused::PausedRun;
 use super::pipeline::{Pipeline, Progress, RunError, RunRequest};
 use super::probe::{Probe, ProbeRequest, ProbedRun};
 use super::profile_book::{ProfileBook, Profiles};
 use super::residency::Fit;
-use super::rules::Rules;
 use super::step_cache::{KeptSteps, StepCache};
 use super::sweep::SweepRequest;
 use super::tensor_cache::TensorCache;
@@ -44,6 +44,8 @@ pub struct EngineOptions {
 pub struct PairPipeline {
     options: EngineOptions,
     device: Option<OpenDevice>,
+    /// What the files of the last pair said.
+    files: Option<Arc<PairFiles>>,
     loaded: Option<LoadedPair>,
     timings: Timings,
     hashes: WeightHashes,
@@ -70,6 +72,7 @@ impl PairPipeline {
         Self {
             options,
             device: None,
+            files: None,
             loaded: None,
             timings: Timings::open(cached("timings.json")),
             hashes: WeightHashes::open(cached("hashes.json")),
@@ -98,14 +101,26 @@ impl PairPipeline {
         Ok(device)
     }
 
-    fn summary(&mut self, spec: &PairSpec, pair: &PairRef) -> Result<PairSummary, String> {
+    /// What the files of a pair say now.
+    fn read(&mut self, pair: &PairRef) -> Result<Arc<PairFiles>, RunError> {
+        let device = self.device().map_err(RunError::Failed)?;
+        let spec = spec_of(pair)?;
+        if let Some(files) = &self.files
+            && files.still_holds(&spec)
+        {
+            return Ok(Arc::clone(files));
+        }
+        let files = Arc::new(PairFiles::read(spec, &device)?);
+        self.files = Some(Arc::clone(&files));
+        Ok(files)
+    }
+
+    fn summary(&mut self, files: &PairFiles, pair: &PairRef) -> Result<PairSummary, String> {
         let device = self.device()?;
-        let models = models_of(spec).map_err(|why| why.to_string())?;
-        let weight_bytes = device.dtype.size_in_bytes();
-        let on_cpu = device.device.is_cpu();
-        let rules = Rules::read(spec, weight_bytes, on_cpu).map_err(|why| why.to_string())?;
+        let PairFiles { spec, rules, .. } = files;
         let (parameters, channels) = (rules.parameters(), rules.channels());
-        let rules: Arc<dyn PairRules> = Arc::new(rules);
+        let models = files.blended();
+        let rules: Arc<dyn PairRules> = rules.clone();
         let defaults = default_settings(spec, pair)?;
         Ok(PairSummary {
             pair: pair.clone(),
@@ -121,11 +136,11 @@ impl PairPipeline {
             timings: self.timings.of(&timing_key(spec, &device)),
             known_boundaries: self.boundaries.of(&models),
             known_plans: self.plans.of(&models),
-            profiles: self.profiles_of(spec),
+            profiles: self.profiles_of(files),
             memory_bytes: self.options.memory_bytes.or(device.memory_bytes()),
-            source: source_hash(&source_of(spec, &device).map_err(|why| why.to_string())?),
+            source: files.source_hash(),
             device: device.to_string(),
-            weight_bytes,
+            weight_bytes: device.dtype.size_in_bytes(),
             vocabulary: spec
                 .defaults
                 .vocabulary
@@ -138,20 +153,21 @@ impl PairPipeline {
     }
 
     /// What caches know of a pair's models.
-    fn profiles_of(&self, spec: &PairSpec) -> [Profiles; 3] {
-        ModelRole::ALL.map(|role| {
-            let model = spec.model(role).and_then(|model| model_of(model).ok());
-            model.map_or_else(Profiles::default, |model| self.profiles.of(&model))
-        })
+    fn profiles_of(&self, files: &PairFiles) -> [Profiles; 3] {
+        let of = |model: &String| self.profiles.of(model);
+        files
+            .models
+            .each_ref()
+            .map(|model| model.as_ref().map(of).unwrap_or_default())
     }
 
-    /// Makes `self.loaded` the pair of `spec`.
-    fn open(&mut self, spec: &PairSpec) -> Result<(), RunError> {
+    /// Makes `self.loaded` the pair of `files`.
+    fn open(&mut self, files: &Arc<PairFiles>) -> Result<(), RunError> {
         let device = self.device().map_err(RunError::Failed)?;
-        if self.loaded.as_ref().is_none_or(|loaded| !loaded.is(spec)) {
+        if !self.loaded.as_mut().is_some_and(|pair| pair.takes(files)) {
             // The old pair goes first: two pairs need not fit side by side.
             self.loaded = None;
-            let pair = LoadedPair::open(spec.clone(), device)?;
+            let pair = LoadedPair::of(Arc::clone(files), device)?;
             self.loaded = Some(pair.with_embeddings_in(self.embeddings.clone()));
         }
         Ok(())
@@ -160,9 +176,9 @@ impl PairPipeline {
 
 impl Pipeline for PairPipeline {
     fn describe(&mut self, pair: &PairRef) -> Result<PairSummary, String> {
-        let spec = spec_of(pair).map_err(|why| why.to_string())?;
-        let summary = self.summary(&spec, pair)?;
-        self.note_source(&spec, pair);
+        let files = self.read(pair).map_err(|why| why.to_string())?;
+        let summary = self.summary(&files, pair)?;
+        self.steps.set_source(pair, files.source.clone());
         Ok(summary)
     }
 
@@ -179,6 +195,7 @@ impl Pipeline for PairPipeline {
             self.options.device = device;
             // The models lie on the old device.
             self.loaded = None;
+            self.files = None;
             self.device = None;
         }
     }
@@ -195,7 +212,11 @@ impl Pipeline for PairPipeline {
     ) -> Result<FinishedRun, RunError> {
         let settings = &request.settings;
         tensors::check_targets(request)?;
-        let Ready { spec, summary, fit } = match request.online {
+        let Ready {
+            files,
+            summary,
+            fit,
+        } = match request.online {
             Some(_) => self.prepare(&with_both_models(settings)?)?,
             None => self.prepare(settings)?,
         };
@@ -203,8 +224,8 @@ impl Pipeline for PairPipeline {
         progress(Progress::StepsKept(self.steps.told()));
         let done = done?;
 
-        self.remember(&spec, &done)?;
-        if let Ok(summary) = self.summary(&spec, &settings.pair) {
+        self.remember(&files, &done)?;
+        if let Ok(summary) = self.summary(&files, &settings.pair) {
             progress(Progress::Pair(Arc::new(summary)));
         }
         Ok(done.finished)
@@ -216,7 +237,11 @@ impl Pipeline for PairPipeline {
         cancel: &Cancel,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Probe, RunError> {
-        let Ready { spec, summary, fit } = self.prepare(&with_both_models(&request.settings)?)?;
+        let Ready {
+            files,
+            summary,
+            fit,
+        } = self.prepare(&with_both_models(&request.settings)?)?;
         let mut probe: Option<Probe> = None;
         for settings in request.references() {
             let run = RunRequest {
@@ -233,8 +258,8 @@ impl Pipeline for PairPipeline {
         }
         let probe =
             probe.ok_or_else(|| RunError::Failed("there was no run to probe".to_owned()))?;
-        self.remember_boundaries(&spec, &request.settings, &probe)?;
-        if let Ok(summary) = self.summary(&spec, &request.settings.pair) {
+        self.remember_boundaries(&files, &request.settings, &probe);
+        if let Ok(summary) = self.summary(&files, &request.settings.pair) {
             progress(Progress::Pair(Arc::new(summary)));
         }
         Ok(probe)
@@ -252,7 +277,7 @@ impl Pipeline for PairPipeline {
 
 /// What a run needs to know before anything is loaded.
 struct Ready {
-    spec: PairSpec,
+    files: Arc<PairFiles>,
     summary: PairSummary,
     fit: Fit,
 }
@@ -263,9 +288,9 @@ impl PairPipeline {
         settings
             .check()
             .map_err(|why| RunError::Failed(why.to_string()))?;
-        let spec = spec_of(&settings.pair)?;
+        let files = self.read(&settings.pair)?;
         let summary = self
-            .summary(&spec, &settings.pair)
+            .summary(&files, &settings.pair)
             .map_err(RunError::Failed)?;
         summary
             .rules
@@ -276,9 +301,14 @@ impl PairPipeline {
         let fit = memory
             .fit
             .ok_or_else(|| RunError::Failed(memory.refusal(settings)))?;
-        self.open(&spec)?;
-        self.note_source(&spec, &settings.pair);
-        Ok(Ready { spec, summary, fit })
+        self.open(&files)?;
+        // Kept steps are of use only to runs of the very same models.
+        self.steps.set_source(&settings.pair, files.source.clone());
+        Ok(Ready {
+            files,
+            summary,
+            fit,
+        })
     }
 
     fn keepers(&mut self) -> Result<Keepers<'_>, RunError> {
@@ -318,54 +348,40 @@ impl PairPipeline {
         Ok(probed)
     }
 
-    /// Kept steps are of use only to runs of the very same models.
-    fn note_source(&mut self, spec: &PairSpec, pair: &PairRef) {
-        if let Some(device) = &self.device
-            && let Ok(source) = source_of(spec, device)
-        {
-            self.steps.set_source(pair, source);
-        }
-    }
-
     /// Keeps the boundaries that a probe named, if it named any, for runs like the one it was asked for.
-    fn remember_boundaries(
-        &mut self,
-        spec: &PairSpec,
-        settings: &RunSettings,
-        probe: &Probe,
-    ) -> Result<(), RunError> {
+    fn remember_boundaries(&mut self, files: &PairFiles, settings: &RunSettings, probe: &Probe) {
         if let Some(boundaries) = probe.boundaries_for(settings) {
             let found = KnownBoundaries {
                 boundaries,
                 runs: RunKind::of(settings),
                 found_by: BoundaryMethod::Divergence,
             };
-            self.boundaries.note(models_of(spec)?, found);
+            self.boundaries.note(files.blended(), found);
         }
-        Ok(())
     }
 
     /// Keeps what the run measured for the next forecast.
-    fn remember(&mut self, spec: &PairSpec, done: &Done) -> Result<(), RunError> {
+    fn remember(&mut self, files: &PairFiles, done: &Done) -> Result<(), RunError> {
         let device = self.device().map_err(RunError::Failed)?;
         let size = done.finished.settings.size();
-        self.timings.correct(timing_key(spec, &device), |timings| {
-            for role in ModelRole::ALL {
-                if let Some(secs) = done.pass_secs(role) {
-                    timings.of_mut(role).add(size, secs);
+        self.timings
+            .correct(timing_key(&files.spec, &device), |timings| {
+                for role in ModelRole::ALL {
+                    if let Some(secs) = done.pass_secs(role) {
+                        timings.of_mut(role).add(size, secs);
+                    }
                 }
-            }
-            // In tiles it takes longer, and says nothing of the next one that is whole.
-            if !done.fit.in_tiles {
-                timings.decode.add(size, done.finished.report.decode_secs);
-            }
-            if let Some(secs) = done.new_text_secs {
-                timings.text.add(secs);
-            }
-            if let Some(secs) = done.secs_per_byte {
-                timings.byte.add(secs);
-            }
-        });
+                // In tiles it takes longer, and says nothing of the next one that is whole.
+                if !done.fit.in_tiles {
+                    timings.decode.add(size, done.finished.report.decode_secs);
+                }
+                if let Some(secs) = done.new_text_secs {
+                    timings.text.add(secs);
+                }
+                if let Some(secs) = done.secs_per_byte {
+                    timings.byte.add(secs);
+                }
+            });
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::book;
 use super::pipeline::RunError;
-use crate::models::{Family, ModelError, hash_files, identity};
+use crate::models::{Family, ModelError, hash_files};
 use crate::sampler::Cancel;
 
 /// How often a wait looks whether somebody wants to stop.
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub(super) struct WeightHashes {
     file: Option<PathBuf>,
-    /// By [`identity`] of the files.
+    /// By the identity of the files.
     known: BTreeMap<String, String>,
     /// By model.
     pending: HashMap<PathBuf, Pending>,
@@ -42,17 +42,16 @@ impl WeightHashes {
         }
     }
 
-    /// Begins to compute the hash of a model's transformer, unless it is known.
-    pub(super) fn begin(&mut self, model: &Path) -> Result<(), RunError> {
-        let files = Family::of(model).transformer_files(model)?;
-        let identity = identity(&files)?;
+    /// Begins to compute the hash of a model's transformer with the files of this identity, unless it is known.
+    pub(super) fn begin(&mut self, model: &Path, identity: &str) -> Result<(), RunError> {
         let under_way = self.pending.get(model);
         if under_way.is_some_and(|pending| pending.identity == identity) {
             return Ok(());
         }
-        let answer = if self.known.contains_key(&identity) {
+        let answer = if self.known.contains_key(identity) {
             None
         } else {
+            let files = Family::of(model).transformer_files(model)?;
             let (send, receive) = bounded(1);
             let work = move || {
                 // Nobody is left to tell where the program is about to end.
@@ -66,14 +65,20 @@ impl WeightHashes {
             }
             Some(receive)
         };
+        let identity = identity.to_owned();
         let pending = Pending { identity, answer };
         self.pending.insert(model.to_owned(), pending);
         Ok(())
     }
 
     /// Waits for what [`begin`](Self::begin) began.
-    pub(super) fn get(&mut self, model: &Path, cancel: &Cancel) -> Result<String, RunError> {
-        self.begin(model)?;
+    pub(super) fn get(
+        &mut self,
+        model: &Path,
+        identity: &str,
+        cancel: &Cancel,
+    ) -> Result<String, RunError> {
+        self.begin(model, identity)?;
         let pending = self.pending.remove(model);
         let Some(Pending { identity, answer }) = pending else {
             return Err(RunError::Failed(
@@ -110,6 +115,10 @@ impl WeightHashes {
 mod tests {
     use super::*;
 
+    fn identity(weights: &PathBuf) -> String {
+        crate::models::identity([weights]).unwrap()
+    }
+
     #[test]
     fn hashes_are_computed_once_for_every_state_of_the_files() {
         let folder = tempfile::tempdir().unwrap();
@@ -126,19 +135,26 @@ mod tests {
         let mut hashes = WeightHashes::open(Some(book.clone()));
         let cancelled = Cancel::new();
         cancelled.cancel();
-        hashes.begin(&model).unwrap();
+        hashes.begin(&model, &identity(&weights)).unwrap();
         assert!(matches!(
-            hashes.get(&model, &cancelled),
+            hashes.get(&model, &identity(&weights), &cancelled),
             Err(RunError::Cancelled)
         ));
-        let first = hashes.get(&model, &Cancel::new()).unwrap();
+        let first = hashes
+            .get(&model, &identity(&weights), &Cancel::new())
+            .unwrap();
         assert_eq!(first, hash_files(std::slice::from_ref(&weights)).unwrap());
         // A second start takes it from the book, whatever is in the file now.
         let kept = std::fs::read_to_string(&book).unwrap();
         let other = "0".repeat(64);
         std::fs::write(&book, kept.replace(&first, &other)).unwrap();
         let mut hashes = WeightHashes::open(Some(book));
-        assert_eq!(hashes.get(&model, &Cancel::new()).unwrap(), other);
+        assert_eq!(
+            hashes
+                .get(&model, &identity(&weights), &Cancel::new())
+                .unwrap(),
+            other
+        );
         // A file that was written anew is hashed anew.
         let then = std::time::SystemTime::now() - Duration::from_secs(99);
         let file = std::fs::File::options()
@@ -146,6 +162,11 @@ mod tests {
             .open(&weights)
             .unwrap();
         file.set_modified(then).unwrap();
-        assert_eq!(hashes.get(&model, &Cancel::new()).unwrap(), first);
+        assert_eq!(
+            hashes
+                .get(&model, &identity(&weights), &Cancel::new())
+                .unwrap(),
+            first
+        );
     }
 }

@@ -52,7 +52,7 @@ impl Job<'_> {
     ) -> Result<(), RunError> {
         let size = self.settings.size();
         for role in self.roles.clone() {
-            let model = self.loaded.identity(role)?;
+            let model = self.loaded.identity(role)?.to_owned();
             let mut known = self.profiles.of(&model).at(size).cloned();
             if known.is_none() && has_to && role != ModelRole::Distilled {
                 known = self.measure(role, progress)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{PairPipeline, Ready, models_of, timing_key};
+use super::{PairPipeline, Ready, timing_key};
 use crate::analysis::{Similarity, flicker, frame_similarity, sharpness};
 use crate::engine::boundary_book::{KnownPlan, RunKind};
 use crate::engine::job::{Job, Rendered};
@@ -48,7 +48,7 @@ impl PairPipeline {
             self.remember_work(&ready, &request.settings, &outcome?)?;
         }
         if let Some(wish) = request.wish
-            && let Ok(pair) = self.summary(&ready.spec, &request.settings.pair)
+            && let Ok(pair) = self.summary(&ready.files, &request.settings.pair)
             && let Some(summary) = SweepSummary::of(&rows, &pair)
             && let Some(best) = summary.best(Quality::Ssim, wish)
         {
@@ -57,9 +57,9 @@ impl PairPipeline {
                 runs: RunKind::of(&request.settings),
                 wish,
             };
-            self.plans.note(models_of(&ready.spec)?, found);
+            self.plans.note(ready.files.blended(), found);
         }
-        if let Ok(summary) = self.summary(&ready.spec, &request.settings.pair) {
+        if let Ok(summary) = self.summary(&ready.files, &request.settings.pair) {
             progress(Progress::Pair(Arc::new(summary)));
         }
         Ok(())
@@ -84,7 +84,7 @@ impl PairPipeline {
             secs.iter().sum::<f64>() / counts.iter().sum::<usize>() as f64
         };
         self.timings
-            .correct(timing_key(&ready.spec, &device), |timings| {
+            .correct(timing_key(&ready.files.spec, &device), |timings| {
                 // Of no step there is no time, and what is no number is not taken in.
                 let large = times(|work| work.of(ModelRole::Large));
                 timings.large.add(size, large / passes);

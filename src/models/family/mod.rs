@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::layout::{self, Place};
-use super::loader::{identity, read_json};
+use super::loader::read_json;
 use super::{ModelError, PartSize, Tiling, ltx, wan};
 
 pub use networks::Networks;
@@ -96,13 +96,21 @@ impl Family {
         }
     }
 
-    /// What tells a model's VAE from every other without reading it whole.
-    pub fn vae_identity(self, model: &Path) -> Result<String, ModelError> {
+    /// The files of a model's VAE.
+    pub fn vae_files(self, model: &Path) -> Result<Vec<PathBuf>, ModelError> {
         let weights = match self {
             Self::Wan => wan::vae_weights(model)?,
             Self::Ltx => ltx::vae_weights(model)?,
         };
-        identity(weights.files())
+        Ok(weights.files().to_vec())
+    }
+
+    /// The files of a model's text encoder and of its tokenizer.
+    pub fn text_files(self, model: &Path) -> Result<Vec<PathBuf>, ModelError> {
+        match self {
+            Self::Wan => wan::text_files(model),
+            Self::Ltx => ltx::text_files(model),
+        }
     }
 
     /// Whether the family can do a clip of this size. The error is one sentence with the nearest that

@@ -19,7 +19,7 @@ pub(super) use check::check;
 pub use config::TransformerConfig;
 pub use files::transformer_files;
 pub(super) use files::{
-    TRANSFORMER, check_vae_age, has_text, has_vae, text_identity, text_size, tokenizer,
+    TRANSFORMER, check_vae_age, has_text, has_vae, text_files, text_identity, text_size, tokenizer,
     transformer_size, vae_size, vae_weights,
 };
 pub use pipeline::Pipeline;

@@ -109,8 +109,14 @@ pub(in crate::models) fn text_size(model: &Path) -> Result<PartSize, ModelError>
 
 /// What tells a model's text encoder from every other; see [`loader::identity`].
 pub(in crate::models) fn text_identity(model: &Path) -> Result<String, ModelError> {
-    let (_, weights) = text(model)?;
-    loader::identity(weights.files().iter().chain([&tokenizer(model)]))
+    loader::identity(&text_files(model)?)
+}
+
+/// The files of a model's text encoder, its tokenizer's last.
+pub(in crate::models) fn text_files(model: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let mut files = text(model)?.1.files().to_vec();
+    files.push(tokenizer(model));
+    Ok(files)
 }
 
 /// The files of a model's transformer.

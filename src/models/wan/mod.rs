@@ -17,7 +17,8 @@ pub(super) use check::check;
 pub use config::{TransformerConfig, VaeConfig};
 pub use files::transformer_files;
 pub(super) use files::{
-    has_text, has_vae, text_identity, text_size, tokenizer, transformer_size, vae_size, vae_weights,
+    has_text, has_vae, text_files, text_identity, text_size, tokenizer, transformer_size, vae_size,
+    vae_weights,
 };
 pub use size::{TILING, check_size, latent_shape};
 pub use text::TextEncoder;
