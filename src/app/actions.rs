@@ -32,6 +32,7 @@ impl App {
             Request::Edit(edit) => self.edit(edit, now_secs),
             Request::BeginDrag => self.document.begin_drag(),
             Request::EndBurst => self.document.end_burst(),
+            Request::LeaveField => self.document.leave_field(),
             Request::SelectBoundary(index) => self.view.boundary = index,
             Request::Seek(frame) => {
                 self.player.pause();

@@ -157,7 +157,14 @@ impl Document {
         self.drag = Some(self.undo.len());
     }
 
-    /// The drag ends, or a text field is left: the next edit is an undo of its own.
+    /// A field is left: the next edit is an undo of its own, unless it belongs to a drag.
+    pub fn leave_field(&mut self) {
+        if self.drag.is_none() {
+            self.burst = None;
+        }
+    }
+
+    /// The drag ends: the next edit is an undo of its own.
     pub fn end_burst(&mut self) {
         self.burst = None;
         self.drag = None;

@@ -15,8 +15,10 @@ pub enum Request {
     Edit(DocCommand),
     /// A boundary was taken hold of.
     BeginDrag,
-    /// A boundary was let go, or a field left.
+    /// A boundary was let go: the next edit is an undo of its own.
     EndBurst,
+    /// A field was left. A drag under way goes on: taking hold of something is what leaves a field.
+    LeaveField,
     /// Choose a boundary for the keyboard.
     SelectBoundary(usize),
     /// Show a frame of the clip.

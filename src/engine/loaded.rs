@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 
@@ -16,6 +16,10 @@ use crate::models::{
 use crate::sampler::{Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _};
 use crate::schedule::{CacheProfile, ModelRole};
 
+/// Bytes of a text's keys and values in a model that stay for the next run. Those of full-size models are far more, and make room
+/// for the decode.
+const KEPT_CONTEXT_BYTES: usize = 16 << 20;
+
 /// A pair whose parts come into memory as they are needed and stay for the next run.
 pub struct LoadedPair {
     files: Arc<PairFiles>,
@@ -27,6 +31,8 @@ pub struct LoadedPair {
     embeddings: HashMap<String, Tensor>,
     /// Those of earlier starts.
     kept: TensorCache,
+    /// Keys and values of the last run's texts, where they are small.
+    contexts: Mutex<HashMap<(ModelRole, String), Context>>,
     /// What caches know of the transformers, by the index of their role.
     profiles: [Option<CacheProfile>; 3],
     /// Seed of the run, for VAEs that decode with noise.
@@ -55,6 +61,7 @@ impl LoadedPair {
             vae: None,
             embeddings: HashMap::new(),
             kept: TensorCache::default(),
+            contexts: Mutex::default(),
             profiles: [const { None }; 3],
             seed: 0,
         })
@@ -254,11 +261,24 @@ impl LoadedPair {
                 ))
             })
         };
-        let (prompt, negative) = (embedding(prompt)?, embedding(negative)?);
+        let mut kept = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(_, text), _| text == prompt || text == negative);
         let mut texts = HashMap::new();
         for role in roles {
             if let Some(model) = self.model(*role) {
-                texts.insert(*role, (model.context(prompt)?, model.context(negative)?));
+                let mut context = |text: &str| -> Result<Context, RunError> {
+                    let embedding = embedding(text)?;
+                    let name = (*role, text.to_owned());
+                    if let Some(context) = kept.get(&name) {
+                        return Ok(context.clone());
+                    }
+                    let context = model.context(embedding)?;
+                    if context.bytes() <= KEPT_CONTEXT_BYTES {
+                        kept.insert(name, context.clone());
+                    }
+                    Ok(context)
+                };
+                texts.insert(*role, (context(prompt)?, context(negative)?));
             }
         }
         Ok(GuidedPair { pair: self, texts })

@@ -7,6 +7,14 @@ use super::{Cancel, SampleError};
 #[derive(Clone, Debug)]
 pub struct Context(pub Vec<Tensor>);
 
+impl Context {
+    /// What it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let bytes = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
+        self.0.iter().map(bytes).sum()
+    }
+}
+
 /// A network that predicts the flow-matching velocity `v = noise - x0`.
 pub trait VelocityModel: Sync {
     /// Turns text embeddings `(1, tokens, dim)` into what [`velocity`](Self::velocity) needs.

@@ -69,8 +69,11 @@ pub fn edit(response: &Response, out: &mut Vec<Request>, command: impl FnOnce() 
     if response.changed() {
         out.push(Request::Edit(command()));
     }
-    if response.drag_stopped() || response.lost_focus() {
+    if response.drag_stopped() {
         out.push(Request::EndBurst);
+    }
+    if response.lost_focus() {
+        out.push(Request::LeaveField);
     }
 }
 

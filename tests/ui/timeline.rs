@@ -5,7 +5,7 @@ use crate::common::timeline::{
 };
 use crate::common::window::{Window, press, until, window};
 use eframe::egui;
-use egui::accesskit::Toggled;
+use egui::accesskit::{Role, Toggled};
 use egui::{Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, TouchPhase, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use flowblend::schedule::ModelRole;
@@ -55,6 +55,27 @@ fn escape_takes_a_drag_back_and_ignores_the_rest_of_it() {
     drop_at(&mut window, from + vec2(-9.0 * step, 0.0));
     assert_eq!(boundary_step(&window, 1), 24);
     assert!(window.state().document().undo_words().is_none());
+}
+
+#[test]
+fn a_drag_that_leaves_a_field_is_one_drag_as_any_other() {
+    let (mut window, _pace) = window();
+    let prompt = window.get_by_role_and_label(Role::MultilineTextInput, "Prompt");
+    prompt.focus();
+    window.run_steps(2);
+    let prompt = window.get_by_role_and_label(Role::MultilineTextInput, "Prompt");
+    prompt.type_text(" slowly");
+    window.run_steps(2);
+    let (from, step) = (handle(&window, 1), step_px(&window));
+    drag(&mut window, from, -6.0 * step);
+    assert!(window.state().document().is_dragging());
+    window.key_press(Key::Escape);
+    window.step();
+    drop_at(&mut window, from + vec2(-6.0 * step, 0.0));
+    assert_eq!(boundary_step(&window, 1), 24);
+    let document = window.state().document();
+    assert!(document.settings().prompt.ends_with(" slowly"));
+    assert_eq!(document.undo_words(), Some("prompt"));
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Ve
                 }
             });
             if response.lost_focus() {
-                out.push(Request::EndBurst);
+                out.push(Request::LeaveField);
             }
             let side = vec2(FIELD_HEIGHT_PX, FIELD_HEIGHT_PX);
             if icon_button(ui, Icon::Dice, side, "New random seed", false)
