@@ -62,56 +62,72 @@ impl CustomOp3 for Fused {
         shift: &CpuStorage,
         shift_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        /// The most positions a task works on: the block's sums stay in the first cache.
-        const BLOCK: usize = 512;
-        /// Tasks that each thread gets at least, where there are positions enough.
-        const TASKS_A_THREAD: usize = 2;
-        let x = cpu::slice(x, x_layout)?;
         let gain = cpu::slice(gain, gain_layout)?;
         let shift = cpu::slice(shift, shift_layout)?;
-        let (batch, channels) = match x_layout.dims() {
-            [batch, channels, ..] if *channels == gain.len() && shift.len() == gain.len() => {
-                (*batch, *channels)
-            }
-            dims => bail!("channel norm over {} was given {dims:?}", gain.len()),
-        };
-        let positions = x.len() / (batch * channels).max(1);
-        let tasks = TASKS_A_THREAD * rayon::current_num_threads();
-        let block_len = (batch * positions / tasks)
-            .next_multiple_of(WIDEST)
-            .clamp(WIDEST, BLOCK);
-        let blocks = positions.div_ceil(block_len);
-        let task = |task: usize, shared: cpu::Shared| {
-            let (b, block) = (task / blocks, task % blocks);
-            let start = block * block_len;
-            let len = block_len.min(positions - start);
-            let at = |c: usize| (b * channels + c) * positions + start;
-            let mut factors = [0f32; BLOCK];
-            for c in 0..channels {
-                add_squares(&mut factors, &x[at(c)..at(c) + len]);
-            }
-            for factor in &mut factors[..len] {
-                *factor = (*factor / channels as f32 + self.eps).sqrt().recip();
-            }
-            for (c, (gain, shift)) in gain.iter().zip(shift).enumerate() {
-                // SAFETY: a task owns its batch item's block of positions in every channel.
-                let out = unsafe { shared.slice(at(c), len) };
-                modulate(out, &x[at(c)..at(c) + len], &factors, *gain, *shift);
-                if let Some(activation) = self.activation {
-                    activation.apply_to(out);
-                }
-            }
-        };
-        let tasks = (0..batch * blocks).into_par_iter();
-        // SAFETY: the blocks make up all positions.
-        let out = unsafe { cpu::written(x.len(), |out| tasks.for_each(|index| task(index, out))) };
-        cpu::output(out, x_layout.shape())
+        let factor = |squares: f32| (squares / gain.len() as f32 + self.eps).sqrt().recip();
+        over_channels(x, x_layout, gain, Some(shift), self.activation, factor)
     }
+}
+
+/// The work of a norm over the channel axis of `(B, C, ...)`: at each position `factor` of the sum of the channels' squares, times
+/// each channel and its `gain`, plus its `shift`, then `activation`.
+pub(super) fn over_channels(
+    x: &CpuStorage,
+    layout: &Layout,
+    gain: &[f32],
+    shift: Option<&[f32]>,
+    activation: Option<Activation>,
+    factor: impl Fn(f32) -> f32 + Sync,
+) -> Result<(CpuStorage, Shape)> {
+    /// The most positions a task works on: the block's sums stay in the first cache.
+    const BLOCK: usize = 512;
+    /// Tasks that each thread gets at least, where there are positions enough.
+    const TASKS_A_THREAD: usize = 2;
+    let x = cpu::slice(x, layout)?;
+    let has_shifts = |shift: &[f32]| shift.len() == gain.len();
+    let (batch, channels) = match layout.dims() {
+        [batch, channels, ..] if *channels == gain.len() && shift.is_none_or(has_shifts) => {
+            (*batch, *channels)
+        }
+        dims => bail!("channel norm over {} was given {dims:?}", gain.len()),
+    };
+    let positions = x.len() / (batch * channels).max(1);
+    let tasks = TASKS_A_THREAD * rayon::current_num_threads();
+    let block_len = (batch * positions / tasks)
+        .next_multiple_of(WIDEST)
+        .clamp(WIDEST, BLOCK);
+    let blocks = positions.div_ceil(block_len);
+    let task = |task: usize, shared: cpu::Shared| {
+        let (b, block) = (task / blocks, task % blocks);
+        let start = block * block_len;
+        let len = block_len.min(positions - start);
+        let at = |c: usize| (b * channels + c) * positions + start;
+        let mut factors = [0f32; BLOCK];
+        for c in 0..channels {
+            add_squares(&mut factors, &x[at(c)..at(c) + len]);
+        }
+        for value in &mut factors[..len] {
+            *value = factor(*value);
+        }
+        for (c, gain) in gain.iter().enumerate() {
+            // SAFETY: a task owns its batch item's block of positions in every channel.
+            let out = unsafe { shared.slice(at(c), len) };
+            let shift = shift.map_or(0.0, |shift| shift[c]);
+            modulate(out, &x[at(c)..at(c) + len], &factors, *gain, shift);
+            if let Some(activation) = activation {
+                activation.apply_to(out);
+            }
+        }
+    };
+    let tasks = (0..batch * blocks).into_par_iter();
+    // SAFETY: the blocks make up all positions.
+    let out = unsafe { cpu::written(x.len(), |out| tasks.for_each(|index| task(index, out))) };
+    cpu::output(out, layout.shape())
 }
 
 cpu::vectorised! {
     /// The squares of `x`, added to `sums` place by place.
-    pub(super) fn add_squares(sums: &mut [f32], x: &[f32]) {
+    fn add_squares(sums: &mut [f32], x: &[f32]) {
         for (sum, x) in sums.iter_mut().zip(x) {
             *sum += x * x;
         }
@@ -120,7 +136,7 @@ cpu::vectorised! {
 
 cpu::vectorised! {
     /// `x * factors * gain + shift`, place by place.
-    pub(super) fn modulate(out: &mut [f32], x: &[f32], factors: &[f32], gain: f32, shift: f32) {
+    fn modulate(out: &mut [f32], x: &[f32], factors: &[f32], gain: f32, shift: f32) {
         for ((out, x), factor) in out.iter_mut().zip(x).zip(factors) {
             *out = x * factor * gain + shift;
         }

@@ -1,6 +1,7 @@
 //! What the CPU kernels share: views of tensor storage, disjoint writes, a vectorisable `exp`.
 
 use candle_core::{CpuStorage, Layout, Result, Shape, bail};
+use rayon::prelude::*;
 
 /// The elements of a contiguous f32 tensor.
 pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
@@ -64,6 +65,26 @@ pub(super) unsafe fn written(len: usize, work: impl FnOnce(Shared)) -> Vec<f32> 
     // SAFETY: there is room for them, and the caller promises that they are there.
     unsafe { out.set_len(len) };
     out
+}
+
+/// The `rows` of `row_len` numbers that `work` writes, each by a call of its own. It is told which.
+///
+/// # Safety
+/// It writes every number of its row, and reads none before.
+pub(super) unsafe fn written_rows(
+    rows: usize,
+    row_len: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    /// Rows that are not worth sharing out.
+    const FEW: usize = 8;
+    let all = |out: Shared| {
+        let rows = (0..rows).into_par_iter().with_min_len(FEW);
+        // SAFETY: a task owns its row.
+        rows.for_each(|row| work(row, unsafe { out.slice(row * row_len, row_len) }));
+    };
+    // SAFETY: the rows make up all of it, and the caller promises that each is written.
+    unsafe { written(rows * row_len, all) }
 }
 
 /// A row-major view of a matrix for [`gemm`]: address, step between rows, step between columns.

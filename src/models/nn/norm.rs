@@ -1,7 +1,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::channel_rms::{add_squares, modulate};
+use super::channel_rms::over_channels;
 use super::{Activation, activate, cpu, on_cpu_f32};
 use crate::models::weights::Params;
 
@@ -178,11 +178,12 @@ impl CustomOp3 for FusedNorm {
         if x_layout.dims().last() != Some(&dim) || bias.len() != dim {
             bail!("norm over {dim} was given {:?}", x_layout.shape());
         }
-        let mut out = vec![0f32; x.len()];
-        out.par_chunks_mut(dim)
-            .zip(x.par_chunks(dim))
-            .with_min_len(8)
-            .for_each(|(out, x)| normalise(out, x, weight, bias, self.eps, self.centred));
+        let work = |row: usize, out: &mut [f32]| {
+            let x = &x[row * dim..][..dim];
+            normalise(out, x, weight, bias, self.eps, self.centred);
+        };
+        // SAFETY: a row is as long as what it is made of.
+        let out = unsafe { cpu::written_rows(x.len() / dim.max(1), dim, work) };
         cpu::output(out, x_layout.shape())
     }
 }
@@ -276,42 +277,10 @@ impl CustomOp2 for FusedChannelNorm {
         gamma: &CpuStorage,
         gamma_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        /// Positions a task works on at a time: the block's lengths stay in the first cache.
-        const BLOCK: usize = 512;
-        let x = cpu::slice(x, x_layout)?;
         let gamma = cpu::slice(gamma, gamma_layout)?;
-        let (batch, channels) = match x_layout.dims() {
-            [batch, channels, ..] if *channels == gamma.len() => (*batch, *channels),
-            dims => bail!("channel norm over {} was given {dims:?}", gamma.len()),
-        };
-        let positions = x.len() / (batch * channels).max(1);
-        let blocks = positions.div_ceil(BLOCK);
-        let root = (channels as f32).sqrt();
-        let mut out = vec![0f32; x.len()];
-        let shared = cpu::Shared::new(&mut out);
-        (0..batch * blocks).into_par_iter().for_each(|task| {
-            let (b, block) = (task / blocks, task % blocks);
-            let start = block * BLOCK;
-            let len = BLOCK.min(positions - start);
-            let at = |c: usize| (b * channels + c) * positions + start;
-            let mut squares = [0f32; BLOCK];
-            for c in 0..channels {
-                add_squares(&mut squares, &x[at(c)..at(c) + len]);
-            }
-            for s in &mut squares[..len] {
-                *s = root / s.sqrt().max(1e-12);
-            }
-            for (c, gamma) in gamma.iter().enumerate() {
-                // SAFETY: a task owns its batch item's block of positions in every channel.
-                let out = unsafe { shared.slice(at(c), len) };
-                let x = &x[at(c)..at(c) + len];
-                modulate(out, x, &squares, *gamma, 0.0);
-                if let Some(activation) = self.activation {
-                    activation.apply_to(out);
-                }
-            }
-        });
-        cpu::output(out, x_layout.shape())
+        let root = (gamma.len() as f32).sqrt();
+        let factor = |squares: f32| root / squares.sqrt().max(1e-12);
+        over_channels(x, x_layout, gamma, None, self.activation, factor)
     }
 }
 

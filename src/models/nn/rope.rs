@@ -1,5 +1,4 @@
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
-use rayon::prelude::*;
 
 use super::{cpu, on_cpu_f32};
 
@@ -120,27 +119,25 @@ impl CustomOp3 for Rotate {
                 x_layout.shape()
             );
         }
-        let mut out = vec![0f32; x.len()];
-        let row = heads * head_dim;
-        out.par_chunks_mut(row)
-            .zip(x.par_chunks(row))
-            .enumerate()
-            .with_min_len(8)
-            .for_each(|(index, (out, x))| {
-                let angles = (index % tokens) * half..(index % tokens + 1) * half;
-                let (cos, sin) = (&cos[angles.clone()], &sin[angles]);
-                for (out, x) in out.chunks_exact_mut(head_dim).zip(x.chunks_exact(head_dim)) {
-                    for (((out, x), c), s) in out
-                        .chunks_exact_mut(2)
-                        .zip(x.chunks_exact(2))
-                        .zip(cos)
-                        .zip(sin)
-                    {
-                        out[0] = x[0] * c - x[1] * s;
-                        out[1] = x[0] * s + x[1] * c;
-                    }
+        let row_len = heads * head_dim;
+        let work = |row: usize, out: &mut [f32]| {
+            let x = &x[row * row_len..][..row_len];
+            let angles = (row % tokens) * half..(row % tokens + 1) * half;
+            let (cos, sin) = (&cos[angles.clone()], &sin[angles]);
+            for (out, x) in out.chunks_exact_mut(head_dim).zip(x.chunks_exact(head_dim)) {
+                for (((out, x), c), s) in out
+                    .chunks_exact_mut(2)
+                    .zip(x.chunks_exact(2))
+                    .zip(cos)
+                    .zip(sin)
+                {
+                    out[0] = x[0] * c - x[1] * s;
+                    out[1] = x[0] * s + x[1] * c;
                 }
-            });
+            }
+        };
+        // SAFETY: a row is made of heads, and a head of pairs.
+        let out = unsafe { cpu::written_rows(x.len() / row_len.max(1), row_len, work) };
         cpu::output(out, x_layout.shape())
     }
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::super::cpu;
 use super::super::lanes::{Instructions, WIDEST};
 use super::Conv3dConfig;
-use super::sums::{BLOCK, Tap, Work, add_up};
+use super::sums::{BLOCK, Blocks, Work, add_up};
 
 /// The CPU form of convolutions that leave out no position. Nothing is laid out in columns: a task copies the input
 /// under its band of rows once, with the zeros around it, and a kernel then keeps the sums of a few outputs at
@@ -54,9 +54,20 @@ pub(super) fn pack(weight: &Tensor) -> Result<Tensor> {
         .contiguous()
 }
 
+/// What a thread works in.
+#[derive(Default)]
+struct Buffers {
+    /// The padded input of a band.
+    padded: Vec<f32>,
+    /// What is added up of it.
+    taps: Vec<usize>,
+    gathered: Vec<f32>,
+    /// The sums: `(blocks of outputs, outputs, positions)`.
+    sums: Vec<f32>,
+}
+
 thread_local! {
-    /// The padded input of the band a thread is working on, what is added up of it, and a block of the sums.
-    static BUFFERS: RefCell<(Vec<f32>, Vec<Tap>, Vec<f32>)> = RefCell::default();
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
 impl CustomOp3 for Direct {
@@ -112,7 +123,13 @@ impl CustomOp3 for Direct {
                 offset: [top, 0].map(|start| start as isize - self.config.border[0] as isize),
             };
             let positions = rows * line;
-            BUFFERS.with_borrow_mut(|(padded, seen, sums)| {
+            BUFFERS.with_borrow_mut(|buffers| {
+                let Buffers {
+                    padded,
+                    taps: seen,
+                    gathered,
+                    sums,
+                } = buffers;
                 // The last positions' lanes reach past the end.
                 padded.resize(
                     (kernel_t - skipped) * inputs * band.len() + line * kernel_h + WIDEST,
@@ -127,33 +144,32 @@ impl CustomOp3 for Direct {
                 }
                 seen.clear();
                 for plane in 0..(kernel_t - skipped) * inputs {
-                    seen.extend((0..taps).map(|tap| Tap {
-                        input: plane * band.len() + tap / kernel_w * line + tap % kernel_w,
-                        weight: (plane * taps + tap) * BLOCK,
-                    }));
+                    seen.extend(
+                        (0..taps)
+                            .map(|tap| plane * band.len() + tap / kernel_w * line + tap % kernel_w),
+                    );
                 }
                 let room = positions.next_multiple_of(WIDEST);
-                let work = Work::new(seen, positions, room);
-                sums.resize(BLOCK * room, 0.0);
-                for block in 0..blocks {
-                    let first = block * BLOCK;
-                    let outputs = BLOCK.min(self.outputs - first);
-                    let weight = &weight[block * block_len + skipped * inputs * taps * BLOCK..];
-                    add_up(self.instructions, &work, outputs, padded, weight, sums);
-                    for (i, sums) in sums.chunks_exact(room).take(outputs).enumerate() {
-                        let start = ((item * self.outputs + first + i) * out_frames + frame)
-                            * plane
-                            + top * out_width;
-                        // SAFETY: a task owns its band of rows in its frame, in every output channel.
-                        let target = unsafe { shared.slice(start, rows * out_width) };
-                        let bias = bias[first + i];
-                        for (target, sums) in target
-                            .chunks_exact_mut(out_width)
-                            .zip(sums.chunks_exact(line))
-                        {
-                            for (target, sum) in target.iter_mut().zip(sums) {
-                                *target = sum + bias;
-                            }
+                let work = Work::new(seen, positions, room, self.outputs);
+                sums.resize(blocks * BLOCK * room, 0.0);
+                let weights = Blocks {
+                    first: &weight[skipped * inputs * taps * BLOCK..],
+                    step: block_len,
+                };
+                let into = Blocks {
+                    first: &mut sums[..],
+                    step: BLOCK * room,
+                };
+                add_up(self.instructions, &work, padded, weights, into, gathered);
+                for (output, (sums, bias)) in sums.chunks_exact(room).zip(bias).enumerate() {
+                    let image = (item * self.outputs + output) * out_frames + frame;
+                    let start = image * plane + top * out_width;
+                    // SAFETY: a task owns its band of rows in its frame, in every output channel.
+                    let target = unsafe { shared.slice(start, rows * out_width) };
+                    let lines = target.chunks_exact_mut(out_width);
+                    for (target, sums) in lines.zip(sums.chunks_exact(line)) {
+                        for (target, sum) in target.iter_mut().zip(sums) {
+                            *target = sum + bias;
                         }
                     }
                 }

@@ -1,172 +1,294 @@
-//! The innermost loops of the convolutions: sums of products for a block of outputs at many positions, held in registers.
+//! The innermost loops of the convolutions: sums of products for blocks of outputs at many positions, held in registers.
 
 use super::super::lanes::{Instructions, Lanes, Vectorised, WIDEST};
 
-/// Outputs that share what is read of the input.
-pub(super) const BLOCK: usize = 8;
+/// Outputs whose weights lie side by side.
+pub(super) const BLOCK: usize = 16;
 
-/// What is multiplied and added up for every position: a number of the input, so far from the position's own place, and the weights of
-/// a block's outputs, which lie side by side.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tap {
-    pub input: usize,
-    pub weight: usize,
-}
+/// Taps that are read where they lie: what all of them see at a few positions stays in the first cache. Those of more are laid side by
+/// side first.
+const FEW: usize = 128;
 
-/// A band's sums for one block of outputs.
+/// So many at a time.
+const DEPTH: usize = 128;
+
+/// What is added up in a band. For every position a number of the input counts once for each tap, times the tap's weight for each
+/// output.
 pub(super) struct Work<'a> {
-    taps: &'a [Tap],
+    /// How far from a position its number lies, tap by tap. The weights lie in the same order: `(taps, outputs of the block)`.
+    taps: &'a [usize],
     /// Positions of the band.
     positions: usize,
-    /// Numbers between the sums of two outputs.
+    /// Numbers between the sums of two outputs: the positions rounded up to [`WIDEST`], at least.
     room: usize,
-    /// The farthest tap in the input and in the weight.
-    last: Tap,
+    /// Outputs, in all blocks.
+    outputs: usize,
+    /// The farthest tap.
+    last: usize,
+}
+
+/// Blocks that lie `step` apart.
+pub(super) struct Blocks<T> {
+    pub first: T,
+    pub step: usize,
 }
 
 impl<'a> Work<'a> {
-    /// The sums of `taps` at `positions`; those of an output take `room` numbers, at least the positions rounded up to
-    /// [`WIDEST`](super::super::lanes::WIDEST).
-    pub(super) fn new(taps: &'a [Tap], positions: usize, room: usize) -> Self {
-        let farthest = |of: fn(&Tap) -> usize| taps.iter().map(of).max().unwrap_or(0);
+    pub(super) fn new(taps: &'a [usize], positions: usize, room: usize, outputs: usize) -> Self {
         Self {
             taps,
             positions,
             room,
-            last: Tap {
-                input: farthest(|tap| tap.input),
-                weight: farthest(|tap| tap.weight),
-            },
+            outputs,
+            last: taps.iter().copied().max().unwrap_or(0),
         }
     }
 }
 
-/// The sums of the first `outputs` of a block, `(outputs, room)`, from the input and the block's weight.
+/// The sums of all outputs, `(blocks, BLOCK, room)`, from the input and the blocks' weights. Where a block is not full, what follows its
+/// last sum may be written as well. `gathered` is room to work in.
 pub(super) fn add_up(
     instructions: Instructions,
     work: &Work<'_>,
-    outputs: usize,
     input: &[f32],
-    weight: &[f32],
-    sums: &mut [f32],
+    weights: Blocks<&[f32]>,
+    sums: Blocks<&mut [f32]>,
+    gathered: &mut Vec<f32>,
 ) {
-    assert!(input.len() >= work.last.input + work.room && sums.len() >= outputs * work.room);
-    assert!(weight.len() >= work.last.weight + BLOCK);
+    let others = work.outputs.div_ceil(BLOCK).saturating_sub(1);
     assert!(work.room >= work.positions.next_multiple_of(WIDEST));
+    assert!(input.len() >= work.last + work.room);
+    assert!(weights.first.len() >= others * weights.step + work.taps.len() * BLOCK);
+    assert!(sums.first.len() >= others * sums.step + BLOCK * work.room);
+    if work.taps.len() > FEW {
+        let len = DEPTH * (work.room + MOST_VECTORS * WIDEST);
+        gathered.resize(gathered.len().max(len), 0.0);
+    }
     instructions.run(AddUp {
         work,
-        outputs,
         x: input.as_ptr(),
-        weight: weight.as_ptr(),
-        sums: sums.as_mut_ptr(),
+        weights: (weights.first.as_ptr(), weights.step),
+        sums: (sums.first.as_mut_ptr(), sums.step),
+        gathered: gathered.as_mut_ptr(),
     });
 }
+
+/// Vectors of positions at a time, at the most.
+const MOST_VECTORS: usize = 3;
 
 /// What [`add_up`] was given, whose lengths it looked at.
 struct AddUp<'a> {
     work: &'a Work<'a>,
-    outputs: usize,
     x: *const f32,
-    weight: *const f32,
-    sums: *mut f32,
+    /// Those of the first block, and how far it is to the next.
+    weights: (*const f32, usize),
+    sums: (*mut f32, usize),
+    gathered: *mut f32,
 }
 
 impl Vectorised for AddUp<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Self {
-            work,
-            outputs,
-            x,
-            weight,
-            sums,
-        } = self;
         // SAFETY: the lengths were looked at.
         unsafe {
             match L::WIDTH {
-                // Thirty-two registers hold the sums of a whole block.
-                WIDEST if outputs > BLOCK / 2 => band::<L, BLOCK, 3>(work, x, weight, sums),
-                WIDEST => band::<L, { BLOCK / 2 }, 3>(work, x, weight, sums),
-                _ => narrow::<L>(work, outputs, x, weight, sums),
+                // Of thirty-two registers twenty-four hold sums, of sixteen twelve.
+                WIDEST => self.all_taps::<L, 8, MOST_VECTORS>(),
+                _ => self.all_taps::<L, 6, 2>(),
             }
         }
     }
 }
 
-/// Sixteen registers hold those of half a block at two vectors, and what they are made of; with three, sums go out to memory and back.
-#[inline(always)]
-unsafe fn narrow<L: Lanes>(
-    work: &Work<'_>,
-    outputs: usize,
-    x: *const f32,
-    weight: *const f32,
-    sums: *mut f32,
-) {
-    for half in (0..outputs).step_by(BLOCK / 2) {
-        // SAFETY: the caller's promise; a half lies inside its block.
-        unsafe {
-            band::<L, { BLOCK / 2 }, 2>(work, x, weight.add(half), sums.add(half * work.room))
-        };
-    }
+/// Some of the taps, from the first on that is not added up yet.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    taps: &'a [usize],
+    /// How many came before.
+    before: usize,
 }
 
-/// The sums of `O` outputs at all positions of a band, up to `V` vectors at a time.
-#[inline(always)]
-unsafe fn band<L: Lanes, const O: usize, const V: usize>(
-    work: &Work<'_>,
-    x: *const f32,
-    weight: *const f32,
-    sums: *mut f32,
-) {
-    let mut at = 0;
-    while at < work.positions {
-        let left = (work.positions - at).div_ceil(L::WIDTH);
-        // SAFETY: the caller's promise; a step begins at a position, and room is left for a whole one.
+impl AddUp<'_> {
+    /// The sums of up to `O` outputs at up to `V` vectors of positions at a time.
+    #[inline(always)]
+    unsafe fn all_taps<L: Lanes, const O: usize, const V: usize>(&self) {
+        let taps = self.work.taps;
+        // SAFETY: the caller's promise.
         unsafe {
-            let (x, sums) = (x.add(at), sums.add(at));
-            match left {
-                1 => step::<L, O, 1>(work, x, weight, sums),
-                2 => step::<L, O, 2>(work, x, weight, sums),
-                _ => step::<L, O, V>(work, x, weight, sums),
+            if taps.len() <= FEW {
+                self.positions::<L, O, V, false>(Part { taps, before: 0 });
+                return;
+            }
+            for (i, taps) in taps.chunks(DEPTH).enumerate() {
+                self.gather::<L, V>(taps);
+                let before = i * DEPTH;
+                self.positions::<L, O, V, true>(Part { taps, before });
             }
         }
-        at += left.min(V) * L::WIDTH;
     }
-}
 
-/// The sums of `O` outputs at `V` vectors of positions. The order in which a sum is added up does not depend on
-/// where its position lies.
-#[expect(
-    clippy::needless_range_loop,
-    reason = "plain counts are what unrolls into registers"
-)]
-#[inline(always)]
-unsafe fn step<L: Lanes, const O: usize, const V: usize>(
-    work: &Work<'_>,
-    x: *const f32,
-    weight: *const f32,
-    sums: *mut f32,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut held = [[L::splat(0.0); V]; O];
-        // One loop over all taps: sums that go through several nested ones do not stay in their registers.
-        for tap in work.taps {
-            let (x, weight) = (x.add(tap.input), weight.add(tap.weight));
-            let mut seen = [L::splat(0.0); V];
-            for v in 0..V {
-                seen[v] = L::load(x.add(v * L::WIDTH));
+    /// Lays what `taps` see side by side: `(V vectors of positions, taps, V vectors)`.
+    #[inline(always)]
+    unsafe fn gather<L: Lanes, const V: usize>(&self, taps: &[usize]) {
+        let mut to = self.gathered;
+        for at in (0..self.work.positions).step_by(V * L::WIDTH) {
+            let vectors = (self.work.positions - at).div_ceil(L::WIDTH).min(V);
+            for tap in taps {
+                for v in 0..vectors {
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        let seen = L::load(self.x.add(tap + at + v * L::WIDTH));
+                        seen.store(to.add(v * L::WIDTH));
+                    }
+                }
+                to = to.wrapping_add(V * L::WIDTH);
             }
-            for o in 0..O {
-                let weight = L::splat(*weight.add(o));
-                for v in 0..V {
-                    held[o][v] = held[o][v].add_product(weight, seen[v]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn positions<L: Lanes, const O: usize, const V: usize, const GATHERED: bool>(
+        &self,
+        part: Part<'_>,
+    ) {
+        let mut from = self.gathered.cast_const();
+        for at in (0..self.work.positions).step_by(V * L::WIDTH) {
+            // SAFETY: the caller's promise; a step begins at a position, and room is left for whole vectors.
+            unsafe {
+                if !GATHERED {
+                    from = self.x.add(at);
+                }
+                match (self.work.positions - at).div_ceil(L::WIDTH) {
+                    1 => self.outputs::<L, O, 1, V, GATHERED>(part, from, at),
+                    2 => self.outputs::<L, O, 2, V, GATHERED>(part, from, at),
+                    _ => self.outputs::<L, O, V, V, GATHERED>(part, from, at),
+                }
+            }
+            from = from.wrapping_add(part.taps.len() * V * L::WIDTH);
+        }
+    }
+
+    /// Those of all outputs at the `V` vectors of positions from `at` on, of `W` that lie side by side.
+    #[inline(always)]
+    unsafe fn outputs<
+        L: Lanes,
+        const O: usize,
+        const V: usize,
+        const W: usize,
+        const GATHERED: bool,
+    >(
+        &self,
+        part: Part<'_>,
+        from: *const f32,
+        at: usize,
+    ) {
+        for block in 0..self.work.outputs.div_ceil(BLOCK) {
+            let outputs = (self.work.outputs - block * BLOCK).min(BLOCK);
+            let mut first = 0;
+            while first < outputs {
+                // SAFETY: the caller's promise; whatever is left, no group ends beyond its block.
+                unsafe {
+                    let weight = self.weights.0.add(block * self.weights.1 + first);
+                    let weight = weight.add(part.before * BLOCK);
+                    let sums = self.sums.0.add(block * self.sums.1 + at);
+                    let sums = sums.add(first * self.work.room);
+                    // Seven and eight are two groups of four.
+                    let left = outputs - first;
+                    if left > 4 && (O != 6 || !matches!(left, 7 | 8)) {
+                        self.group::<L, O, V, W, GATHERED>(part, from, weight, sums);
+                        first += O;
+                    } else {
+                        self.group::<L, 4, V, W, GATHERED>(part, from, weight, sums);
+                        first += 4;
+                    }
                 }
             }
         }
-        for o in 0..O {
-            for v in 0..V {
-                held[o][v].store(sums.add(o * work.room + v * L::WIDTH));
+    }
+
+    /// The order in which a sum is added up does not depend on where its position lies.
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "plain counts are what unrolls into registers"
+    )]
+    #[inline(always)]
+    unsafe fn group<
+        L: Lanes,
+        const O: usize,
+        const V: usize,
+        const W: usize,
+        const GATHERED: bool,
+    >(
+        &self,
+        part: Part<'_>,
+        from: *const f32,
+        weight: *const f32,
+        sums: *mut f32,
+    ) {
+        let room = self.work.room;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut held = [[L::splat(0.0); V]; O];
+            if part.before > 0 {
+                for o in 0..O {
+                    for v in 0..V {
+                        held[o][v] = L::load(sums.add(o * room + v * L::WIDTH));
+                    }
+                }
+            }
+            let (mut from, mut weight) = (from, weight);
+            if GATHERED {
+                let (fours, rest) = part.taps.as_chunks::<4>();
+                for _ in fours {
+                    for place in 0..4 {
+                        add_tap(
+                            &mut held,
+                            from.add(place * W * L::WIDTH),
+                            weight.add(place * BLOCK),
+                        );
+                    }
+                    from = from.add(4 * W * L::WIDTH);
+                    weight = weight.add(4 * BLOCK);
+                }
+                for place in 0..rest.len() {
+                    add_tap(
+                        &mut held,
+                        from.add(place * W * L::WIDTH),
+                        weight.add(place * BLOCK),
+                    );
+                }
+            } else {
+                for tap in part.taps {
+                    add_tap(&mut held, from.add(*tap), weight);
+                    weight = weight.add(BLOCK);
+                }
+            }
+            for o in 0..O {
+                for v in 0..V {
+                    held[o][v].store(sums.add(o * room + v * L::WIDTH));
+                }
+            }
+        }
+    }
+}
+
+/// Adds to the sums of `O` outputs at `V` vectors of positions what one tap gives.
+#[inline(always)]
+unsafe fn add_tap<L: Lanes, const O: usize, const V: usize>(
+    held: &mut [[L; V]; O],
+    from: *const f32,
+    weight: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut seen = [L::splat(0.0); V];
+        for (v, seen) in seen.iter_mut().enumerate() {
+            *seen = L::load(from.add(v * L::WIDTH));
+        }
+        for (o, held) in held.iter_mut().enumerate() {
+            let weight = L::splat(*weight.add(o));
+            for (sum, seen) in held.iter_mut().zip(seen) {
+                *sum = sum.add_product(weight, seen);
             }
         }
     }

@@ -30,7 +30,7 @@ const OF_KERNEL: [[f64; MIXES]; 3] = [
 ];
 
 /// The mixed weight of `(outputs, inputs, kernel frames, 3, 3)` in the order in which the sums read it: `(blocks of
-/// outputs, mixes along rows, mixes down columns, inputs, kernel frames, outputs of the block)`, zeros where the last block is
+/// outputs, mixes along rows, mixes down columns, kernel frames, inputs, outputs of the block)`, zeros where the last block is
 /// not full. Mixed in f64.
 pub(in super::super) fn pack(weight: &Tensor) -> Result<Tensor> {
     let (outputs, inputs, t, h, w) = weight.dims5()?;
@@ -43,7 +43,8 @@ pub(in super::super) fn pack(weight: &Tensor) -> Result<Tensor> {
         .zip(plain.par_chunks((BLOCK * inputs * t * h * w).max(1)))
         .for_each(|(packed, plain)| {
             for (i, taps) in plain.chunks_exact(h * w).enumerate() {
-                let (output, tap) = (i / (inputs * t), i % (inputs * t));
+                let (output, input, frame) = (i / (inputs * t), i / t % inputs, i % t);
+                let tap = frame * inputs + input;
                 for (mix, value) in mix_kernel(taps, w).into_iter().enumerate() {
                     packed[mix * place_len + tap * BLOCK + output] = value as f32;
                 }
@@ -51,7 +52,7 @@ pub(in super::super) fn pack(weight: &Tensor) -> Result<Tensor> {
         });
     Tensor::from_vec(
         packed,
-        &[blocks, MIXES, MIXES, inputs, t, BLOCK][..],
+        &[blocks, MIXES, MIXES, t, inputs, BLOCK][..],
         weight.device(),
     )
 }
