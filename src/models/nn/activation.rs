@@ -30,7 +30,7 @@ cpu::vectorised! {
         // 0.5 x (1 + tanh(u)) = x / (1 + e^(-2 u))
         const C: f32 = 2.0 * 0.797_884_6; // 2 sqrt(2 / pi)
         for x in values {
-            *x /= 1.0 + cpu::exp(-C * (*x + 0.044_715 * *x * *x * *x));
+            *x /= 1.0 + cpu::exp(-C * (*x + 0.044_715 * *x * *x * *x), FUSED);
         }
     }
 }
@@ -38,7 +38,7 @@ cpu::vectorised! {
 cpu::vectorised! {
     fn silu(values: &mut [f32]) {
         for x in values {
-            *x /= 1.0 + cpu::exp(-*x);
+            *x /= 1.0 + cpu::exp(-*x, FUSED);
         }
     }
 }

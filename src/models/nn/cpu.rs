@@ -160,39 +160,50 @@ pub(crate) mod counting {
     }
 }
 
-/// Defines a function whose loops are compiled a second time for AVX2 and a third for AVX-512, and the
-/// choice between them. All do the same operations in the same order (nothing is fused), so that results
-/// do not depend on the processor.
+/// Defines a function whose loops are compiled a second time for AVX2 and a third for AVX-512, and the choice between them. In its
+/// body `FUSED` says whether the processor multiplies and adds at once; what does not look at it is the same everywhere.
 macro_rules! vectorised {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),*) $body:block) => {
         $(#[$meta])*
         $vis fn $name($($arg: $type),*) {
-            #[inline(always)]
-            fn plain($($arg: $type),*) $body
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx2")]
+                #[target_feature(enable = "avx2,fma")]
                 fn wide($($arg: $type),*) {
-                    plain($($arg),*);
+                    #[allow(dead_code, reason = "most loops have nothing to fuse")]
+                    const FUSED: bool = true;
+                    $body
                 }
-                #[target_feature(enable = "avx512f")]
+                #[target_feature(enable = "avx512f,fma")]
                 fn widest($($arg: $type),*) {
-                    plain($($arg),*);
+                    #[allow(dead_code, reason = "as above")]
+                    const FUSED: bool = true;
+                    $body
                 }
-                if std::arch::is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the processor has the feature.
-                    return unsafe { widest($($arg),*) };
-                }
-                if std::arch::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has the feature.
-                    return unsafe { wide($($arg),*) };
+                if std::arch::is_x86_feature_detected!("fma") {
+                    if std::arch::is_x86_feature_detected!("avx512f") {
+                        // SAFETY: the processor has the features.
+                        return unsafe { widest($($arg),*) };
+                    }
+                    if std::arch::is_x86_feature_detected!("avx2") {
+                        // SAFETY: the processor has the features.
+                        return unsafe { wide($($arg),*) };
+                    }
                 }
             }
-            plain($($arg),*);
+            #[allow(dead_code, reason = "as above")]
+            const FUSED: bool = cfg!(target_arch = "aarch64");
+            $body
         }
     };
 }
 pub(super) use vectorised;
+
+/// `a + b * c`, rounded once where it is `fused`. Without the instruction that would be slow.
+#[inline(always)]
+fn add_product(a: f32, b: f32, c: f32, fused: bool) -> f32 {
+    if fused { b.mul_add(c, a) } else { a + b * c }
+}
 
 /// Adding and taking away 1.5 * 2^23 rounds to the nearest integer, which then sits in the low bits of the sum.
 const ROUND: f32 = 12_582_912.0;
@@ -200,37 +211,37 @@ const ROUND: f32 = 12_582_912.0;
 /// `e^x` by range reduction and a polynomial: relative error below 3e-7 for the arguments f32 can represent, and free of
 /// branches, so that loops over it are vectorised.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32, fused: bool) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.0, 88.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let shifted = add_product(ROUND, x, std::f32::consts::LOG2_E, fused);
     let n = shifted - ROUND;
-    let r = x - n * LN2_HIGH - n * LN2_LOW;
+    let r = add_product(add_product(x, -LN2_HIGH, n, fused), -LN2_LOW, n, fused);
     // Of the polynomials of degree 5 that begin with 1 + r, that with the smallest largest relative error from -ln(2)/2 to ln(2)/2: 1.05e-7.
     let p = 0.008_312_525;
-    let p = p * r + 0.041_890_115;
-    let p = p * r + 0.166_671_14;
-    let p = p * r + 0.499_992_3;
-    let p = p * r + 1.0;
-    let p = p * r + 1.0;
+    let p = add_product(0.041_890_115, p, r, fused);
+    let p = add_product(0.166_671_14, p, r, fused);
+    let p = add_product(0.499_992_3, p, r, fused);
+    let p = add_product(1.0, p, r, fused);
+    let p = add_product(1.0, p, r, fused);
     times_power(p, shifted)
 }
 
 /// `2^x`, likewise, for arguments up to 127; what is below -126 counts as that. The error of the argument, x * 6e-8, comes on top.
 #[inline(always)]
-pub(super) fn exp2(x: f32) -> f32 {
+pub(super) fn exp2(x: f32, fused: bool) -> f32 {
     // Unlike f32::max this keeps NaN, which must not be hidden.
     let x = if x < -126.0 { -126.0 } else { x };
     let shifted = x + ROUND;
     let r = x - (shifted - ROUND);
     // That of `exp`, for powers of two.
     let p = 0.001_330_026_4;
-    let p = p * r + 0.009_669_708;
-    let p = p * r + 0.055_505_6;
-    let p = p * r + 0.240_222_81;
-    let p = p * r + std::f32::consts::LN_2;
-    let p = p * r + 1.0;
+    let p = add_product(0.009_669_708, p, r, fused);
+    let p = add_product(0.055_505_6, p, r, fused);
+    let p = add_product(0.240_222_81, p, r, fused);
+    let p = add_product(std::f32::consts::LN_2, p, r, fused);
+    let p = add_product(1.0, p, r, fused);
     times_power(p, shifted)
 }
 
@@ -244,10 +255,10 @@ fn times_power(p: f32, shifted: f32) -> f32 {
 mod tests {
     #[test]
     fn exp_is_accurate() {
-        for i in -8600..8800 {
+        for (i, fused) in (-8600..8800).flat_map(|i| [(i, false), (i, true)]) {
             let x = i as f32 * 0.01 + 0.003;
             let want = f64::from(x).exp();
-            let got = f64::from(super::exp(x));
+            let got = f64::from(super::exp(x, fused));
             assert!(
                 ((got - want) / want).abs() < 3e-7,
                 "exp({x}) = {got}, want {want}"
@@ -257,17 +268,19 @@ mod tests {
 
     #[test]
     fn exp2_is_accurate() {
-        for i in -12600..12700 {
+        for (i, fused) in (-12600..12700).flat_map(|i| [(i, false), (i, true)]) {
             let x = i as f32 * 0.01;
             let want = f64::from(x).exp2();
-            let got = f64::from(super::exp2(x));
+            let got = f64::from(super::exp2(x, fused));
             assert!(
                 ((got - want) / want).abs() < 3e-7,
                 "2^{x} = {got}, want {want}"
             );
         }
-        assert_eq!(super::exp2(0.0), 1.0);
-        assert_eq!(super::exp2(-1e9), super::exp2(-126.0));
-        assert!(super::exp2(f32::NAN).is_nan());
+        for fused in [false, true] {
+            assert_eq!(super::exp2(0.0, fused), 1.0);
+            assert_eq!(super::exp2(-1e9, fused), super::exp2(-126.0, fused));
+            assert!(super::exp2(f32::NAN, fused).is_nan());
+        }
     }
 }

@@ -174,14 +174,14 @@ cpu::vectorised! {
             for row in scores.chunks_exact_mut(width) {
                 if let Some(row) = row[first..].first_chunk_mut::<LANES>() {
                     for ((score, most), added) in row.iter_mut().zip(most).zip(&mut added) {
-                        *score = cpu::exp2((*score - most) * scale);
+                        *score = cpu::exp2((*score - most) * scale, FUSED);
                         *added += *score;
                     }
                 }
             }
             let (largest, sums) = (&mut largest[lanes.clone()], &mut sums[lanes.clone()]);
             for (i, left) in left[lanes].iter_mut().enumerate() {
-                *left = cpu::exp2((largest[i] - most[i]) * scale);
+                *left = cpu::exp2((largest[i] - most[i]) * scale, FUSED);
                 largest[i] = most[i];
                 sums[i] = sums[i] * *left + added[i];
             }
