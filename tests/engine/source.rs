@@ -31,8 +31,8 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-#[test]
-fn a_clip_names_its_models_format_and_program() {
+/// A pair of files that may be changed, which go with the folder.
+fn own_pair() -> (tempfile::TempDir, PairRef) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wan_native");
     let folder = tempfile::tempdir().unwrap();
     copy_all(&fixture, folder.path());
@@ -41,25 +41,36 @@ fn a_clip_names_its_models_format_and_program() {
         small: folder.path().join("small.gguf"),
         distilled: None,
     };
-    let pipeline = |dtype| {
-        let options = EngineOptions {
-            dtype,
-            ..EngineOptions::default()
-        };
-        PairPipeline::with_cache_in(options, None)
+    (folder, pair)
+}
+
+fn pipeline(dtype: Option<DType>) -> PairPipeline {
+    let options = EngineOptions {
+        dtype,
+        ..EngineOptions::default()
     };
-    let source = |dtype| pipeline(dtype).describe(&pair).unwrap().source;
-    let mut engine = pipeline(None);
-    let summary = engine.describe(&pair).unwrap();
-    let settings = RunSettings {
+    PairPipeline::with_cache_in(options, None)
+}
+
+/// A short run of both models.
+fn request(engine: &mut PairPipeline, pair: &PairRef) -> RunRequest {
+    let summary = engine.describe(pair).unwrap();
+    RunRequest::from(RunSettings {
         plan: Plan::parse("LS", &[0.5]).unwrap(),
         steps: 2,
         width: 32,
         height: 32,
         frames: 1,
         ..summary.defaults
-    };
-    let request = RunRequest::from(settings);
+    })
+}
+
+#[test]
+fn a_clip_names_its_models_format_and_program() {
+    let (folder, pair) = own_pair();
+    let source = |dtype| pipeline(dtype).describe(&pair).unwrap().source;
+    let mut engine = pipeline(None);
+    let request = request(&mut engine, &pair);
     let run = engine.run(&request, &Cancel::new(), &mut |_| ()).unwrap();
     assert!(!run.report.source.is_empty());
     // It is the same in another start of the program.
@@ -78,6 +89,34 @@ fn a_clip_names_its_models_format_and_program() {
         let then = SystemTime::now() - Duration::from_secs(99);
         let file = File::options().append(true).open(file).unwrap();
         file.set_modified(then).unwrap();
-        assert!(known.insert(source(None)), "{weights}");
+        // What was read before is not taken for what is there now.
+        let now = engine.describe(&pair).unwrap().source;
+        assert_eq!(now, source(None));
+        assert!(known.insert(now), "{weights}");
     }
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test changes files on purpose")]
+fn weights_that_were_replaced_are_loaded_anew() {
+    let (folder, pair) = own_pair();
+    let mut engine = pipeline(None);
+    let request = request(&mut engine, &pair);
+    let run = |engine: &mut PairPipeline| {
+        let run = engine.run(&request, &Cancel::new(), &mut |_| ()).unwrap();
+        (run.report.model_hashes, run.clip.frames[0].clone())
+    };
+    let before = run(&mut engine);
+    assert_eq!(run(&mut engine), before);
+    let file = folder
+        .path()
+        .join("large/diffusion_pytorch_model.safetensors");
+    let mut weights = fs::read(&file).unwrap();
+    let last = weights.len() - 4096;
+    weights[last..].fill(0);
+    fs::write(&file, weights).unwrap();
+    let after = run(&mut engine);
+    assert_ne!(after.0, before.0);
+    assert_ne!(after.1, before.1);
+    assert_eq!(run(&mut pipeline(None)), after);
 }
