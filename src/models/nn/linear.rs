@@ -2,13 +2,14 @@ use std::sync::Arc;
 
 use candle_core::quantized::QTensor;
 use candle_core::{
-    CpuStorage, CustomOp2, CustomOp3, DType, Layout, Module as _, Result, Shape, Storage, Tensor,
-    bail,
+    CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Module as _, Result, Shape, Storage,
+    Tensor, WithDType, bail,
 };
+use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-use super::product::{Panels, product};
-use super::{Activation, activate, cpu, on_cpu_f32};
+use super::product::{Numbers, Panels, product};
+use super::{Activation, activate, cpu};
 use crate::models::weights::{Matrix, Params};
 
 /// `y = x W^T + b` over the last axis. On the CPU the bias and an activation ride along with the
@@ -23,7 +24,7 @@ pub struct Linear {
 enum Weight {
     /// `(outputs, inputs)`.
     Plain(Tensor),
-    /// Laid out for the CPU's products.
+    /// Laid out for the CPU's products, which are f32, also where the weight takes half of that.
     Panels(Tensor, Panels),
     /// `(outputs, inputs)`, quantised, and the format that products are to be made in. The weight
     /// is turned into that anew for every product: it costs little beside one of many rows, and the
@@ -47,8 +48,14 @@ pub fn linear_no_bias(inputs: usize, outputs: usize, params: Params) -> Result<L
 impl Linear {
     /// A layer from tensors that are there already: weight `(outputs, inputs)`, bias `(outputs,)`.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
+        let dtype = weight.dtype();
+        Self::with_products_in(dtype, weight, bias)
+    }
+
+    fn with_products_in(dtype: DType, weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
+        let is_ours = weight.device().is_cpu() && dtype == DType::F32;
         // Views that only stand in for a weight are left alone.
-        let weight = if on_cpu_f32(&weight) && weight.is_contiguous() {
+        let weight = if is_ours && weight.is_contiguous() {
             let (outputs, inputs) = weight.dims2()?;
             let layout = Panels::new(inputs, outputs);
             Weight::Panels(laid_out(&weight, layout)?, layout)
@@ -60,7 +67,7 @@ impl Linear {
 
     fn from_matrix(weight: Matrix, bias: Option<Tensor>, dtype: DType) -> Result<Self> {
         match weight {
-            Matrix::Plain(weight) => Self::new(weight, bias),
+            Matrix::Plain(weight) => Self::with_products_in(dtype, weight, bias),
             Matrix::Blocks(blocks) => Ok(Self {
                 weight: Weight::Blocks(blocks, dtype),
                 bias,
@@ -71,7 +78,8 @@ impl Linear {
     /// The number format that products are made in.
     pub fn dtype(&self) -> DType {
         match &self.weight {
-            Weight::Plain(weight) | Weight::Panels(weight, _) => weight.dtype(),
+            Weight::Plain(weight) => weight.dtype(),
+            Weight::Panels(..) => DType::F32,
             Weight::Blocks(_, dtype) => *dtype,
         }
     }
@@ -114,15 +122,40 @@ fn laid_out(weight: &Tensor, layout: Panels) -> Result<Tensor> {
     let Storage::Cpu(storage) = &*storage else {
         bail!("a weight for the CPU was given on {:?}", weight.device());
     };
-    let numbers = cpu::slice(storage, place)?;
-    let mut panels = vec![0f32; layout.len()];
-    panels
-        .par_chunks_mut(layout.panel_len().max(1))
-        .enumerate()
-        .for_each(|(index, panel)| {
-            layout.fill_from_columns(index, panel, numbers, layout.depth);
+    match Numbers::of(storage, place)? {
+        Numbers::F32(numbers) => {
+            let mut panels = vec![0f32; layout.len()];
+            let each = panels.par_chunks_mut(layout.panel_len().max(1));
+            each.enumerate().for_each(|(index, panel)| {
+                layout.fill_from_columns(index, panel, numbers, layout.depth);
+            });
+            Tensor::from_vec(panels, layout.len(), weight.device())
+        }
+        Numbers::Bf16(numbers) => halves_laid_out(numbers, layout),
+        Numbers::F16(numbers) => halves_laid_out(numbers, layout),
+    }
+}
+
+/// The same of numbers that take half the room.
+fn halves_laid_out<T: WithDType>(numbers: &[T], layout: Panels) -> Result<Tensor>
+where
+    [T]: HalfFloatSliceExt,
+{
+    let mut panels = vec![T::zero(); layout.len()];
+    let each = panels.par_chunks_mut(layout.panel_len().max(1));
+    let buffers = || (Vec::new(), vec![0f32; layout.panel_len()]);
+    each.enumerate()
+        .for_each_init(buffers, |(columns, wide), (index, panel)| {
+            let part = layout.alone(index);
+            let first = index * layout.width() * part.depth;
+            let numbers = &numbers[first..][..part.columns * part.depth];
+            columns.resize(numbers.len(), 0f32);
+            numbers.convert_to_f32_slice(columns);
+            part.fill_from_columns(0, wide, columns, part.depth);
+            // They come back to what they were.
+            panel.convert_from_f32_slice(wide);
         });
-    Tensor::from_vec(panels, layout.len(), weight.device())
+    Tensor::from_vec(panels, layout.len(), &Device::Cpu)
 }
 
 struct Fused {
@@ -149,7 +182,7 @@ impl Fused {
         let bias = bias
             .map(|(bias, layout)| cpu::slice(bias, layout))
             .transpose()?;
-        let (x, weight) = (cpu::slice(x.0, x.1)?, cpu::slice(weight.0, weight.1)?);
+        let (x, weight) = (cpu::slice(x.0, x.1)?, Numbers::of(weight.0, weight.1)?);
         let out = product(x, self.layout, weight, bias, self.activation);
         cpu::output(out, dims)
     }
@@ -194,7 +227,7 @@ impl CustomOp3 for Fused {
 mod tests {
     use candle_core::{DType, Device, Tensor};
 
-    use super::{Activation, Linear};
+    use super::{Activation, Linear, Matrix};
 
     #[test]
     fn fused_agrees_with_composed() {
@@ -225,6 +258,23 @@ mod tests {
                     .unwrap()
                     < 1e-5
             );
+        }
+    }
+    #[test]
+    fn a_weight_of_half_the_size_makes_the_products_of_its_numbers() {
+        let dev = Device::Cpu;
+        let x = Tensor::randn(0f32, 1.0, (13, 300), &dev).unwrap();
+        let weight = Tensor::randn(0f32, 0.3, (41, 300), &dev).unwrap();
+        let bias = Tensor::randn(0f32, 1.0, 41, &dev).unwrap();
+        for dtype in [DType::BF16, DType::F16] {
+            let half = weight.to_dtype(dtype).unwrap();
+            let wide = half.to_dtype(DType::F32).unwrap();
+            let wide = Linear::new(wide, Some(bias.clone())).unwrap();
+            let half = Matrix::Plain(half);
+            let half = Linear::from_matrix(half, Some(bias.clone()), DType::F32).unwrap();
+            let [want, got] =
+                [wide, half].map(|layer| layer.forward(&x).unwrap().to_vec2::<f32>().unwrap());
+            assert_eq!(got, want);
         }
     }
 }

@@ -141,7 +141,10 @@ impl T5 {
         } else {
             encoder.pp("embed_tokens")
         };
-        let table = table.get((config.vocab_size, config.d_model), "weight")?;
+        // Rows are picked, so that it can be as small as a matrix.
+        let table = table
+            .to_dtype(params.matrix_dtype())
+            .get((config.vocab_size, config.d_model), "weight")?;
         let blocks = encoder.pp("block");
         Ok(Self {
             embedding: Embedding::new(table, config.d_model),

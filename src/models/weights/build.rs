@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{DType, Device, Result, Shape, Tensor};
 
 use super::loading::Loading;
-use super::params::{Matrix, Params, Source};
+use super::params::{Formats, Matrix, Params, Source};
 use super::{Format, Weights};
 use crate::models::ModelError;
 
@@ -20,15 +20,16 @@ impl Weights {
         spare: impl Fn(&str) -> bool,
         construct: impl Fn(Params) -> Result<M>,
     ) -> std::result::Result<M, ModelError> {
-        let (dtype, device) = (loading.dtype, loading.device.clone());
+        let device = loading.device.clone();
+        let formats = Formats::on(&device, loading.dtype);
         let weights = Arc::new(self);
-        let mut seen = weights.ask(dtype, &construct)?;
+        let mut seen = weights.ask(formats, &construct)?;
         if let Some(first) = weights.take_faults(&mut seen, spare).into_iter().next() {
             return Err(first);
         }
         let ready = weights.load(&seen.requests, &mut loading)?;
         let load = Loader { weights, ready };
-        Ok(construct(Params::new(Arc::new(load), dtype, device))?)
+        Ok(construct(Params::new(Arc::new(load), formats, device))?)
     }
 
     /// Loads what a constructor is going to ask for.
@@ -72,14 +73,14 @@ impl Weights {
         spare: impl Fn(&str) -> bool,
         construct: impl Fn(Params) -> Result<M>,
     ) -> Result<Vec<ModelError>> {
-        let mut seen = self.ask(dtype, construct)?;
+        let mut seen = self.ask(Formats::on(&Device::Cpu, dtype), construct)?;
         Ok(self.take_faults(&mut seen, spare))
     }
 
     /// The first go over a constructor.
     fn ask<M>(
         self: &Arc<Self>,
-        dtype: DType,
+        formats: Formats,
         construct: impl Fn(Params) -> Result<M>,
     ) -> Result<Seen> {
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -87,7 +88,7 @@ impl Weights {
             weights: Arc::clone(self),
             seen: Arc::clone(&seen),
         };
-        construct(Params::new(Arc::new(headers), dtype, Device::Cpu))?;
+        construct(Params::new(Arc::new(headers), formats, Device::Cpu))?;
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *seen))
     }

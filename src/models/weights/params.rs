@@ -11,8 +11,31 @@ use candle_core::{DType, Device, Result, Shape, Tensor};
 pub struct Params {
     source: Arc<dyn Source>,
     prefix: String,
-    dtype: DType,
+    formats: Formats,
     device: Device,
+}
+
+/// The number formats of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Formats {
+    numbers: DType,
+    matrices: DType,
+}
+
+impl Formats {
+    /// Where `dtype` is wanted on `device`. A CPU computes in f32, but its matrices may take half of that: they are widened when they
+    /// are used.
+    pub(super) fn on(device: &Device, dtype: DType) -> Self {
+        let is_half = matches!(dtype, DType::BF16 | DType::F16);
+        Self {
+            numbers: if device.is_cpu() && is_half {
+                DType::F32
+            } else {
+                dtype
+            },
+            matrices: dtype,
+        }
+    }
 }
 
 /// The weight of a matrix product, `(outputs, inputs)`.
@@ -35,11 +58,11 @@ pub(super) trait Source: Send + Sync {
 }
 
 impl Params {
-    pub(super) fn new(source: Arc<dyn Source>, dtype: DType, device: Device) -> Self {
+    pub(super) fn new(source: Arc<dyn Source>, formats: Formats, device: Device) -> Self {
         Self {
             source,
             prefix: String::new(),
-            dtype,
+            formats,
             device,
         }
     }
@@ -52,7 +75,8 @@ impl Params {
             scale,
             made: made.clone(),
         };
-        (Self::new(Arc::new(source), dtype, device.clone()), made)
+        let formats = Formats::on(device, dtype);
+        (Self::new(Arc::new(source), formats, device.clone()), made)
     }
 
     /// The parameters below `name`.
@@ -67,15 +91,24 @@ impl Params {
     /// The same parameters in another number format.
     #[must_use]
     pub fn to_dtype(&self, dtype: DType) -> Self {
-        Self {
-            dtype,
-            ..self.clone()
+        let mut params = self.clone();
+        if dtype != self.dtype() {
+            params.formats = Formats {
+                numbers: dtype,
+                matrices: dtype,
+            };
         }
+        params
+    }
+
+    /// The number format that matrices are kept in.
+    pub fn matrix_dtype(&self) -> DType {
+        self.formats.matrices
     }
 
     /// The number format that tensors come in.
     pub fn dtype(&self) -> DType {
-        self.dtype
+        self.formats.numbers
     }
 
     /// Where tensors come to lie.
@@ -92,14 +125,14 @@ impl Params {
     pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
         let name = self.full(name);
         self.source
-            .tensor(&name, &shape.into(), self.dtype, &self.device)
+            .tensor(&name, &shape.into(), self.formats.numbers, &self.device)
     }
 
     /// The matrix `name`, which has to have this shape, quantised if the file has it so.
     pub fn matrix(&self, shape: impl Into<Shape>, name: &str) -> Result<Matrix> {
         let name = self.full(name);
         self.source
-            .matrix(&name, &shape.into(), self.dtype, &self.device)
+            .matrix(&name, &shape.into(), self.formats.matrices, &self.device)
     }
 
     fn full(&self, name: impl Display) -> String {

@@ -5,10 +5,12 @@ use rayon::prelude::*;
 
 use super::{Activation, cpu};
 
+mod numbers;
 mod packed;
 mod panels;
 mod sums;
 
+pub(super) use numbers::Numbers;
 pub(super) use packed::Packed;
 pub(super) use panels::Panels;
 pub(super) use sums::panel_product;
@@ -32,7 +34,7 @@ const LEAST_COLUMNS: usize = 64;
 pub(super) fn product(
     x: &[f32],
     layout: Panels,
-    panels: &[f32],
+    panels: Numbers<'_>,
     bias: Option<&[f32]>,
     activation: Option<Activation>,
 ) -> Vec<f32> {
@@ -122,7 +124,7 @@ mod tests {
             let panels = laid_out(layout, &weight);
             let bias = numbers(columns, 97);
             for bias in [None, Some(&bias[..])] {
-                let out = product(&x, layout, &panels, bias, None);
+                let out = product(&x, layout, Numbers::F32(&panels), bias, None);
                 assert_eq!(out.len(), rows * columns);
                 for (i, got) in out.iter().enumerate() {
                     let (row, column) = (i / columns, i % columns);

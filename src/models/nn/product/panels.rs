@@ -77,6 +77,14 @@ impl Panels {
         }
     }
 
+    /// The layout of panel `index` by itself.
+    pub(in super::super) fn alone(&self, index: usize) -> Self {
+        Self {
+            columns: self.columns_of(index).1,
+            ..*self
+        }
+    }
+
     /// The first column of a panel, and how many it has.
     fn columns_of(&self, index: usize) -> (usize, usize) {
         let first = index * self.width();

@@ -4,7 +4,7 @@ use std::ops::Range;
 use super::super::lanes::{Lanes, Vectorised, WIDEST, prefetch_line};
 use super::super::{Activation, cpu};
 use super::packed::Groups;
-use super::{Packed, Panels};
+use super::{Numbers, Packed, Panels};
 
 /// The largest depth that is added up at a time: a panel of it stays in the first cache while all rows go by.
 const DEPTH: usize = 256;
@@ -20,7 +20,7 @@ pub(super) const FEW: usize = 6;
 pub(super) struct Work<'a> {
     pub x: &'a [f32],
     pub layout: Panels,
-    pub panels: &'a [f32],
+    pub panels: Numbers<'a>,
     pub bias: Option<&'a [f32]>,
     pub activation: Option<Activation>,
     /// `(rows, layout.columns)`.
@@ -34,8 +34,8 @@ pub(super) struct Block {
 }
 
 thread_local! {
-    /// A block's rows, packed.
-    static PACKED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// A block's rows, packed, and what it needs at a time of a panel that is kept in fewer bits.
+    static BUFFERS: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
 impl Work<'_> {
@@ -50,7 +50,7 @@ impl Work<'_> {
         let most = depth
             .div_ceil(depth.div_ceil(DEPTH).max(1))
             .next_multiple_of(UNROLLED);
-        PACKED.with_borrow_mut(|packed| {
+        BUFFERS.with_borrow_mut(|(packed, wide)| {
             for start in (0..depth).step_by(most.max(1)) {
                 let deep = most.min(depth - start);
                 let rows = Packed::with(instructions, block.rows.len(), deep);
@@ -64,7 +64,7 @@ impl Work<'_> {
                         count: rows.rows,
                         deep,
                         rows: packed.as_ptr(),
-                        panel: self.panels[place..][..deep * width].as_ptr(),
+                        panel: self.panels.wide(place..place + deep * width, wide).as_ptr(),
                         // SAFETY: the caller's promise.
                         to: unsafe { self.out.at(block.rows.start * columns + first) },
                         to_step: columns,
