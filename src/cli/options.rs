@@ -25,7 +25,8 @@ pub(super) struct GlobalOptions {
     /// Where to compute: cpu, cuda, cuda:N or metal [default: best present].
     #[arg(long, global = true, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
-    /// Number format of weights and activations [default: f32 on a CPU, bf16 on a GPU].
+    /// Number format of weights and, on a GPU, of activations [default: f32 on a CPU, bf16 on a GPU]. A CPU computes in f32: bf16 halves
+    /// there what the models take in memory.
     #[arg(long, global = true)]
     dtype: Option<DtypeOption>,
     /// CPU threads [default: all cores].

@@ -6,12 +6,12 @@ use super::gpu_memory;
 use super::memory::available_bytes;
 use crate::project::DeviceChoice;
 
-/// A device that is open, with the number format weights and activations use on it.
+/// A device that is open, with the number format of weights on it and, on a GPU, of activations.
 #[derive(Clone, Debug)]
 pub struct OpenDevice {
     /// The device.
     pub device: Device,
-    /// Number format of weights and activations.
+    /// Number format of weights and, on a GPU, of activations: a CPU computes in f32.
     pub dtype: DType,
     threads: usize,
     /// Bytes of a GPU's own memory that were free when it was opened.
@@ -49,7 +49,7 @@ impl OpenDevice {
         Some(all.saturating_sub(free))
     }
 
-    /// Opens `choice`. `dtype` of `None` takes f32 on a CPU, where candle's bf16 is slower, and bf16 on
+    /// Opens `choice`. `dtype` of `None` takes f32 on a CPU, where matrices that are stored in bf16 stay so anyway, and bf16 on
     /// a GPU. The error is a sentence with a next step.
     pub fn open(choice: DeviceChoice, dtype: Option<DType>) -> Result<Self, String> {
         let device = match choice {

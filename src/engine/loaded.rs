@@ -94,7 +94,7 @@ impl LoadedPair {
         &self.device.device
     }
 
-    /// Number format of weights and activations.
+    /// Number format of weights and, on a GPU, of activations.
     pub fn dtype(&self) -> DType {
         self.device.dtype
     }

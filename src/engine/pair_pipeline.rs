@@ -34,7 +34,7 @@ use crate::schedule::{Guidance, History, ModelRole, Plan};
 pub struct EngineOptions {
     /// Where to compute.
     pub device: DeviceChoice,
-    /// Number format of weights and activations; `None` takes the device's best.
+    /// Number format of weights and, on a GPU, of activations; `None` takes the device's best.
     pub dtype: Option<candle_core::DType>,
     /// Bytes of memory that runs may plan with; `None` takes what the system says is available.
     pub memory_bytes: Option<u64>,

@@ -128,10 +128,12 @@ impl PairRules for Rules {
         };
         MemoryNeed {
             base: BASE_BYTES,
-            text: self.text.bytes(self.value_bytes),
-            transformers: self.transformers.map(|part| part.bytes(self.value_bytes)),
+            text: self.text.bytes(self.value_bytes, self.on_cpu),
+            transformers: self
+                .transformers
+                .map(|part| part.bytes(self.value_bytes, self.on_cpu)),
             denoise: self.networks.denoise_bytes(size),
-            vae: self.vae.bytes(VAE_VALUE) + mixes * VAE_VALUE,
+            vae: self.vae.bytes(VAE_VALUE, false) + mixes * VAE_VALUE,
             decode,
             // A clip of one tile is decoded as a whole.
             decode_in_tiles: in_tiles.min(decode),

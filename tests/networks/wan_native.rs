@@ -50,13 +50,20 @@ fn the_parts_are_found_and_complete() {
 fn quantised_matrices_are_counted_as_they_lie_in_memory() {
     let size = |name: &str| Family::Wan.transformer_size(&fixture(name)).unwrap();
     let plain = size("large");
-    assert_eq!((plain.quantised, plain.bytes(2)), (0, 2 * plain.parameters));
+    let bytes = plain.bytes(2, true);
+    assert_eq!((plain.quantised, bytes), (0, 2 * plain.parameters));
     let gguf = size("small.gguf");
     assert!(gguf.quantised > gguf.parameters / 2 && gguf.quantised < gguf.parameters);
     let bits = 8.0 * gguf.quantised_bytes as f64 / gguf.quantised as f64;
     // From Q4_K to Q8_0.
     assert!((4.5..8.6).contains(&bits), "{bits}");
-    assert!(gguf.bytes(4) < 3 * gguf.parameters);
+    assert!(gguf.bytes(4, true) < 3 * gguf.parameters);
+    // A processor keeps what is stored in bf16 as it is, also where it computes in f32.
+    let text = Family::Wan.text_size(&fixture("large")).unwrap();
+    assert!(text.halves > text.parameters / 2);
+    assert_eq!(text.bytes(4, false), 4 * text.parameters);
+    assert_eq!(text.bytes(4, true), 4 * text.parameters - 2 * text.halves);
+    assert_eq!(text.bytes(2, true), 2 * text.parameters);
 }
 
 #[test]

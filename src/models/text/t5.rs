@@ -3,7 +3,7 @@ use candle_nn::Embedding;
 
 use super::T5Config;
 use crate::models::nn::{Activation, Linear, RmsNorm, attention_by_distance, linear_no_bias};
-use crate::models::weights::Params;
+use crate::models::weights::{Matrix, Params};
 
 /// Self-attention with a learned bias for relative positions and without scaling of the scores
 /// (`T5Attention` and `UMT5Attention` in transformers; Raffel et al., arXiv 1910.10683; Chung et
@@ -142,9 +142,12 @@ impl T5 {
             encoder.pp("embed_tokens")
         };
         // Rows are picked, so that it can be as small as a matrix.
-        let table = table
-            .to_dtype(params.matrix_dtype())
-            .get((config.vocab_size, config.d_model), "weight")?;
+        let table = match table.matrix((config.vocab_size, config.d_model), "weight")? {
+            Matrix::Plain(table) => table,
+            Matrix::Blocks(table) => table
+                .dequantize(params.device())?
+                .to_dtype(params.dtype())?,
+        };
         let blocks = encoder.pp("block");
         Ok(Self {
             embedding: Embedding::new(table, config.d_model),

@@ -44,14 +44,18 @@ pub struct PartSize {
     pub quantised: u64,
     /// Bytes that these take.
     pub quantised_bytes: u64,
+    /// The numbers in matrices that are stored in bf16 or f16.
+    pub halves: u64,
     /// The numbers in kernels of 3 x 3, of which a processor keeps four times as many: Winograd's mixes.
     pub in_kernels: u64,
 }
 
 impl PartSize {
-    /// Bytes in memory where a plain number takes `value_bytes`.
-    pub fn bytes(&self, value_bytes: u64) -> u64 {
-        (self.parameters - self.quantised) * value_bytes + self.quantised_bytes
+    /// Bytes in memory where a plain number takes `value_bytes`. A processor, `on_cpu`, keeps matrices as small as they are stored.
+    pub fn bytes(&self, value_bytes: u64, on_cpu: bool) -> u64 {
+        let halves = if on_cpu { self.halves } else { 0 };
+        let plain = self.parameters - self.quantised - halves;
+        plain * value_bytes + halves * value_bytes.min(2) + self.quantised_bytes
     }
 }
 
@@ -126,9 +130,14 @@ impl Weights {
             let count = entry.stored.shape.iter().product::<usize>() as u64;
             size.parameters += count;
             // Matrices stay as they are; all else becomes plain numbers.
-            if matches!(entry.stored.format, Format::Blocks(_)) && entry.stored.shape.len() == 2 {
-                size.quantised += count;
-                size.quantised_bytes += entry.stored.range.len() as u64;
+            match entry.stored.format {
+                _ if entry.stored.shape.len() != 2 => {}
+                Format::Blocks(_) => {
+                    size.quantised += count;
+                    size.quantised_bytes += entry.stored.range.len() as u64;
+                }
+                Format::Plain(DType::BF16 | DType::F16) => size.halves += count,
+                _ => {}
             }
             if entry.stored.shape.len() >= 4 && entry.stored.shape.ends_with(&[3, 3]) {
                 size.in_kernels += count;
@@ -196,9 +205,15 @@ impl Weights {
         }
     }
 
-    /// Loads a tensor as it is stored, quantised or plain.
+    /// Loads a tensor as it is stored, quantised or plain. On the CPU what is stored in half the size of f32 stays so: the products
+    /// are the same.
     fn matrix(&self, entry: &Entry, dtype: DType, device: &Device) -> candle_core::Result<Matrix> {
         match &entry.stored.format {
+            Format::Plain(stored @ (DType::BF16 | DType::F16))
+                if device.is_cpu() && dtype == DType::F32 =>
+            {
+                self.tensor(entry, *stored, device).map(Matrix::Plain)
+            }
             Format::Blocks(blocks) => {
                 let shape = entry.stored.shape.clone();
                 let loaded = qtensor_from_ggml(*blocks, self.bytes(entry), shape, device)?;

@@ -101,11 +101,6 @@ impl Params {
         params
     }
 
-    /// The number format that matrices are kept in.
-    pub fn matrix_dtype(&self) -> DType {
-        self.formats.matrices
-    }
-
     /// The number format that tensors come in.
     pub fn dtype(&self) -> DType {
         self.formats.numbers
