@@ -18,6 +18,15 @@ pub struct Stored {
     pub range: Range<usize>,
 }
 
+impl Stored {
+    /// Whether it is a matrix in bf16 or f16 that a processor keeps as it is, to widen it for each product. A small one is not worth that.
+    pub(super) fn stays_half(&self) -> bool {
+        const SMALL: usize = 1 << 20;
+        let is_half = matches!(self.format, Format::Plain(DType::BF16 | DType::F16));
+        is_half && self.shape.len() == 2 && self.shape.iter().product::<usize>() >= SMALL
+    }
+}
+
 /// How a tensor's numbers are written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Format {
@@ -68,4 +77,24 @@ pub(super) fn numbers(shape: &[usize]) -> Option<usize> {
     shape
         .iter()
         .try_fold(1usize, |product, n| product.checked_mul(*n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_matrices_of_half_the_size_stay_so() {
+        let stays = |dtype, shape: &[usize]| {
+            let stored = Stored {
+                format: Format::Plain(dtype),
+                shape: shape.to_vec(),
+                range: 0..0,
+            };
+            stored.stays_half()
+        };
+        assert!(stays(DType::BF16, &[1024, 1024]) && stays(DType::F16, &[2048, 1536]));
+        assert!(!stays(DType::BF16, &[1023, 1024]) && !stays(DType::F32, &[2048, 1536]));
+        assert!(!stays(DType::BF16, &[1 << 21]) && !stays(DType::BF16, &[1024, 512, 3, 3]));
+    }
 }

@@ -44,14 +44,14 @@ pub struct PartSize {
     pub quantised: u64,
     /// Bytes that these take.
     pub quantised_bytes: u64,
-    /// The numbers in matrices that are stored in bf16 or f16.
+    /// The numbers in matrices that are stored in bf16 or f16, and large enough to stay so on a processor.
     pub halves: u64,
     /// The numbers in kernels of 3 x 3, of which a processor keeps four times as many: Winograd's mixes.
     pub in_kernels: u64,
 }
 
 impl PartSize {
-    /// Bytes in memory where a plain number takes `value_bytes`. A processor, `on_cpu`, keeps matrices as small as they are stored.
+    /// Bytes in memory where a plain number takes `value_bytes`. A processor, `on_cpu`, keeps large matrices as small as they are stored.
     pub fn bytes(&self, value_bytes: u64, on_cpu: bool) -> u64 {
         let halves = if on_cpu { self.halves } else { 0 };
         let plain = self.parameters - self.quantised - halves;
@@ -136,7 +136,7 @@ impl Weights {
                     size.quantised += count;
                     size.quantised_bytes += entry.stored.range.len() as u64;
                 }
-                Format::Plain(DType::BF16 | DType::F16) => size.halves += count,
+                _ if entry.stored.stays_half() => size.halves += count,
                 _ => {}
             }
             if entry.stored.shape.len() >= 4 && entry.stored.shape.ends_with(&[3, 3]) {
@@ -209,8 +209,8 @@ impl Weights {
     /// are the same.
     fn matrix(&self, entry: &Entry, dtype: DType, device: &Device) -> candle_core::Result<Matrix> {
         match &entry.stored.format {
-            Format::Plain(stored @ (DType::BF16 | DType::F16))
-                if device.is_cpu() && dtype == DType::F32 =>
+            Format::Plain(stored)
+                if device.is_cpu() && dtype == DType::F32 && entry.stored.stays_half() =>
             {
                 self.tensor(entry, *stored, device).map(Matrix::Plain)
             }
