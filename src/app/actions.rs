@@ -124,7 +124,7 @@ impl App {
             Command::Export => self.export(),
             Command::Models => {
                 self.models
-                    .open(self.pair.as_ref().map(|pair| pair.weight_bytes));
+                    .open(self.pair.as_ref().map(|pair| pair.weights));
             }
             Command::Settings => self.settings.is_open = true,
             Command::Log => self.log.is_open = true,

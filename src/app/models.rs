@@ -6,13 +6,13 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use super::file_dialog::{Choice, FileDialog};
 use super::{AddRequest, Chosen, Notice, PairField, PairForm, Request};
 use crate::engine::{
-    Candidate, EngineOptions, ForgottenPair, PairReport, Wake, add_pair, forget_pair,
+    Candidate, EngineOptions, ForgottenPair, PairReport, Wake, WeightFormat, add_pair, forget_pair,
     put_pair_back, survey,
 };
 use crate::hub::{PullJob, PullOptions, PullProgress, PullStatus};
 
-/// Looks at every pair that is known; its parameter is the bytes of a weight on the device of the runs.
-type Survey = Arc<dyn Fn(usize) -> Vec<PairReport> + Send + Sync>;
+/// Looks at every pair that is known; its parameter is what becomes of weights on the device of the runs.
+type Survey = Arc<dyn Fn(WeightFormat) -> Vec<PairReport> + Send + Sync>;
 /// Adds a pair; gives its name.
 type Add = Arc<dyn Fn(&Candidate) -> Result<String, String> + Send + Sync>;
 /// Takes the pair of a name out of the list.
@@ -25,7 +25,7 @@ type Pull = Arc<dyn Fn(&str, Wake) -> io::Result<PullJob> + Send + Sync>;
 /// Where pairs come from. Tests have one of their own.
 #[derive(Clone)]
 pub struct ModelsSource {
-    /// Looks at every pair that is known; its parameter is the bytes of a weight on the device of the runs.
+    /// Looks at every pair that is known; its parameter is what becomes of weights on the device of the runs.
     pub survey: Survey,
     /// Adds a pair; gives its name.
     pub add: Add,
@@ -88,8 +88,8 @@ pub struct Models {
     /// The pair that is to be added, while its page is on the screen.
     form: Option<PairForm>,
     asking: Option<(PairField, FileDialog)>,
-    /// Bytes of a weight on the device of the runs.
-    weight_bytes: usize,
+    /// What becomes of weights on the device of the runs.
+    weights: WeightFormat,
     job: Option<PullJob>,
 }
 
@@ -105,7 +105,7 @@ impl Models {
             changing: None,
             form: None,
             asking: None,
-            weight_bytes: EngineOptions::default().weight_bytes(),
+            weights: EngineOptions::default().weights(),
             job: None,
         }
     }
@@ -139,16 +139,16 @@ impl Models {
     }
 
     /// Shows the list; what is on disk may have changed since the last time, and the device as well, on
-    /// which a weight takes so many bytes.
-    pub(super) fn open(&mut self, weight_bytes: Option<usize>) {
+    /// which this becomes of weights.
+    pub(super) fn open(&mut self, weights: Option<WeightFormat>) {
         self.is_open = true;
-        self.weight_bytes = weight_bytes.unwrap_or(self.weight_bytes);
+        self.weights = weights.unwrap_or(self.weights);
         self.refresh();
     }
 
     fn refresh(&mut self) {
-        let (survey, bytes) = (Arc::clone(&self.source.survey), self.weight_bytes);
-        self.surveying = self.spawn("flowblend-survey", move || survey(bytes));
+        let (survey, weights) = (Arc::clone(&self.source.survey), self.weights);
+        self.surveying = self.spawn("flowblend-survey", move || survey(weights));
     }
 
     /// Does what is asked for on the page that adds a pair. A notice says why that cannot be.

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::CliError;
 use super::options::GlobalOptions;
 use crate::engine::{OpenDevice, PassBench, PassRequest};
-use crate::models::TransformerConfig;
+use crate::models::{NumberFormat, TransformerConfig};
 
 /// What to measure.
 pub(super) struct ModelBench<'a> {
@@ -61,7 +61,7 @@ struct Report<'a> {
     name: &'a str,
     size: (usize, usize, usize),
     device: String,
-    dtype: &'static str,
+    format: NumberFormat,
     measured: &'a PassBench,
     /// The middle one, the fastest and the slowest.
     secs: [f64; 3],
@@ -81,7 +81,7 @@ impl<'a> Report<'a> {
             name,
             size,
             device: device.to_string(),
-            dtype: device.dtype.as_str(),
+            format: device.format(),
             measured,
             secs: [at(secs.len() / 2), at(0), at(secs.len().saturating_sub(1))],
         }
@@ -102,7 +102,8 @@ impl<'a> Report<'a> {
             "bench": "one pass with random weights",
             "model": self.name,
             "device": self.device,
-            "dtype": self.dtype,
+            "dtype": self.format.dtype.as_str(),
+            "integers": self.format.integers,
             "width": width,
             "height": height,
             "frames": frames,
@@ -131,7 +132,7 @@ impl<'a> Report<'a> {
         let [median, min, max] = self.secs;
         println!(
             "{} with random weights on {} in {}: one pass over {width}x{height}, {frames} frames",
-            self.name, self.device, self.dtype
+            self.name, self.device, self.format
         );
         println!("(a denoising step takes one pass, or two with guidance)");
         let row = |name: &str, value: String| println!("{name:<34} {value}");

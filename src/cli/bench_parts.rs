@@ -71,6 +71,7 @@ fn report(request: &PartsRequest, bench: &PartsBench, device: &OpenDevice) -> Va
         "model": request.model.display().to_string(),
         "device": device.to_string(),
         "dtype": device.dtype.as_str(),
+        "integers": device.integers,
         "width": width,
         "height": height,
         "frames": frames,
@@ -85,7 +86,7 @@ fn print(request: &PartsRequest, bench: &PartsBench, device: &OpenDevice) {
     println!(
         "{} on {device} in {}: {width}x{height}, {frames} frames",
         request.model.display(),
-        device.dtype.as_str()
+        device.format()
     );
     for part in &bench.parts {
         let [median, min, max] = spread(&part.secs);

@@ -110,7 +110,7 @@ fn tell_name(name: &str, as_json: bool) {
 }
 
 fn list(global: &GlobalOptions) -> Result<(), CliError> {
-    let pairs = survey(global.engine().weight_bytes());
+    let pairs = survey(global.engine().weights());
     if global.json {
         println!("{}", json!({ "pairs": pairs }));
         return Ok(());

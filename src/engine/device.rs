@@ -4,6 +4,8 @@ use candle_core::{DType, Device};
 
 use super::gpu_memory;
 use super::memory::available_bytes;
+use crate::models::nn::Integers;
+use crate::models::{NumberFormat, PartSize};
 use crate::project::DeviceChoice;
 
 /// A device that is open, with the number format of weights on it and, on a GPU, of activations.
@@ -13,6 +15,8 @@ pub struct OpenDevice {
     pub device: Device,
     /// Number format of weights and, on a GPU, of activations: a CPU computes in f32.
     pub dtype: DType,
+    /// Whether products with large matrices may be made in integers.
+    pub integers: bool,
     threads: usize,
     /// Bytes of a GPU's own memory that were free when it was opened.
     free_bytes: Option<u64>,
@@ -49,8 +53,23 @@ impl OpenDevice {
         Some(all.saturating_sub(free))
     }
 
-    /// Opens `choice`. `dtype` of `None` takes f32 on a CPU, where matrices that are stored in bf16 stay so anyway, and bf16 on
-    /// a GPU. The error is a sentence with a next step.
+    /// The format of weights on it.
+    pub fn format(&self) -> NumberFormat {
+        NumberFormat {
+            dtype: self.dtype,
+            integers: self.integers,
+        }
+    }
+
+    /// What becomes of weights on it.
+    pub fn weights(&self) -> WeightFormat {
+        WeightFormat {
+            format: self.format(),
+            on_cpu: self.device.is_cpu(),
+        }
+    }
+
+    /// Opens `choice`. For a `dtype` of `None` see [`WeightFormat`]. The error is a sentence with a next step.
     pub fn open(choice: DeviceChoice, dtype: Option<DType>) -> Result<Self, String> {
         let device = match choice {
             DeviceChoice::Cpu => Device::Cpu,
@@ -64,18 +83,40 @@ impl OpenDevice {
                 .or_else(|_| Device::new_metal(0))
                 .unwrap_or(Device::Cpu),
         };
-        let dtype = dtype.unwrap_or(if device.is_cpu() {
-            DType::F32
-        } else {
-            DType::BF16
-        });
+        let NumberFormat { dtype, integers } = WeightFormat::of(dtype, device.is_cpu()).format;
         let free_bytes = gpu_memory::free_and_all(&device).map(|(free, _)| free);
         Ok(Self {
             device,
             dtype,
+            integers,
             free_bytes,
             threads: rayon::current_num_threads(),
         })
+    }
+}
+
+/// What becomes of weights on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightFormat {
+    format: NumberFormat,
+    pub(super) on_cpu: bool,
+}
+
+impl WeightFormat {
+    /// Where `dtype` is asked for. Without one it is f32 on a CPU, and bf16 on a GPU. A CPU makes products with large matrices in
+    /// integers, where it is faster so, unless f32 is asked for.
+    pub(super) fn of(dtype: Option<DType>, on_cpu: bool) -> Self {
+        let usual = if on_cpu { DType::F32 } else { DType::BF16 };
+        let format = NumberFormat {
+            dtype: dtype.unwrap_or(usual),
+            integers: on_cpu && dtype != Some(DType::F32) && Integers::are_faster(),
+        };
+        Self { format, on_cpu }
+    }
+
+    /// Bytes in memory that a part's weights take.
+    pub(super) fn bytes(self, part: &PartSize) -> u64 {
+        part.bytes(self.format, self.on_cpu)
     }
 }
 

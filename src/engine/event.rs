@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::boundary_book::{KnownBoundaries, KnownPlan, Remembered, remembered, remembered_plan};
+use super::device::WeightFormat;
 use super::loaded::no_model;
 use super::paused::PausedRun;
 use super::probe::Probe;
@@ -190,8 +191,8 @@ pub struct PairSummary {
     pub memory_bytes: Option<u64>,
     /// The device runs happen on, as people name it.
     pub device: String,
-    /// Bytes of a transformer's weight there.
-    pub weight_bytes: usize,
+    /// What becomes of weights there.
+    pub weights: WeightFormat,
     /// What decides on its clips beside their settings, as one hash: the device, the number format, the files of its models
     /// and the program. Two runs of equal settings and equal source have the same clip.
     pub source: String,

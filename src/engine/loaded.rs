@@ -145,7 +145,7 @@ impl LoadedPair {
         cancel.check()?;
         let path = self.model_path(role)?;
         if self.model(role).is_none() {
-            let loading = Loading::to(&self.device.device, self.device.dtype);
+            let loading = Loading::to(&self.device.device, self.device.format());
             let loading = loading.watched(cancel, progress);
             let loaded = Transformer::load(path, &self.spec().large, loading)?;
             self.transformers[role.index()] = Some(loaded);
@@ -215,8 +215,8 @@ impl LoadedPair {
 
     fn embedding_key(&self, text: &str) -> String {
         let tokens = self.spec().defaults.text_tokens;
-        let dtype = self.device.dtype;
-        TensorCache::key(&[&self.files.text, &tokens.to_string(), dtype.as_str(), text])
+        let format = self.device.format().to_string();
+        TensorCache::key(&[&self.files.text, &tokens.to_string(), &format, text])
     }
 
     /// Sends texts through the text encoder, unless their embeddings are known.
@@ -231,7 +231,7 @@ impl LoadedPair {
             return Ok(());
         }
         let tokens = self.spec().defaults.text_tokens;
-        let loading = Loading::to(&self.device.device, self.device.dtype);
+        let loading = Loading::to(&self.device.device, self.device.format());
         let encoder = TextEncoder::load(
             &self.spec().large,
             tokens,

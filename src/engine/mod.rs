@@ -39,7 +39,7 @@ pub use crate::models::Candidate;
 pub use crate::project::DeviceChoice;
 pub use crate::sampler::OnlineRule;
 pub use boundary_book::{BoundaryMethod, KnownBoundaries, KnownPlan, Remembered, RunKind};
-pub use device::{OpenDevice, device_missing};
+pub use device::{OpenDevice, WeightFormat, device_missing};
 pub use event::{
     EngineEvent, EventKind, FinishedRun, PairRules, PairSummary, Phase, RunId, RunReport,
     StepReport,

@@ -47,7 +47,7 @@ impl PairFiles {
         let text = family.text_identity(&spec.large)?;
         files.extend(family.text_files(&spec.large)?);
         let vae = family.vae_files(&spec.large)?;
-        let mut parts = vec![device.to_string(), device.dtype.as_str().to_owned()];
+        let mut parts = vec![device.to_string(), device.format().to_string()];
         if let Ok(program) = std::env::current_exe() {
             parts.push(identity([&program])?);
         }
@@ -59,11 +59,7 @@ impl PairFiles {
         let folders = files.iter().filter_map(|file| file.parent());
         let folders = folders.map(Path::to_owned).collect();
         Ok(Self {
-            rules: Arc::new(Rules::read(
-                &spec,
-                device.dtype.size_in_bytes(),
-                device.device.is_cpu(),
-            )?),
+            rules: Arc::new(Rules::read(&spec, device.weights())?),
             source: parts.join("\n"),
             state: state(&folders),
             spec,

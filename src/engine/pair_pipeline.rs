@@ -140,7 +140,7 @@ impl PairPipeline {
             memory_bytes: self.options.memory_bytes.or(device.memory_bytes()),
             source: files.source_hash(),
             device: device.to_string(),
-            weight_bytes: device.dtype.size_in_bytes(),
+            weights: device.weights(),
             vocabulary: spec
                 .defaults
                 .vocabulary
@@ -412,9 +412,9 @@ fn spec_of(pair: &PairRef) -> Result<PairSpec, ModelError> {
 fn timing_key(spec: &PairSpec, device: &OpenDevice) -> String {
     let folder = |path: &Path| path.display().to_string();
     format!(
-        "{device} {:?} {:?} {} {}",
+        "{device} {:?} {} {} {}",
         device.device.location(),
-        device.dtype,
+        device.format(),
         folder(&spec.large),
         folder(&spec.small)
     )

@@ -112,7 +112,7 @@ impl PartsBench {
         let text = text.reshape((1, rows, channels))?;
         self.tensors.insert("text".to_owned(), text.clone());
         let start = Instant::now();
-        let loading = Loading::to(&device.device, device.dtype);
+        let loading = Loading::to(&device.device, device.format());
         let transformer = Transformer::load(model, model, loading)?;
         let load_secs = start.elapsed().as_secs_f64();
         let context = transformer.context(&text.to_device(&device.device)?)?;
@@ -148,7 +148,7 @@ impl PartsBench {
         device: &OpenDevice,
     ) -> Result<(), ModelError> {
         let start = Instant::now();
-        let loading = Loading::to(&device.device, device.dtype);
+        let loading = Loading::to(&device.device, device.format());
         let tokens = Family::of(model).text_tokens();
         let encoder = TextEncoder::load(model, tokens, loading)?;
         let load_secs = start.elapsed().as_secs_f64();
@@ -214,7 +214,7 @@ fn product_rate(device: &OpenDevice) -> Result<f64, ModelError> {
     const TRIES: usize = 5;
     let side = if device.device.is_cpu() { 2048 } else { 8192 };
     let matrix = Tensor::ones((side, side), device.dtype, &device.device)?;
-    let layer = Linear::new(matrix.clone(), None)?;
+    let layer = Linear::in_format(matrix.clone(), device.format())?;
     let library = timed(TRIES, device, || Ok(matrix.matmul(&matrix)?))?;
     let own = timed(TRIES, device, || Ok(layer.forward(&matrix)?))?;
     let times = library.secs.into_iter().chain(own.secs);

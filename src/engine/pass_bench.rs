@@ -71,7 +71,7 @@ impl PassBench {
         let gpu = GpuPeak::start(&device.device);
 
         let start = Instant::now();
-        let (transformer, parameters) = config.random(device.dtype, &device.device)?;
+        let (transformer, parameters) = config.random(device.format(), &device.device)?;
         device.device.synchronize()?;
         let build_secs = start.elapsed().as_secs_f64();
         let weights_bytes = gpu.as_ref().and_then(GpuPeak::held);

@@ -29,7 +29,7 @@ pub fn published_pair(
         return Ok(None);
     }
     let (manifest, folder) = registry.manifest(name).map_err(|why| why.to_string())?;
-    let Some(rules) = Rules::published(&manifest, options.weight_bytes()) else {
+    let Some(rules) = Rules::published(&manifest, options.weights()) else {
         return Ok(None);
     };
     let spec = PairSpec {
@@ -54,7 +54,7 @@ pub fn published_pair(
         known_boundaries: Vec::new(),
         known_plans: Vec::new(),
         profiles: Default::default(),
-        weight_bytes: options.weight_bytes(),
+        weights: options.weights(),
         memory_bytes: options
             .memory_bytes
             .or_else(|| available_bytes().filter(|_| options.is_for_cpu())),

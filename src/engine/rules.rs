@@ -1,3 +1,4 @@
+use super::device::WeightFormat;
 use super::residency::MemoryNeed;
 use crate::engine::PairRules;
 use crate::models::manifest::Manifest;
@@ -22,18 +23,15 @@ pub(super) struct Rules {
     text: PartSize,
     /// What runs use where nothing else is asked for.
     defaults: PairDefaults,
-    value_bytes: u64,
-    on_cpu: bool,
+    weights: WeightFormat,
+    /// Whether it is known what of the VAE a processor keeps in another form.
+    knows_kernels: bool,
 }
 
 impl Rules {
-    /// Reads what is needed of a pair's folders; loads no weights. `value_bytes` is what one value of
-    /// a transformer takes in memory where it is not quantised; `on_cpu` says whether a processor computes.
-    pub(super) fn read(
-        spec: &PairSpec,
-        value_bytes: usize,
-        on_cpu: bool,
-    ) -> Result<Self, ModelError> {
+    /// Reads what is needed of a pair's folders; loads no weights. `weights` is what becomes of
+    /// those that are not quantised.
+    pub(super) fn read(spec: &PairSpec, weights: WeightFormat) -> Result<Self, ModelError> {
         let networks = Networks::read(spec)?;
         let family = networks.family();
         let size = |role| {
@@ -51,15 +49,15 @@ impl Rules {
             vae: family.vae_size(&spec.large)?,
             text: family.text_size(&spec.large)?,
             defaults: spec.defaults.clone(),
-            value_bytes: value_bytes as u64,
-            on_cpu,
+            weights,
+            knows_kernels: true,
             networks,
         })
     }
 
     /// The same of a pair that is published, from its manifest: nothing has to be on disk. `None` where the
     /// manifest does not name the transformers.
-    pub(super) fn published(manifest: &Manifest, value_bytes: usize) -> Option<Self> {
+    pub(super) fn published(manifest: &Manifest, weights: WeightFormat) -> Option<Self> {
         let published = manifest.published.as_ref()?;
         let configs: Option<Vec<_>> = published
             .names()
@@ -67,18 +65,14 @@ impl Rules {
             .collect();
         let networks = Networks::published(configs?)?;
         let count = &manifest.parameters;
-        let part = |parameters| PartSize {
-            parameters,
-            ..PartSize::default()
-        };
         Some(Self {
-            transformers: [count.large, count.small, count.distilled].map(part),
-            vae: part(count.vae),
-            text: part(count.text_encoder),
+            transformers: [count.large, count.small, count.distilled].map(PartSize::published),
+            vae: PartSize::published(count.vae),
+            text: PartSize::published(count.text_encoder),
             defaults: PairDefaults::published(networks.family()),
-            value_bytes: value_bytes as u64,
-            // Without the files nobody knows what lies in kernels.
-            on_cpu: false,
+            weights,
+            // Without the files nobody does.
+            knows_kernels: false,
             networks,
         })
     }
@@ -122,18 +116,16 @@ impl PairRules for Rules {
         let in_tiles =
             self.networks.decode_bytes(tile) + of_tile * 3 * (4 + 4) + clip * 3 * (4 + 1);
         // A processor keeps 36 mixes of nine numbers.
-        let mixes = match self.on_cpu {
+        let mixes = match self.knows_kernels && self.weights.on_cpu {
             true => 3 * self.vae.in_kernels,
             false => 0,
         };
         MemoryNeed {
             base: BASE_BYTES,
-            text: self.text.bytes(self.value_bytes, self.on_cpu),
-            transformers: self
-                .transformers
-                .map(|part| part.bytes(self.value_bytes, self.on_cpu)),
+            text: self.weights.bytes(&self.text),
+            transformers: self.transformers.map(|part| self.weights.bytes(&part)),
             denoise: self.networks.denoise_bytes(size),
-            vae: self.vae.bytes(VAE_VALUE, false) + mixes * VAE_VALUE,
+            vae: (self.vae.parameters + mixes) * VAE_VALUE,
             decode,
             // A clip of one tile is decoded as a whole.
             decode_in_tiles: in_tiles.min(decode),
@@ -156,7 +148,10 @@ mod tests {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
         let spec = PairSpec::read(&demo).unwrap();
         let size = (96, 96, 25);
-        let vae = |on_cpu| Rules::read(&spec, 4, on_cpu).unwrap().memory(size).vae;
+        let vae = |on_cpu| {
+            let weights = WeightFormat::of(None, on_cpu);
+            Rules::read(&spec, weights).unwrap().memory(size).vae
+        };
         let part = Family::Wan.vae_size(&spec.large).unwrap();
         assert_eq!(vae(false), 4 * part.parameters);
         assert_eq!(vae(true), vae(false) + 4 * 3 * part.in_kernels);

@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::DType;
 use serde::Serialize;
 
 use super::DeviceChoice;
+use super::device::WeightFormat;
 use super::event::PairRules as _;
 use super::pair_pipeline::EngineOptions;
 use super::residency::{Fit, MemoryNeed};
 use super::rules::{BASE_BYTES, Rules};
 use crate::models::manifest::Manifest;
 use crate::models::registry::{KnownPair, Origin, Registry};
-use crate::models::{Candidate, PairSpec, UserPair, Verdict, verdict};
+use crate::models::{Candidate, PairSpec, PartSize, UserPair, Verdict, verdict};
 use crate::schedule::ModelRole;
 
 /// Whether a pair can be run.
@@ -112,13 +112,9 @@ pub struct PairMemory {
 }
 
 impl EngineOptions {
-    /// Bytes that one weight of a transformer takes, told without opening the device.
-    pub fn weight_bytes(&self) -> usize {
-        let dtype = match self.is_for_cpu() {
-            true => DType::F32,
-            false => DType::BF16,
-        };
-        self.dtype.unwrap_or(dtype).size_in_bytes()
+    /// What becomes of weights, told without opening the device.
+    pub fn weights(&self) -> WeightFormat {
+        WeightFormat::of(self.dtype, self.is_for_cpu())
     }
 
     /// Whether runs happen on the processor, told without opening the device.
@@ -134,11 +130,11 @@ impl EngineOptions {
 
 /// Looks at every pair that is known. Reads configs and headers, so it may take a moment on a slow
 /// disk.
-pub fn survey(weight_bytes: usize) -> Vec<PairReport> {
+pub fn survey(weights: WeightFormat) -> Vec<PairReport> {
     let known = Registry::open().known();
     known
         .into_iter()
-        .map(|pair| report(pair, weight_bytes))
+        .map(|pair| report(pair, weights))
         .collect()
 }
 
@@ -159,7 +155,7 @@ pub fn put_pair_back(pair: ForgottenPair) -> Result<(), String> {
     remembered.map_err(|why| why.to_string())
 }
 
-fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
+fn report(pair: KnownPair, weights: WeightFormat) -> PairReport {
     let KnownPair {
         name,
         origin,
@@ -208,8 +204,8 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
             report.faults.push(why);
         }
     }
-    let measured = measured(&spec, weight_bytes).filter(|_| report.state == PairState::Ready);
-    report.memory = measured.or_else(|| manifest.as_ref().map(|m| stated(m, weight_bytes)));
+    let measured = measured(&spec, weights).filter(|_| report.state == PairState::Ready);
+    report.memory = measured.or_else(|| manifest.as_ref().map(|m| stated(m, weights)));
     report.licence = report.licence.or(spec.licence);
     let folder = spec.large.parent().filter(|folder| folder.is_dir());
     report.folder = folder.map(PathBuf::from);
@@ -225,10 +221,8 @@ fn report(pair: KnownPair, weight_bytes: usize) -> PairReport {
     report
 }
 
-fn measured(spec: &PairSpec, weight_bytes: usize) -> Option<PairMemory> {
-    // The list is told the format alone, and f32 is the processor's.
-    let on_cpu = weight_bytes == DType::F32.size_in_bytes();
-    let rules = Rules::read(spec, weight_bytes, on_cpu).ok()?;
+fn measured(spec: &PairSpec, weights: WeightFormat) -> Option<PairMemory> {
+    let rules = Rules::read(spec, weights).ok()?;
     let size = (
         spec.defaults.width,
         spec.defaults.height,
@@ -237,13 +231,13 @@ fn measured(spec: &PairSpec, weight_bytes: usize) -> Option<PairMemory> {
     Some(memory(&rules.memory(size), false))
 }
 
-fn stated(manifest: &Manifest, weight_bytes: usize) -> PairMemory {
+fn stated(manifest: &Manifest, weights: WeightFormat) -> PairMemory {
     let count = &manifest.parameters;
-    let bytes = weight_bytes as u64;
+    let bytes = |parameters| weights.bytes(&PartSize::published(parameters));
     let need = MemoryNeed {
         base: BASE_BYTES,
-        text: count.text_encoder * bytes,
-        transformers: [count.large, count.small, count.distilled].map(|count| count * bytes),
+        text: bytes(count.text_encoder),
+        transformers: [count.large, count.small, count.distilled].map(bytes),
         // In f32 on every device.
         vae: count.vae * 4,
         ..MemoryNeed::default()

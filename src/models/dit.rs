@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::nn::{Linear, RmsNorm, Rope3d, attention, linear};
+use super::nn::{Linear, RmsNorm, Rope3d, attention_in, linear};
 use super::weights::Params;
 
 /// One attention of a block (`WanAttention` and `LTXAttention` in diffusers): queries and keys are
@@ -16,6 +16,8 @@ pub(super) struct Attention {
     norm_query: RmsNorm,
     norm_key: RmsNorm,
     heads: usize,
+    /// Whether a CPU may make its products in integers.
+    integers: bool,
 }
 
 impl Attention {
@@ -29,6 +31,7 @@ impl Attention {
             norm_query: RmsNorm::new(dim, eps, params.pp("norm_q"))?,
             norm_key: RmsNorm::new(dim, eps, params.pp("norm_k"))?,
             heads,
+            integers: params.makes_integers_of(&[dim, dim]),
         })
     }
 
@@ -57,7 +60,7 @@ impl Attention {
             query = rope.apply(&query)?;
         }
         let scale = (query.dim(3)? as f64).powf(-0.5);
-        let mixed = attention(&query, key, value, scale)?.flatten_from(2)?;
+        let mixed = attention_in(&query, key, value, scale, self.integers)?.flatten_from(2)?;
         self.output.forward(&mixed)
     }
 }

@@ -37,4 +37,6 @@ pub use text::T5Config;
 pub use tiling::{Span, Tiling};
 pub use user::{UserPair, UserPlace};
 pub use verdict::{Verdict, needed_parts, verdict};
-pub use weights::{Format, Loading, Made, Params, PartSize, Stored, read_header};
+pub use weights::{
+    Format, LargeMatrices, Loading, Made, NumberFormat, Params, PartSize, Stored, read_header,
+};

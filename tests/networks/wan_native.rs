@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::wan_fixtures::assert_close;
 use candle_core::{DType, Device, Tensor};
 use flowblend::models::wan::{TextEncoder, WanTransformer, WanVae};
-use flowblend::models::{Family, Loading, PartCheck, PartSize, check, check_compatible};
+use flowblend::models::{
+    Family, LargeMatrices, Loading, NumberFormat, PartCheck, PartSize, check, check_compatible,
+};
 use flowblend::sampler::{
     Cancel, Context, Guided, ModelSet, SampleError, VelocityModel as _, denoise,
 };
@@ -50,24 +52,40 @@ fn the_parts_are_found_and_complete() {
 fn quantised_matrices_are_counted_as_they_lie_in_memory() {
     let size = |name: &str| Family::Wan.transformer_size(&fixture(name)).unwrap();
     let plain = size("large");
-    let bytes = plain.bytes(2, true);
+    let bytes = plain.bytes(DType::BF16.into(), true);
     assert_eq!((plain.quantised, bytes), (0, 2 * plain.parameters));
     let gguf = size("small.gguf");
     assert!(gguf.quantised > gguf.parameters / 2 && gguf.quantised < gguf.parameters);
     let bits = 8.0 * gguf.quantised_bytes as f64 / gguf.quantised as f64;
     // From Q4_K to Q8_0.
     assert!((4.5..8.6).contains(&bits), "{bits}");
-    assert!(gguf.bytes(4, true) < 3 * gguf.parameters);
+    assert!(gguf.bytes(DType::F32.into(), true) < 3 * gguf.parameters);
     // Small matrices in bf16 are not kept so where f32 is asked for.
     let text = Family::Wan.text_size(&fixture("large")).unwrap();
-    assert_eq!((text.halves, text.bytes(4, true)), (0, 4 * text.parameters));
-    let large = PartSize {
-        parameters: 100,
-        halves: 80,
+    let bytes = text.bytes(DType::F32.into(), true);
+    assert_eq!(
+        (text.large, bytes),
+        (LargeMatrices::default(), 4 * text.parameters)
+    );
+    let part = PartSize {
+        parameters: 100_000,
+        large: LargeMatrices {
+            factors: 64_000,
+            half_factors: 32_000,
+            half_tables: 8_000,
+        },
         ..PartSize::default()
     };
-    let bytes = [(4, false), (4, true), (2, true)].map(|(value, cpu)| large.bytes(value, cpu));
-    assert_eq!(bytes, [400, 240, 200]);
+    let bytes = |dtype, integers, on_cpu| part.bytes(NumberFormat { dtype, integers }, on_cpu);
+    let (f32, bf16) = (DType::F32, DType::BF16);
+    assert_eq!(bytes(f32, false, false), 400_000);
+    assert_eq!(bytes(bf16, false, false), 200_000);
+    assert_eq!(bytes(f32, false, true), 40_000 * 2 + 60_000 * 4);
+    assert_eq!(bytes(bf16, false, true), 200_000);
+    // Of 64 numbers a scale of four bytes.
+    let integers = 64_000 * 2 + 64_000 / 64 * 4;
+    assert_eq!(bytes(f32, true, true), integers + 8_000 * 2 + 28_000 * 4);
+    assert_eq!(bytes(bf16, true, true), integers + 36_000 * 2);
 }
 
 #[test]

@@ -209,8 +209,12 @@ fn a_pair_that_was_added_leaves_the_list_and_comes_back() {
     // The list, with every pair but the bundled one added.
     let listed = Arc::new(Mutex::new(vec!["toy".to_owned(), "mixed".to_owned()]));
     let list = Arc::clone(&listed);
-    source.survey = Arc::new(move |weight_bytes| {
-        assert_eq!(weight_bytes, 4, "as the pair's device has it");
+    source.survey = Arc::new(move |weights| {
+        assert_eq!(
+            weights,
+            common::pipeline::weights(),
+            "as the pair's device has them"
+        );
         let names = list.lock().expect("the list");
         let mut reports = common::models::reports();
         reports.retain(|pair| pair.name == "demo" || names.contains(&pair.name));

@@ -1,12 +1,12 @@
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
 use super::{Family, Transformer};
 use crate::models::ModelError;
 use crate::models::ltx::{self, LtxTransformer};
 use crate::models::wan::{self, WanTransformer};
-use crate::models::weights::Params;
+use crate::models::weights::{NumberFormat, Params};
 use crate::schedule::Flops;
 
 /// Deviation of random weights: about that of the published ones, and small enough that no output
@@ -79,8 +79,12 @@ impl TransformerConfig {
 
     /// A transformer of random weights, made on `device` without any file, and the numbers in all of
     /// them: as fast and as large as the published one.
-    pub fn random(&self, dtype: DType, device: &Device) -> Result<(Transformer, u64), ModelError> {
-        let (params, made) = Params::random(DEVIATION, dtype, device);
+    pub fn random(
+        &self,
+        format: NumberFormat,
+        device: &Device,
+    ) -> Result<(Transformer, u64), ModelError> {
+        let (params, made) = Params::random(DEVIATION, format, device);
         let transformer = match self {
             Self::Wan(config) => Transformer::Wan(WanTransformer::new(config, params)?),
             Self::Ltx(config) => Transformer::Ltx(LtxTransformer::new(config, params)?),

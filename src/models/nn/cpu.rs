@@ -206,7 +206,7 @@ fn add_product(a: f32, b: f32, c: f32, fused: bool) -> f32 {
 }
 
 /// Adding and taking away 1.5 * 2^23 rounds to the nearest integer, which then sits in the low bits of the sum.
-const ROUND: f32 = 12_582_912.0;
+pub(super) const ROUND: f32 = 12_582_912.0;
 
 /// `e^x` by range reduction and a polynomial: relative error below 3e-7 for the arguments f32 can represent, and free of
 /// branches, so that loops over it are vectorised.

@@ -206,11 +206,11 @@ pub(super) mod x86 {
 
     /// Eight numbers; needs AVX2 and FMA.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Avx2(isa::__m256);
+    pub(in super::super) struct Avx2(pub isa::__m256);
 
     /// Sixteen numbers; needs AVX-512F.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Avx512(isa::__m512);
+    pub(in super::super) struct Avx512(pub isa::__m512);
 
     macro_rules! lanes {
         ($name:ident, $width:literal, $splat:ident, $load:ident, $store:ident, $fma:ident) => {

@@ -2,15 +2,15 @@ use std::sync::Arc;
 
 use candle_core::quantized::QTensor;
 use candle_core::{
-    CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Module as _, Result, Shape, Storage,
-    Tensor, WithDType, bail,
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Module as _, Result, Shape,
+    Storage, Tensor, WithDType, bail,
 };
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-use super::product::{Numbers, Panels, product};
+use super::product::{Integers, Numbers, Panels, integer_product, product};
 use super::{Activation, activate, cpu};
-use crate::models::weights::{Matrix, Params};
+use crate::models::weights::{Matrix, NumberFormat, Params};
 
 /// `y = x W^T + b` over the last axis. On the CPU the bias and an activation ride along with the
 /// matrix product.
@@ -26,6 +26,8 @@ enum Weight {
     Plain(Tensor),
     /// Laid out for the CPU's products, which are f32, also where the weight takes half of that.
     Panels(Tensor, Panels),
+    /// For the CPU's products of integers.
+    Integers(Arc<Integers>),
     /// `(outputs, inputs)`, quantised, and the format that products are to be made in. The weight
     /// is turned into that anew for every product: it costs little beside one of many rows, and the
     /// result is that of the plain weight, where a product of quantised numbers would round the
@@ -35,13 +37,13 @@ enum Weight {
 
 /// A layer with weight `(outputs, inputs)` and bias `(outputs,)`, named as in PyTorch.
 pub fn linear(inputs: usize, outputs: usize, params: Params) -> Result<Linear> {
-    let weight = params.matrix((outputs, inputs), "weight")?;
+    let weight = params.factor((outputs, inputs), "weight")?;
     Linear::from_matrix(weight, Some(params.get(outputs, "bias")?), params.dtype())
 }
 
 /// A layer with weight `(outputs, inputs)` alone.
 pub fn linear_no_bias(inputs: usize, outputs: usize, params: Params) -> Result<Linear> {
-    let weight = params.matrix((outputs, inputs), "weight")?;
+    let weight = params.factor((outputs, inputs), "weight")?;
     Linear::from_matrix(weight, None, params.dtype())
 }
 
@@ -50,6 +52,12 @@ impl Linear {
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         let dtype = weight.dtype();
         Self::with_products_in(dtype, weight, bias)
+    }
+
+    /// A layer of weight `(outputs, inputs)` alone, in the format that its kind is loaded in.
+    pub fn in_format(weight: Tensor, format: NumberFormat) -> Result<Self> {
+        let dtype = weight.dtype();
+        Self::from_matrix(format.factor(weight)?, None, dtype)
     }
 
     fn with_products_in(dtype: DType, weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
@@ -72,6 +80,10 @@ impl Linear {
                 weight: Weight::Blocks(blocks, dtype),
                 bias,
             }),
+            Matrix::Integers(integers) => Ok(Self {
+                weight: Weight::Integers(integers),
+                bias,
+            }),
         }
     }
 
@@ -79,7 +91,7 @@ impl Linear {
     pub fn dtype(&self) -> DType {
         match &self.weight {
             Weight::Plain(weight) => weight.dtype(),
-            Weight::Panels(..) => DType::F32,
+            Weight::Panels(..) | Weight::Integers(_) => DType::F32,
             Weight::Blocks(_, dtype) => *dtype,
         }
     }
@@ -104,6 +116,14 @@ impl Linear {
                     Some(bias) => x.apply_op3_no_bwd(weight, bias, &op),
                     None => x.apply_op2_no_bwd(weight, &op),
                 };
+            }
+            Weight::Integers(weight) => {
+                let op = IntegerProduct {
+                    weight: Arc::clone(weight),
+                    bias: self.bias.clone(),
+                    activation,
+                };
+                return x.contiguous()?.apply_op1_no_bwd(&op);
             }
             Weight::Plain(weight) => weight.clone(),
             Weight::Blocks(blocks, dtype) => blocks.dequantize(x.device())?.to_dtype(*dtype)?,
@@ -158,6 +178,49 @@ where
     Tensor::from_vec(panels, layout.len(), &Device::Cpu)
 }
 
+/// The shape of what a layer makes of `x`.
+fn outputs(x: &Layout, inputs: usize, outputs: usize) -> Result<Vec<usize>> {
+    let mut dims = x.dims().to_vec();
+    match dims.last_mut() {
+        Some(last) if *last == inputs => *last = outputs,
+        _ => bail!("linear layer of {inputs} inputs was given {:?}", x.shape()),
+    }
+    Ok(dims)
+}
+
+struct IntegerProduct {
+    weight: Arc<Integers>,
+    bias: Option<Tensor>,
+    activation: Option<Activation>,
+}
+
+impl CustomOp1 for IntegerProduct {
+    fn name(&self) -> &'static str {
+        "linear of integers"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, x_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (columns, depth) = self.weight.dims();
+        let dims = outputs(x_layout, depth, columns)?;
+        let bias = self.bias.as_ref().map(Tensor::storage_and_layout);
+        let bias = match &bias {
+            None => None,
+            Some((storage, layout)) => match &**storage {
+                Storage::Cpu(storage) if layout.dims() == [columns] => {
+                    Some(cpu::slice(storage, layout)?)
+                }
+                _ => bail!(
+                    "a layer of {columns} outputs was given a bias {:?}",
+                    layout.shape()
+                ),
+            },
+        };
+        let x = cpu::slice(x, x_layout)?;
+        let out = integer_product(x, &self.weight, bias, self.activation);
+        cpu::output(out, dims)
+    }
+}
+
 struct Fused {
     layout: Panels,
     activation: Option<Activation>,
@@ -170,15 +233,7 @@ impl Fused {
         weight: (&CpuStorage, &Layout),
         bias: Option<(&CpuStorage, &Layout)>,
     ) -> Result<(CpuStorage, Shape)> {
-        let inputs = self.layout.depth;
-        let mut dims = x.1.dims().to_vec();
-        match dims.last_mut() {
-            Some(last) if *last == inputs => *last = self.layout.columns,
-            _ => bail!(
-                "linear layer of {inputs} inputs was given {:?}",
-                x.1.shape()
-            ),
-        }
+        let dims = outputs(x.1, self.layout.depth, self.layout.columns)?;
         let bias = bias
             .map(|(bias, layout)| cpu::slice(bias, layout))
             .transpose()?;
@@ -227,7 +282,7 @@ impl CustomOp3 for Fused {
 mod tests {
     use candle_core::{DType, Device, Tensor};
 
-    use super::{Activation, Linear, Matrix};
+    use super::{Activation, Integers, Linear, Matrix, NumberFormat, Weight};
 
     #[test]
     fn fused_agrees_with_composed() {
@@ -276,5 +331,38 @@ mod tests {
                 [wide, half].map(|layer| layer.forward(&x).unwrap().to_vec2::<f32>().unwrap());
             assert_eq!(got, want);
         }
+    }
+
+    #[test]
+    fn products_with_large_matrices_are_made_in_integers_where_that_is_faster() {
+        let dev = Device::Cpu;
+        let x = Tensor::randn(0f32, 1.0, (13, 1024), &dev).unwrap();
+        let weight = Tensor::randn(0f32, 0.3, (1024, 1024), &dev).unwrap();
+        let integers = NumberFormat {
+            dtype: DType::F32,
+            integers: true,
+        };
+        let layer = |weight: &Tensor, format| Linear::in_format(weight.clone(), format).unwrap();
+        let of = |layer: Linear| layer.forward(&x).unwrap();
+        let want = of(Linear::new(weight.clone(), None).unwrap());
+        let rms = |x: &Tensor| {
+            x.sqr()
+                .unwrap()
+                .mean_all()
+                .unwrap()
+                .to_scalar::<f32>()
+                .unwrap()
+                .sqrt()
+        };
+        let off = |got: Tensor| rms(&(got - &want).unwrap()) / rms(&want);
+        assert_eq!(off(of(layer(&weight, DType::F32.into()))), 0.0);
+        let found = layer(&weight, integers);
+        let is_faster = Integers::are_faster();
+        assert_eq!(matches!(found.weight, Weight::Integers(_)), is_faster);
+        // Each factor is off by 1e-4 of its root mean square.
+        let error = off(of(found));
+        assert!(error < 2e-4 && (error > 0.0) == is_faster, "{error}");
+        let few = layer(&weight.narrow(0, 0, 1023).unwrap(), integers);
+        assert!(!matches!(few.weight, Weight::Integers(_)));
     }
 }

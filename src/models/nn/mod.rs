@@ -21,7 +21,7 @@ mod rope;
 mod sinusoid;
 
 pub use activation::{Activation, activate};
-pub use attention::{attention, attention_by_distance};
+pub use attention::{attention, attention_by_distance, attention_in};
 pub use channel_rms::channel_rms;
 pub use conv::{Conv3d, Conv3dConfig, With};
 #[cfg(test)]
@@ -31,6 +31,7 @@ pub use linear::{Linear, linear, linear_no_bias};
 pub use norm::{
     ChannelRmsNorm, LayerNorm, RmsNorm, gated_add, layer_norm, modulated, rms_modulated,
 };
+pub use product::Integers;
 pub use rgb::rgb_frames;
 pub use rope::Rope3d;
 pub use sinusoid::sinusoid;

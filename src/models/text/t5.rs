@@ -144,6 +144,7 @@ impl T5 {
         // Rows are picked, so that it can be as small as a matrix.
         let table = match table.matrix((config.vocab_size, config.d_model), "weight")? {
             Matrix::Plain(table) => table,
+            Matrix::Integers(_) => candle_core::bail!("a table was given for products"),
             Matrix::Blocks(table) => table
                 .dequantize(params.device())?
                 .to_dtype(params.dtype())?,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{DType, Device, Result, Shape, Tensor};
 
 use super::loading::Loading;
-use super::params::{Formats, Matrix, Params, Source};
+use super::params::{Matrix, NumberFormat, Params, Source};
 use super::{Format, Weights};
 use crate::models::ModelError;
 
@@ -21,15 +21,18 @@ impl Weights {
         construct: impl Fn(Params) -> Result<M>,
     ) -> std::result::Result<M, ModelError> {
         let device = loading.device.clone();
-        let formats = Formats::on(&device, loading.dtype);
         let weights = Arc::new(self);
-        let mut seen = weights.ask(formats, &construct)?;
+        let mut seen = weights.ask(loading.format, &construct)?;
         if let Some(first) = weights.take_faults(&mut seen, spare).into_iter().next() {
             return Err(first);
         }
         let ready = weights.load(&seen.requests, &mut loading)?;
         let load = Loader { weights, ready };
-        Ok(construct(Params::new(Arc::new(load), formats, device))?)
+        Ok(construct(Params::new(
+            Arc::new(load),
+            loading.format,
+            device,
+        ))?)
     }
 
     /// Loads what a constructor is going to ask for.
@@ -57,10 +60,14 @@ impl Weights {
         let Some(entry) = self.entries.get(&request.name) else {
             candle_core::bail!("there is no tensor `{}`", request.name)
         };
-        if request.is_matrix {
-            self.matrix(entry, request.dtype, device)
-        } else {
-            self.tensor(entry, request.dtype, device).map(Matrix::Plain)
+        let dtype = request.format.dtype;
+        match request.kind {
+            Kind::Numbers => self.tensor(entry, dtype, device).map(Matrix::Plain),
+            Kind::Matrix => self.matrix(entry, dtype, device),
+            Kind::Factor => match self.matrix(entry, dtype, device)? {
+                Matrix::Plain(weight) => request.format.factor(weight),
+                matrix => Ok(matrix),
+            },
         }
     }
 
@@ -69,18 +76,18 @@ impl Weights {
     /// then those that have no place.
     pub(in crate::models) fn faults<M>(
         self: &Arc<Self>,
-        dtype: DType,
+        format: impl Into<NumberFormat>,
         spare: impl Fn(&str) -> bool,
         construct: impl Fn(Params) -> Result<M>,
     ) -> Result<Vec<ModelError>> {
-        let mut seen = self.ask(Formats::on(&Device::Cpu, dtype), construct)?;
+        let mut seen = self.ask(format.into(), construct)?;
         Ok(self.take_faults(&mut seen, spare))
     }
 
     /// The first go over a constructor.
     fn ask<M>(
         self: &Arc<Self>,
-        formats: Formats,
+        format: NumberFormat,
         construct: impl Fn(Params) -> Result<M>,
     ) -> Result<Seen> {
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -88,7 +95,7 @@ impl Weights {
             weights: Arc::clone(self),
             seen: Arc::clone(&seen),
         };
-        construct(Params::new(Arc::new(headers), formats, Device::Cpu))?;
+        construct(Params::new(Arc::new(headers), format, Device::Cpu))?;
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *seen))
     }
@@ -123,9 +130,18 @@ struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Request {
     name: String,
-    dtype: DType,
-    /// As it is stored, not as plain numbers.
-    is_matrix: bool,
+    format: NumberFormat,
+    kind: Kind,
+}
+
+/// As what a tensor is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Numbers,
+    /// As it is stored.
+    Matrix,
+    /// As products are made with it.
+    Factor,
 }
 
 /// Answers each request from the headers alone, with a view of a single zero.
@@ -165,7 +181,7 @@ impl Headers {
 
 impl Headers {
     fn answer(&self, request: Request, shape: &Shape, device: &Device) -> Result<Tensor> {
-        let dtype = request.dtype;
+        let dtype = request.format.dtype;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.names.insert(request.name.clone()) {
             let fault = self.check(shape.dims(), &request.name);
@@ -180,11 +196,22 @@ impl Headers {
 
 impl Source for Headers {
     fn tensor(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
-        self.answer(Request::new(name, dtype, false), shape, device)
+        self.answer(Request::new(name, dtype, Kind::Numbers), shape, device)
     }
 
     fn matrix(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Matrix> {
-        let request = Request::new(name, dtype, true);
+        let request = Request::new(name, dtype, Kind::Matrix);
+        self.answer(request, shape, device).map(Matrix::Plain)
+    }
+
+    fn factor(
+        &self,
+        name: &str,
+        shape: &Shape,
+        format: NumberFormat,
+        device: &Device,
+    ) -> Result<Matrix> {
+        let request = Request::new(name, format, Kind::Factor);
         self.answer(request, shape, device).map(Matrix::Plain)
     }
 
@@ -194,11 +221,11 @@ impl Source for Headers {
 }
 
 impl Request {
-    fn new(name: &str, dtype: DType, is_matrix: bool) -> Self {
+    fn new(name: &str, format: impl Into<NumberFormat>, kind: Kind) -> Self {
         Self {
             name: name.to_owned(),
-            dtype,
-            is_matrix,
+            format: format.into(),
+            kind,
         }
     }
 }
@@ -223,14 +250,26 @@ impl Loader {
 
 impl Source for Loader {
     fn tensor(&self, name: &str, _: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
-        match self.answer(Request::new(name, dtype, false), device)? {
+        match self.answer(Request::new(name, dtype, Kind::Numbers), device)? {
             Matrix::Plain(tensor) => Ok(tensor),
-            Matrix::Blocks(_) => candle_core::bail!("`{name}` was loaded as a matrix"),
+            Matrix::Integers(_) | Matrix::Blocks(_) => {
+                candle_core::bail!("`{name}` was loaded as a matrix")
+            }
         }
     }
 
     fn matrix(&self, name: &str, _: &Shape, dtype: DType, device: &Device) -> Result<Matrix> {
-        self.answer(Request::new(name, dtype, true), device)
+        self.answer(Request::new(name, dtype, Kind::Matrix), device)
+    }
+
+    fn factor(
+        &self,
+        name: &str,
+        _: &Shape,
+        format: NumberFormat,
+        device: &Device,
+    ) -> Result<Matrix> {
+        self.answer(Request::new(name, format, Kind::Factor), device)
     }
 
     fn contains(&self, name: &str) -> bool {

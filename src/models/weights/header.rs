@@ -5,6 +5,7 @@ use std::ops::Range;
 use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 
+use super::params::is_large;
 use super::{gguf, pickle, safetensors};
 
 /// One tensor as a file stores it.
@@ -21,9 +22,7 @@ pub struct Stored {
 impl Stored {
     /// Whether it is a matrix in bf16 or f16 that a processor keeps as it is, to widen it for each product. A small one is not worth that.
     pub(super) fn stays_half(&self) -> bool {
-        const SMALL: usize = 1 << 20;
-        let is_half = matches!(self.format, Format::Plain(DType::BF16 | DType::F16));
-        is_half && self.shape.len() == 2 && self.shape.iter().product::<usize>() >= SMALL
+        matches!(self.format, Format::Plain(DType::BF16 | DType::F16)) && is_large(&self.shape)
     }
 }
 

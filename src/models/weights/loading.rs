@@ -1,21 +1,22 @@
-use candle_core::{DType, Device};
+use candle_core::Device;
 
+use super::params::NumberFormat;
 use crate::sampler::Cancel;
 
 /// Where weights go, and who hears of it and may stop it.
 pub struct Loading<'a> {
     pub(super) device: &'a Device,
-    pub(super) dtype: DType,
+    pub(super) format: NumberFormat,
     pub(super) cancel: Cancel,
     progress: Option<&'a mut dyn FnMut(u64, u64)>,
 }
 
 impl<'a> Loading<'a> {
-    /// Weights go to `device` and matrices that are not quantised become `dtype`.
-    pub fn to(device: &'a Device, dtype: DType) -> Self {
+    /// Weights go to `device` and matrices that are not quantised get this format.
+    pub fn to(device: &'a Device, format: impl Into<NumberFormat>) -> Self {
         Self {
             device,
-            dtype,
+            format: format.into(),
             cancel: Cancel::new(),
             progress: None,
         }

@@ -15,15 +15,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 
 pub use header::{Format, Stored, read_header};
 pub use loading::Loading;
-pub use params::{Made, Matrix, Params};
+use params::is_large;
+pub use params::{Made, Matrix, NumberFormat, Params};
 
 use super::ModelError;
 use super::names::Names;
+use super::nn::Integers;
 
 /// The tensors of one component (one file, or several shards), memory-mapped, under the names that
 /// diffusers and transformers have for them.
@@ -44,19 +47,48 @@ pub struct PartSize {
     pub quantised: u64,
     /// Bytes that these take.
     pub quantised_bytes: u64,
-    /// The numbers in matrices that are stored in bf16 or f16, and large enough to stay so on a processor.
-    pub halves: u64,
+    /// The numbers in matrices that are plain, and large enough to take fewer bits than f32 on a processor.
+    pub large: LargeMatrices,
     /// The numbers in kernels of 3 x 3, of which a processor keeps four times as many: Winograd's mixes.
     pub in_kernels: u64,
 }
 
 impl PartSize {
-    /// Bytes in memory where a plain number takes `value_bytes`. A processor, `on_cpu`, keeps large matrices as small as they are stored.
-    pub fn bytes(&self, value_bytes: u64, on_cpu: bool) -> u64 {
-        let halves = if on_cpu { self.halves } else { 0 };
-        let plain = self.parameters - self.quantised - halves;
-        plain * value_bytes + halves * value_bytes.min(2) + self.quantised_bytes
+    /// What is known of a part before its files are here: of those of a published size nearly all is in large matrices.
+    pub fn published(parameters: u64) -> Self {
+        Self {
+            parameters,
+            large: LargeMatrices {
+                factors: parameters,
+                ..LargeMatrices::default()
+            },
+            ..Self::default()
+        }
     }
+
+    /// Bytes in memory in this format, on a processor or on a GPU.
+    pub fn bytes(&self, format: NumberFormat, on_cpu: bool) -> u64 {
+        let value = format.dtype.size_in_bytes() as u64;
+        let large = self.large;
+        let (integers, halves) = match (on_cpu, format.integers) {
+            (false, _) => (0, 0),
+            (true, true) => (large.factors, large.half_tables),
+            (true, false) => (0, large.half_factors + large.half_tables),
+        };
+        let plain = self.parameters - self.quantised - integers - halves;
+        plain * value + Integers::bytes(integers) + halves * value.min(2) + self.quantised_bytes
+    }
+}
+
+/// Numbers in large matrices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LargeMatrices {
+    /// Of those that products are made with.
+    pub factors: u64,
+    /// Those of them that are stored in bf16 or f16.
+    pub half_factors: u64,
+    /// Of tables that rows are picked from, stored so.
+    pub half_tables: u64,
 }
 
 /// One tensor and the file that holds it.
@@ -126,7 +158,7 @@ impl Weights {
     /// What the tensors take.
     pub(super) fn size(&self) -> PartSize {
         let mut size = PartSize::default();
-        for entry in self.entries.values() {
+        for (name, entry) in &self.entries {
             let count = entry.stored.shape.iter().product::<usize>() as u64;
             size.parameters += count;
             // Matrices stay as they are; all else becomes plain numbers.
@@ -136,7 +168,15 @@ impl Weights {
                     size.quantised += count;
                     size.quantised_bytes += entry.stored.range.len() as u64;
                 }
-                _ if entry.stored.stays_half() => size.halves += count,
+                _ if is_large(&entry.stored.shape) => {
+                    let half = if entry.stored.stays_half() { count } else { 0 };
+                    if is_table(name) {
+                        size.large.half_tables += half;
+                    } else {
+                        size.large.factors += count;
+                        size.large.half_factors += half;
+                    }
+                }
                 _ => {}
             }
             if entry.stored.shape.len() >= 4 && entry.stored.shape.ends_with(&[3, 3]) {
@@ -197,12 +237,22 @@ impl Weights {
             Format::Plain(stored) => {
                 Tensor::from_raw_buffer(self.bytes(entry), *stored, shape, device)?.to_dtype(dtype)
             }
-            Format::Blocks(_) => match self.matrix(entry, dtype, device)? {
-                Matrix::Blocks(blocks) => blocks.dequantize(device)?.to_dtype(dtype),
-                Matrix::Plain(tensor) => Ok(tensor),
-            },
+            Format::Blocks(blocks) => self
+                .blocks(entry, *blocks, device)?
+                .dequantize(device)?
+                .to_dtype(dtype),
             Format::Other(name) => candle_core::bail!("{name} cannot be read"),
         }
+    }
+
+    fn blocks(
+        &self,
+        entry: &Entry,
+        blocks: GgmlDType,
+        device: &Device,
+    ) -> candle_core::Result<QTensor> {
+        let shape = entry.stored.shape.clone();
+        qtensor_from_ggml(blocks, self.bytes(entry), shape, device)
     }
 
     /// Loads a tensor as it is stored, quantised or plain. On the CPU what is stored in half the size of f32 stays so: the products
@@ -215,13 +265,19 @@ impl Weights {
                 self.tensor(entry, *stored, device).map(Matrix::Plain)
             }
             Format::Blocks(blocks) => {
-                let shape = entry.stored.shape.clone();
-                let loaded = qtensor_from_ggml(*blocks, self.bytes(entry), shape, device)?;
+                let loaded = self.blocks(entry, *blocks, device)?;
                 Ok(Matrix::Blocks(Arc::new(loaded)))
             }
             _ => self.tensor(entry, dtype, device).map(Matrix::Plain),
         }
     }
+}
+
+/// Whether rows are picked from what has this name.
+fn is_table(name: &str) -> bool {
+    ["shared.weight", "embed_tokens.weight"]
+        .iter()
+        .any(|table| name.ends_with(table))
 }
 
 fn map(path: &Path) -> Result<Mmap, ModelError> {

@@ -1,9 +1,11 @@
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::quantized::QTensor;
 use candle_core::{DType, Device, Result, Shape, Tensor};
+
+use crate::models::nn::Integers;
 
 /// Where networks get their weights from, by name. Much like candle's `VarBuilder`, but matrices can
 /// stay quantised.
@@ -11,31 +13,69 @@ use candle_core::{DType, Device, Result, Shape, Tensor};
 pub struct Params {
     source: Arc<dyn Source>,
     prefix: String,
-    formats: Formats,
+    format: NumberFormat,
     device: Device,
 }
 
-/// The number formats of weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Formats {
-    numbers: DType,
-    matrices: DType,
+/// The number format of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NumberFormat {
+    /// Of all numbers, or of matrices alone: see [`numbers`](Self::numbers).
+    pub dtype: DType,
+    /// Whether a CPU makes products with large matrices in [`Integers`], where it is faster so.
+    pub integers: bool,
 }
 
-impl Formats {
-    /// Where `dtype` is wanted on `device`. A CPU computes in f32, but its matrices may take half of that: they are widened when they
-    /// are used.
-    pub(super) fn on(device: &Device, dtype: DType) -> Self {
-        let is_half = matches!(dtype, DType::BF16 | DType::F16);
+impl From<DType> for NumberFormat {
+    /// Without integers.
+    fn from(dtype: DType) -> Self {
         Self {
-            numbers: if device.is_cpu() && is_half {
-                DType::F32
-            } else {
-                dtype
-            },
-            matrices: dtype,
+            dtype,
+            integers: false,
         }
     }
+}
+
+impl NumberFormat {
+    /// The format of what is no matrix, and of activations. A CPU computes in f32, but its matrices may take half of that.
+    fn numbers(self, device: &Device) -> DType {
+        match self.dtype {
+            DType::BF16 | DType::F16 if device.is_cpu() => DType::F32,
+            dtype => dtype,
+        }
+    }
+
+    fn makes_integers_of(self, shape: &[usize], device: &Device) -> bool {
+        self.integers && device.is_cpu() && is_large(shape)
+    }
+
+    /// `weight` as products are made with it on `device`, where it is one of `numbers`.
+    pub fn factor(self, weight: Tensor) -> Result<Matrix> {
+        let integers = match self.makes_integers_of(weight.dims(), weight.device()) {
+            true => Integers::of_weight(&weight)?,
+            false => None,
+        };
+        Ok(match integers {
+            Some(integers) => Matrix::Integers(Arc::new(integers)),
+            None => Matrix::Plain(weight),
+        })
+    }
+}
+
+impl fmt::Display for NumberFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.dtype.as_str())?;
+        match self.integers {
+            true => f.write_str(", products in integers"),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether it is a matrix that is worth keeping in fewer bits than f32.
+pub(super) fn is_large(shape: &[usize]) -> bool {
+    const SMALL: usize = 1 << 20;
+    shape.len() == 2 && shape.iter().product::<usize>() >= SMALL
 }
 
 /// The weight of a matrix product, `(outputs, inputs)`.
@@ -45,6 +85,8 @@ pub enum Matrix {
     Plain(Tensor),
     /// In blocks, turned into plain numbers anew for every product.
     Blocks(Arc<QTensor>),
+    /// For products of integers on a CPU.
+    Integers(Arc<Integers>),
 }
 
 /// What answers for tensors by their full name.
@@ -54,29 +96,38 @@ pub(super) trait Source: Send + Sync {
     /// As it is stored.
     fn matrix(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Matrix>;
 
+    /// As products are made with it.
+    fn factor(
+        &self,
+        name: &str,
+        shape: &Shape,
+        format: NumberFormat,
+        device: &Device,
+    ) -> Result<Matrix>;
+
     fn contains(&self, name: &str) -> bool;
 }
 
 impl Params {
-    pub(super) fn new(source: Arc<dyn Source>, formats: Formats, device: Device) -> Self {
+    pub(super) fn new(source: Arc<dyn Source>, format: NumberFormat, device: Device) -> Self {
         Self {
             source,
             prefix: String::new(),
-            formats,
+            format,
             device,
         }
     }
 
     /// Standard-normal numbers times `scale` for whatever is asked for, and ones for the weights of
     /// norms: a network of any size without a file. The second value tells how many were made.
-    pub fn random(scale: f64, dtype: DType, device: &Device) -> (Self, Made) {
+    pub fn random(scale: f64, format: impl Into<NumberFormat>, device: &Device) -> (Self, Made) {
         let made = Made::default();
         let source = Random {
             scale,
             made: made.clone(),
         };
-        let formats = Formats::on(device, dtype);
-        (Self::new(Arc::new(source), formats, device.clone()), made)
+        let params = Self::new(Arc::new(source), format.into(), device.clone());
+        (params, made)
     }
 
     /// The parameters below `name`.
@@ -93,17 +144,19 @@ impl Params {
     pub fn to_dtype(&self, dtype: DType) -> Self {
         let mut params = self.clone();
         if dtype != self.dtype() {
-            params.formats = Formats {
-                numbers: dtype,
-                matrices: dtype,
-            };
+            params.format.dtype = dtype;
         }
         params
     }
 
     /// The number format that tensors come in.
     pub fn dtype(&self) -> DType {
-        self.formats.numbers
+        self.format.numbers(&self.device)
+    }
+
+    /// Whether a CPU may make products with a matrix of this shape in integers.
+    pub fn makes_integers_of(&self, shape: &[usize]) -> bool {
+        self.format.makes_integers_of(shape, &self.device)
     }
 
     /// Where tensors come to lie.
@@ -120,14 +173,21 @@ impl Params {
     pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
         let name = self.full(name);
         self.source
-            .tensor(&name, &shape.into(), self.formats.numbers, &self.device)
+            .tensor(&name, &shape.into(), self.dtype(), &self.device)
     }
 
     /// The matrix `name`, which has to have this shape, quantised if the file has it so.
     pub fn matrix(&self, shape: impl Into<Shape>, name: &str) -> Result<Matrix> {
         let name = self.full(name);
         self.source
-            .matrix(&name, &shape.into(), self.formats.matrices, &self.device)
+            .matrix(&name, &shape.into(), self.format.dtype, &self.device)
+    }
+
+    /// The same, to make products with.
+    pub fn factor(&self, shape: impl Into<Shape>, name: &str) -> Result<Matrix> {
+        let name = self.full(name);
+        self.source
+            .factor(&name, &shape.into(), self.format, &self.device)
     }
 
     fn full(&self, name: impl Display) -> String {
@@ -168,6 +228,16 @@ impl Source for Random {
 
     fn matrix(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Matrix> {
         self.tensor(name, shape, dtype, device).map(Matrix::Plain)
+    }
+
+    fn factor(
+        &self,
+        name: &str,
+        shape: &Shape,
+        format: NumberFormat,
+        device: &Device,
+    ) -> Result<Matrix> {
+        format.factor(self.tensor(name, shape, format.dtype, device)?)
     }
 
     fn contains(&self, _: &str) -> bool {

@@ -4,7 +4,7 @@
 
 pub mod models;
 mod pictures;
-mod pipeline;
+pub mod pipeline;
 pub mod timeline;
 pub mod window;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use flowblend::analysis::{Divergence, DivergenceCurve, Similarity};
 use flowblend::engine::{
-    DeviceChoice, EngineSetup, FinishedRun, KeptSteps, MemoryNeed, PairRules, PairSummary,
-    PairTimings, PausedRun, Phase, Pipeline, Probe, ProbeRequest, Progress, RunError, RunReport,
-    RunRequest, StepReport, SweepRequest, SweepRow, Work,
+    DeviceChoice, EngineOptions, EngineSetup, FinishedRun, KeptSteps, MemoryNeed, PairRules,
+    PairSummary, PairTimings, PausedRun, Phase, Pipeline, Probe, ProbeRequest, Progress, RunError,
+    RunReport, RunRequest, StepReport, SweepRequest, SweepRow, WeightFormat, Work,
 };
 use flowblend::preview::{DivergenceMaps, RgbFactors};
 use flowblend::project::{PairRef, RunSettings};
@@ -17,6 +17,15 @@ use flowblend::schedule::{DistilledGrid, Flops, ModelRole, Plan};
 
 use super::pictures::{LATENT_FRAMES, clip, latents};
 use super::{defaults, presets};
+
+/// What becomes of weights on its device, which is no processor.
+pub fn weights() -> WeightFormat {
+    let options = EngineOptions {
+        device: DeviceChoice::Cuda(0),
+        ..EngineOptions::default()
+    };
+    options.weights()
+}
 
 #[derive(Debug)]
 struct Rules;
@@ -164,7 +173,7 @@ impl Pipeline for Fake {
             memory_bytes: None,
             device: self.device(),
             source: self.source(),
-            weight_bytes: 4,
+            weights: weights(),
             vocabulary: vec![
                 (
                     "colour".to_owned(),

@@ -4,21 +4,26 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor,
 use rayon::prelude::*;
 
 use super::super::cpu;
+use super::super::product::integers::Instructions;
 use super::head::{Buffers, Head, QUERIES};
+use super::integers::{self, IntegerHead};
 
 /// Tasks that each thread gets at least, where there are queries enough.
 const TASKS_A_THREAD: usize = 2;
 
 /// Softmax attention on the CPU, in f32: see [`attention`](super::attention) and
-/// [`attention_by_distance`](super::attention_by_distance), whose bias is added before `scale` multiplies.
+/// [`attention_by_distance`](super::attention_by_distance), whose bias is added before `scale` multiplies. Products are made
+/// in `integers` where a processor has the instructions and there is no bias.
 pub(super) fn attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
     scale: f64,
     bias: Option<&Tensor>,
+    integers: bool,
 ) -> Result<Tensor> {
     let op = Fused {
+        integers: integers.then(Instructions::best).flatten(),
         scale: scale as f32,
         bias: bias.map(Tensor::contiguous).transpose()?,
     };
@@ -28,12 +33,15 @@ pub(super) fn attention(
 
 struct Fused {
     scale: f32,
+    /// What products of integers are made with, where they are to be.
+    integers: Option<Instructions>,
     /// `(heads, queries + keys - 1)`.
     bias: Option<Tensor>,
 }
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
+    static INTEGERS: RefCell<integers::Buffers> = RefCell::default();
 }
 
 impl CustomOp3 for Fused {
@@ -111,13 +119,24 @@ impl CustomOp3 for Fused {
                             step,
                             scale: self.scale,
                         };
-                        BUFFERS.with_borrow_mut(|buffers| {
-                            head.pack(buffers);
-                            for start in (0..last - first).step_by(QUERIES) {
-                                head.attend(start, buffers);
-                                head.write(start, out, at + start * step, buffers);
-                            }
-                        });
+                        let starts = (0..last - first).step_by(QUERIES);
+                        match self.integers {
+                            None => BUFFERS.with_borrow_mut(|buffers| {
+                                head.pack(buffers);
+                                for start in starts {
+                                    head.attend(start, buffers);
+                                    head.write(start, out, at + start * step, buffers);
+                                }
+                            }),
+                            Some(instructions) => INTEGERS.with_borrow_mut(|buffers| {
+                                let head = IntegerHead { head, instructions };
+                                head.pack(buffers);
+                                for start in starts {
+                                    head.attend(start, buffers);
+                                    head.write(start, out, at + start * step, buffers);
+                                }
+                            }),
+                        }
                     });
             })
         };

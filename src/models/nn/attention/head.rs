@@ -134,15 +134,33 @@ impl Head<'_> {
         buffers: &Buffers,
     ) {
         let layout = self.layout(start);
-        let width = layout.width();
-        for query in 0..layout.columns {
-            let (panel, lane) = (query / width, query % width);
-            let found = &buffers.found[panel * layout.panel_len()..][..layout.panel_len()];
-            let share = buffers.sums[query].recip();
-            // SAFETY: the caller's promise.
-            let row = unsafe { out.slice(at + query * self.step, self.dim) };
-            for (out, found) in row.iter_mut().zip(found.chunks_exact(width)) {
-                *out = found[lane] * share;
+        let panels = buffers.found.chunks_exact(layout.panel_len());
+        let (count, width) = (layout.columns, layout.width());
+        // SAFETY: the caller's promise.
+        unsafe { self.write_panels(out, at, count, panels, width, &buffers.sums) };
+    }
+
+    /// Writes what `count` queries in panels of `width` have found, divided by the sums of their weights.
+    ///
+    /// # Safety
+    /// As for [`write`](Self::write).
+    pub(super) unsafe fn write_panels<'a>(
+        &self,
+        out: cpu::Shared,
+        at: usize,
+        count: usize,
+        panels: impl Iterator<Item = &'a [f32]>,
+        width: usize,
+        sums: &[f32],
+    ) {
+        for (panel, found) in panels.enumerate() {
+            for query in panel * width..((panel + 1) * width).min(count) {
+                let share = sums[query].recip();
+                // SAFETY: the caller's promise.
+                let row = unsafe { out.slice(at + query * self.step, self.dim) };
+                for (out, found) in row.iter_mut().zip(found.chunks_exact(width)) {
+                    *out = found[query % width] * share;
+                }
             }
         }
     }
@@ -191,7 +209,7 @@ cpu::vectorised! {
 
 cpu::vectorised! {
     /// Multiplies each row of `found` by `left`.
-    fn scaled(found: &mut [f32], left: &[f32]) {
+    pub(super) fn scaled(found: &mut [f32], left: &[f32]) {
         for row in found.chunks_exact_mut(left.len()) {
             for (found, left) in row.iter_mut().zip(left) {
                 *found *= left;

@@ -5,11 +5,14 @@ use rayon::prelude::*;
 
 use super::{Activation, cpu};
 
+pub(super) mod integers;
 mod numbers;
 mod packed;
 mod panels;
 mod sums;
 
+pub use integers::Integers;
+pub(super) use integers::product as integer_product;
 pub(super) use numbers::Numbers;
 pub(super) use packed::Packed;
 pub(super) use panels::Panels;
@@ -44,7 +47,9 @@ pub(super) fn product(
     #[cfg(test)]
     cpu::counting::add(rows * layout.columns * layout.depth);
     let wanted = TASKS_A_THREAD * rayon::current_num_threads();
-    let (tall, wide) = shares(rows, layout, wanted);
+    let group = Packed::with(layout.instructions, rows, layout.depth).together();
+    let (tall, wide) = shares((rows, layout.columns), group, wanted);
+    let wide = wide.div_ceil(layout.width());
     let (down, across) = (rows.div_ceil(tall), layout.count().div_ceil(wide));
     // SAFETY: the blocks are the whole result and do not overlap, and every number of a block is written.
     unsafe {
@@ -69,21 +74,17 @@ pub(super) fn product(
     }
 }
 
-/// Rows and panels of a task, such that there are about `wanted` tasks or more, all about the same.
-fn shares(rows: usize, layout: Panels, wanted: usize) -> (usize, usize) {
-    let (mut down, mut across) = (
-        rows.div_ceil(ROWS).max(1),
-        layout.columns.div_ceil(COLUMNS).max(1),
-    );
+/// Rows, a multiple of `group`, and columns of a task, such that there are about `wanted` tasks or more, all about the same.
+fn shares((rows, columns): (usize, usize), group: usize, wanted: usize) -> (usize, usize) {
+    let (mut down, mut across) = (rows.div_ceil(ROWS).max(1), columns.div_ceil(COLUMNS).max(1));
     while down * across < wanted && rows > 2 * down * LEAST_ROWS {
         down *= 2;
     }
-    while down * across < wanted && layout.columns > 2 * across * LEAST_COLUMNS {
+    while down * across < wanted && columns > 2 * across * LEAST_COLUMNS {
         across *= 2;
     }
-    let group = Packed::with(layout.instructions, rows, layout.depth).together();
     let tall = rows.div_ceil(down).next_multiple_of(group);
-    (tall.max(1), layout.count().div_ceil(across).max(1))
+    (tall.max(group), columns.div_ceil(across).max(1))
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ struct Tall {
 
 /// What sums begin with.
 #[derive(Clone, Copy)]
-enum Begin {
+pub(super) enum Begin {
     Zero,
     /// What lies where they go.
     There,
