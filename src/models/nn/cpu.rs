@@ -61,10 +61,34 @@ impl Shared {
 /// It writes every one of them, and reads none before.
 pub(super) unsafe fn written(len: usize, work: impl FnOnce(Shared)) -> Vec<f32> {
     let mut out = Vec::<f32>::with_capacity(len);
+    in_large_pages(&mut out);
     work(Shared(out.as_mut_ptr()));
     // SAFETY: there is room for them, and the caller promises that they are there.
     unsafe { out.set_len(len) };
     out
+}
+
+/// Asks for what is large to come in pages of two megabytes, where the system has them on request: of the usual ones each has to be
+/// fetched by itself. Nothing may have been written there yet.
+pub(super) fn in_large_pages<T>(numbers: &mut Vec<T>) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        const LARGE: usize = 8 << 20;
+        let (start, len) = (numbers.as_mut_ptr(), size_of::<T>() * numbers.capacity());
+        // Whole pages alone: what lies beside them belongs to others.
+        let skipped = start.addr().wrapping_neg() % PAGE;
+        if len >= LARGE {
+            let pages = (len - skipped) / PAGE * PAGE;
+            // SAFETY: the pages are the vector's, and the hint changes nothing but how they come.
+            let _ = unsafe {
+                let first = start.cast::<u8>().add(skipped).cast();
+                rustix::mm::madvise(first, pages, rustix::mm::Advice::LinuxHugepage)
+            };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = numbers;
 }
 
 /// The `rows` of `row_len` numbers that `work` writes, each by a call of its own. It is told which.

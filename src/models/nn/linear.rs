@@ -145,6 +145,7 @@ fn laid_out(weight: &Tensor, layout: Panels) -> Result<Tensor> {
     match Numbers::of(storage, place)? {
         Numbers::F32(numbers) => {
             let mut panels = vec![0f32; layout.len()];
+            cpu::in_large_pages(&mut panels);
             let each = panels.par_chunks_mut(layout.panel_len().max(1));
             each.enumerate().for_each(|(index, panel)| {
                 layout.fill_from_columns(index, panel, numbers, layout.depth);
@@ -162,6 +163,7 @@ where
     [T]: HalfFloatSliceExt,
 {
     let mut panels = vec![T::zero(); layout.len()];
+    cpu::in_large_pages(&mut panels);
     let each = panels.par_chunks_mut(layout.panel_len().max(1));
     let buffers = || (Vec::new(), vec![0f32; layout.panel_len()]);
     each.enumerate()

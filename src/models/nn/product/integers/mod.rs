@@ -191,6 +191,7 @@ fn laid_out(layout: Layout, from: Numbers<'_>) -> Factor {
         pairs: vec![0; layout.groups() * pairs],
         scales: vec![0.0; layout.groups() * scales],
     };
+    cpu::in_large_pages(&mut factor.pairs);
     let each = factor.pairs.par_chunks_mut(pairs);
     let each = each.zip(factor.scales.par_chunks_mut(scales)).enumerate();
     each.for_each_init(Vec::new, |wide, (group, (pairs, scales))| {
