@@ -140,12 +140,11 @@ impl fmt::Display for OpenDevice {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "cuda")))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(not(feature = "cuda"))]
     fn a_missing_gpu_gets_a_sentence() {
         let why = OpenDevice::open(DeviceChoice::Cuda(0), None).unwrap_err();
         assert!(why.contains("use --device cpu"), "{why}");

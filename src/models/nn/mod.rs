@@ -38,6 +38,15 @@ pub use sinusoid::sinusoid;
 
 use candle_core::{DType, Tensor};
 
+/// Whether norms, gates and rotations of the rows of `tensor` are one kernel.
+fn rows_are_fused(tensor: &Tensor) -> bool {
+    #[cfg(feature = "cuda")]
+    if cuda::rows_can(tensor) {
+        return true;
+    }
+    on_cpu_f32(tensor)
+}
+
 /// Whether the CPU forms of this module apply to `tensor`.
 fn on_cpu_f32(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && tensor.dtype() == DType::F32

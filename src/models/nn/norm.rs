@@ -1,8 +1,10 @@
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::channel_rms::over_channels;
-use super::{Activation, activate, cpu, on_cpu_f32};
+use super::{Activation, activate, cpu, on_cpu_f32, rows_are_fused};
 use crate::models::weights::Params;
 
 /// RMS norm over the last axis with a weight (Zhang and Sennrich, arXiv 1910.07467):
@@ -69,15 +71,31 @@ impl LayerNorm {
 /// `(x - mean) / sqrt(var + eps) * weight + bias` over the last axis, worked out in f32; the
 /// result has the format of `x`. `weight` and `bias` are f32, `(dim,)`.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    if on_cpu_f32(x) {
-        let op = FusedNorm {
-            eps: eps as f32,
-            centred: true,
-        };
+    norm(x, weight, bias, eps as f32, true)
+}
+
+/// A layer norm or, where it is not `centred`, an RMS norm.
+fn norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32, centred: bool) -> Result<Tensor> {
+    if rows_are_fused(x) {
+        let op = FusedNorm { eps, centred };
         return x.contiguous()?.apply_op3_no_bwd(weight, bias, &op);
     }
+    composed_norm(x, weight, bias, eps, centred)
+}
+
+pub(super) fn composed_norm(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f32,
+    centred: bool,
+) -> Result<Tensor> {
     let wide = x.to_dtype(DType::F32)?.contiguous()?;
-    candle_nn::ops::layer_norm(&wide, weight, bias, eps as f32)?.to_dtype(x.dtype())
+    let normed = match centred {
+        true => candle_nn::ops::layer_norm(&wide, weight, bias, eps)?,
+        false => candle_nn::ops::rms_norm(&wide, weight, eps)?.broadcast_add(bias)?,
+    };
+    normed.to_dtype(x.dtype())
 }
 
 /// Layer norm without weights, then `* (1 + scale) + shift`: the adaptive norm of diffusion
@@ -89,33 +107,26 @@ pub fn modulated(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64) -> Result
 
 /// As [`modulated`], with an RMS norm in the place of the layer norm.
 pub fn rms_modulated(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64) -> Result<Tensor> {
-    let weight = (scale + 1.0)?;
-    if on_cpu_f32(x) {
-        let op = FusedNorm {
-            eps: eps as f32,
-            centred: false,
-        };
-        return x.contiguous()?.apply_op3_no_bwd(&weight, shift, &op);
-    }
-    let wide = x.to_dtype(DType::F32)?.contiguous()?;
-    candle_nn::ops::rms_norm(&wide, &weight, eps as f32)?
-        .broadcast_add(shift)?
-        .to_dtype(x.dtype())
+    norm(x, &(scale + 1.0)?, shift, eps as f32, false)
 }
 
 /// `x + y * gate` with the sum and product in f32: the gated residual of the same paper. `x` and
 /// `y` are `(..., dim)`, `gate` is f32, `(dim,)`; the result has the format of `x`.
 pub fn gated_add(x: &Tensor, y: &Tensor, gate: &Tensor) -> Result<Tensor> {
-    if on_cpu_f32(x) {
+    if rows_are_fused(x) {
         return x
             .contiguous()?
             .apply_op3_no_bwd(&y.contiguous()?, &gate.contiguous()?, &GatedAdd);
     }
+    composed_gated_add(x, y, gate)
+}
+
+pub(super) fn composed_gated_add(x: &Tensor, y: &Tensor, gate: &Tensor) -> Result<Tensor> {
     let scaled = y.to_dtype(DType::F32)?.broadcast_mul(gate)?;
     (x.to_dtype(DType::F32)? + scaled)?.to_dtype(x.dtype())
 }
 
-struct GatedAdd;
+pub(super) struct GatedAdd;
 
 impl CustomOp3 for GatedAdd {
     fn name(&self) -> &'static str {
@@ -149,12 +160,25 @@ impl CustomOp3 for GatedAdd {
         });
         cpu::output(out, x_layout.shape())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        y: &CudaStorage,
+        y_layout: &Layout,
+        gate: &CudaStorage,
+        gate_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        super::cuda::gated_add((x, x_layout), (y, y_layout), (gate, gate_layout))
+    }
 }
 
-struct FusedNorm {
-    eps: f32,
+pub(super) struct FusedNorm {
+    pub eps: f32,
     /// Whether the mean is taken away first: a layer norm, else an RMS norm.
-    centred: bool,
+    pub centred: bool,
 }
 
 impl CustomOp3 for FusedNorm {
@@ -185,6 +209,20 @@ impl CustomOp3 for FusedNorm {
         // SAFETY: a row is as long as what it is made of.
         let out = unsafe { cpu::written_rows(x.len() / dim.max(1), dim, work) };
         cpu::output(out, x_layout.shape())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (weight, bias) = ((weight, weight_layout), (bias, bias_layout));
+        super::cuda::norm((x, x_layout), weight, bias, self.eps, self.centred)
     }
 }
 

@@ -1,6 +1,8 @@
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
 
-use super::{cpu, on_cpu_f32};
+use super::{cpu, rows_are_fused};
 
 /// Rotary position embedding over three axes (Su et al., arXiv 2104.09864): the channels of a
 /// head are split between time, height and width, and neighbouring channels are rotated in pairs.
@@ -78,11 +80,20 @@ impl Rope3d {
                 .apply(&whole)?
                 .reshape((batch, tokens, heads, head_dim));
         }
-        if on_cpu_f32(x) {
-            return x
-                .contiguous()?
-                .apply_op3_no_bwd(&self.cos, &self.sin, &Rotate);
+        if rows_are_fused(x) {
+            return self.fused(x);
         }
+        self.composed(x)
+    }
+
+    /// [`apply`](Self::apply) as one kernel, where there are angles for a head.
+    pub(super) fn fused(&self, x: &Tensor) -> Result<Tensor> {
+        x.contiguous()?
+            .apply_op3_no_bwd(&self.cos, &self.sin, &Rotate)
+    }
+
+    /// [`apply`](Self::apply) where there are angles for a head.
+    pub(super) fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let wide = x.to_dtype(DType::F32)?.transpose(1, 2)?.contiguous()?;
         candle_nn::rotary_emb::rope_i(&wide, &self.cos, &self.sin)?
             .transpose(1, 2)?
@@ -139,6 +150,19 @@ impl CustomOp3 for Rotate {
         // SAFETY: a row is made of heads, and a head of pairs.
         let out = unsafe { cpu::written_rows(x.len() / row_len.max(1), row_len, work) };
         cpu::output(out, x_layout.shape())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        cos: &CudaStorage,
+        cos_layout: &Layout,
+        sin: &CudaStorage,
+        sin_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        super::cuda::rotate((x, x_layout), (cos, cos_layout), (sin, sin_layout))
     }
 }
 

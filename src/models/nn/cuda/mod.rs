@@ -2,9 +2,11 @@
 //! compiled or the driver does not load it, candle's operations do the work.
 
 mod flash;
+mod rows;
 mod softmax;
 
 pub(super) use flash::{flash, flash_can};
+pub(super) use rows::{gated_add, norm, rotate, rows_can};
 pub(super) use softmax::{softmax_can, softmax_in_place};
 
 use candle_core::CudaDevice;

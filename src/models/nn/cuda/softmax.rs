@@ -35,7 +35,16 @@ pub(in crate::models::nn) fn softmax_in_place(scores: &Tensor, scale: f64) -> Re
 /// The compiled kernels; `None` where they could not be compiled.
 fn ptx() -> Option<&'static str> {
     static PTX: OnceLock<Option<String>> = OnceLock::new();
-    let compile = || Some(compile_ptx(include_str!("softmax.cu")).ok()?.to_src());
+    let compile = || {
+        Some(
+            compile_ptx(concat!(
+                include_str!("bf16.cuh"),
+                include_str!("softmax.cu")
+            ))
+            .ok()?
+            .to_src(),
+        )
+    };
     PTX.get_or_init(compile).as_deref()
 }
 
