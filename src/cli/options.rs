@@ -26,7 +26,7 @@ pub(super) struct GlobalOptions {
     #[arg(long, global = true, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
     /// Number format of weights and, on a GPU, of activations [default: f32 on a CPU, bf16 on a GPU]. A CPU computes in f32, but where
-    /// f32 is not asked for, products with large matrices are made in integers of 14 bits, which is faster and takes half the memory.
+    /// f32 is not asked for, a transformer's products with large matrices are made in integers of 14 bits, which is faster and takes half the memory.
     #[arg(long, global = true)]
     dtype: Option<DtypeOption>,
     /// CPU threads [default: all cores].

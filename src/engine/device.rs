@@ -114,7 +114,12 @@ impl WeightFormat {
         Self { format, on_cpu }
     }
 
-    /// Bytes in memory that a part's weights take.
+    /// Bytes in memory that a text encoder's weights take: it makes no products in integers.
+    pub(super) fn bytes_of_text(self, encoder: &PartSize) -> u64 {
+        encoder.bytes(self.format.dtype.into(), self.on_cpu)
+    }
+
+    /// Bytes in memory that a transformer's weights take.
     pub(super) fn bytes(self, part: &PartSize) -> u64 {
         part.bytes(self.format, self.on_cpu)
     }

@@ -215,8 +215,8 @@ impl LoadedPair {
 
     fn embedding_key(&self, text: &str) -> String {
         let tokens = self.spec().defaults.text_tokens;
-        let format = self.device.format().to_string();
-        TensorCache::key(&[&self.files.text, &tokens.to_string(), &format, text])
+        let dtype = self.device.dtype;
+        TensorCache::key(&[&self.files.text, &tokens.to_string(), dtype.as_str(), text])
     }
 
     /// Sends texts through the text encoder, unless their embeddings are known.
@@ -231,7 +231,8 @@ impl LoadedPair {
             return Ok(());
         }
         let tokens = self.spec().defaults.text_tokens;
-        let loading = Loading::to(&self.device.device, self.device.format());
+        // Without integers: a UMT5 makes ten times the error of a transformer with them, and reads a text once.
+        let loading = Loading::to(&self.device.device, self.device.dtype);
         let encoder = TextEncoder::load(
             &self.spec().large,
             tokens,

@@ -148,7 +148,8 @@ impl PartsBench {
         device: &OpenDevice,
     ) -> Result<(), ModelError> {
         let start = Instant::now();
-        let loading = Loading::to(&device.device, device.format());
+        // As in a run: without integers.
+        let loading = Loading::to(&device.device, device.dtype);
         let tokens = Family::of(model).text_tokens();
         let encoder = TextEncoder::load(model, tokens, loading)?;
         let load_secs = start.elapsed().as_secs_f64();

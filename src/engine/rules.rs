@@ -122,7 +122,7 @@ impl PairRules for Rules {
         };
         MemoryNeed {
             base: BASE_BYTES,
-            text: self.weights.bytes(&self.text),
+            text: self.weights.bytes_of_text(&self.text),
             transformers: self.transformers.map(|part| self.weights.bytes(&part)),
             denoise: self.networks.denoise_bytes(size),
             vae: (self.vae.parameters + mixes) * VAE_VALUE,

@@ -236,7 +236,7 @@ fn stated(manifest: &Manifest, weights: WeightFormat) -> PairMemory {
     let bytes = |parameters| weights.bytes(&PartSize::published(parameters));
     let need = MemoryNeed {
         base: BASE_BYTES,
-        text: bytes(count.text_encoder),
+        text: weights.bytes_of_text(&PartSize::published(count.text_encoder)),
         transformers: [count.large, count.small, count.distilled].map(bytes),
         // In f32 on every device.
         vae: count.vae * 4,

@@ -28,23 +28,25 @@ enum Weight {
     Panels(Tensor, Panels),
     /// For the CPU's products of integers.
     Integers(Arc<Integers>),
-    /// `(outputs, inputs)`, quantised, and the format that products are to be made in. The weight
-    /// is turned into that anew for every product: it costs little beside one of many rows, and the
-    /// result is that of the plain weight, where a product of quantised numbers would round the
-    /// activations too.
-    Blocks(Arc<QTensor>, DType),
+    /// `(outputs, inputs)`, quantised, the format that products are to be made in, and whether integers may stand for it. The weight
+    /// is turned into that anew for every product: it costs little beside one of many rows, and the result is that of the plain
+    /// weight, where a product of numbers quantised so coarsely would round the activations as much.
+    Blocks(Arc<QTensor>, DType, bool),
 }
 
 /// A layer with weight `(outputs, inputs)` and bias `(outputs,)`, named as in PyTorch.
 pub fn linear(inputs: usize, outputs: usize, params: Params) -> Result<Linear> {
     let weight = params.factor((outputs, inputs), "weight")?;
-    Linear::from_matrix(weight, Some(params.get(outputs, "bias")?), params.dtype())
+    let bias = params.get(outputs, "bias")?;
+    let integers = params.makes_integers_of(&[outputs, inputs]);
+    Linear::from_matrix(weight, Some(bias), params.dtype(), integers)
 }
 
 /// A layer with weight `(outputs, inputs)` alone.
 pub fn linear_no_bias(inputs: usize, outputs: usize, params: Params) -> Result<Linear> {
     let weight = params.factor((outputs, inputs), "weight")?;
-    Linear::from_matrix(weight, None, params.dtype())
+    let integers = params.makes_integers_of(&[outputs, inputs]);
+    Linear::from_matrix(weight, None, params.dtype(), integers)
 }
 
 impl Linear {
@@ -57,7 +59,7 @@ impl Linear {
     /// A layer of weight `(outputs, inputs)` alone, in the format that its kind is loaded in.
     pub fn in_format(weight: Tensor, format: NumberFormat) -> Result<Self> {
         let dtype = weight.dtype();
-        Self::from_matrix(format.factor(weight)?, None, dtype)
+        Self::from_matrix(format.factor(weight)?, None, dtype, format.integers)
     }
 
     fn with_products_in(dtype: DType, weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
@@ -73,11 +75,16 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
-    fn from_matrix(weight: Matrix, bias: Option<Tensor>, dtype: DType) -> Result<Self> {
+    fn from_matrix(
+        weight: Matrix,
+        bias: Option<Tensor>,
+        dtype: DType,
+        integers: bool,
+    ) -> Result<Self> {
         match weight {
             Matrix::Plain(weight) => Self::with_products_in(dtype, weight, bias),
             Matrix::Blocks(blocks) => Ok(Self {
-                weight: Weight::Blocks(blocks, dtype),
+                weight: Weight::Blocks(blocks, dtype, integers),
                 bias,
             }),
             Matrix::Integers(integers) => Ok(Self {
@@ -92,7 +99,7 @@ impl Linear {
         match &self.weight {
             Weight::Plain(weight) => weight.dtype(),
             Weight::Panels(..) | Weight::Integers(_) => DType::F32,
-            Weight::Blocks(_, dtype) => *dtype,
+            Weight::Blocks(_, dtype, _) => *dtype,
         }
     }
 
@@ -117,22 +124,36 @@ impl Linear {
                     None => x.apply_op2_no_bwd(weight, &op),
                 };
             }
-            Weight::Integers(weight) => {
-                let op = IntegerProduct {
-                    weight: Arc::clone(weight),
-                    bias: self.bias.clone(),
-                    activation,
-                };
-                return x.contiguous()?.apply_op1_no_bwd(&op);
-            }
+            Weight::Integers(weight) => return self.of_integers(x, Arc::clone(weight), activation),
             Weight::Plain(weight) => weight.clone(),
-            Weight::Blocks(blocks, dtype) => blocks.dequantize(x.device())?.to_dtype(*dtype)?,
+            Weight::Blocks(blocks, dtype, integers) => {
+                let weight = blocks.dequantize(x.device())?;
+                if *integers && let Some(integers) = Integers::of_weight(&weight)? {
+                    return self.of_integers(x, Arc::new(integers), activation);
+                }
+                weight.to_dtype(*dtype)?
+            }
         };
         let y = candle_nn::Linear::new(weight, self.bias.clone()).forward(x)?;
         match activation {
             Some(activation) => activate(&y, activation),
             None => Ok(y),
         }
+    }
+
+    fn of_integers(
+        &self,
+        x: &Tensor,
+        weight: Arc<Integers>,
+        activation: Option<Activation>,
+    ) -> Result<Tensor> {
+        let bias = self.bias.clone();
+        let op = IntegerProduct {
+            weight,
+            bias,
+            activation,
+        };
+        x.contiguous()?.apply_op1_no_bwd(&op)
     }
 }
 
@@ -282,6 +303,9 @@ impl CustomOp3 for Fused {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use candle_core::quantized::{GgmlDType, QTensor};
     use candle_core::{DType, Device, Tensor};
 
     use super::{Activation, Integers, Linear, Matrix, NumberFormat, Weight};
@@ -328,7 +352,7 @@ mod tests {
             let wide = half.to_dtype(DType::F32).unwrap();
             let wide = Linear::new(wide, Some(bias.clone())).unwrap();
             let half = Matrix::Plain(half);
-            let half = Linear::from_matrix(half, Some(bias.clone()), DType::F32).unwrap();
+            let half = Linear::from_matrix(half, Some(bias.clone()), DType::F32, false).unwrap();
             let [want, got] =
                 [wide, half].map(|layer| layer.forward(&x).unwrap().to_vec2::<f32>().unwrap());
             assert_eq!(got, want);
@@ -364,6 +388,12 @@ mod tests {
         // Each factor is off by 1e-4 of its root mean square.
         let error = off(of(found));
         assert!(error < 2e-4 && (error > 0.0) == is_faster, "{error}");
+        // Quantised ones are turned into integers for each product.
+        let blocks = QTensor::quantize(&weight, GgmlDType::Q8_0).unwrap();
+        let plain = blocks.dequantize(&dev).unwrap();
+        let blocks = Matrix::Blocks(Arc::new(blocks));
+        let blocks = Linear::from_matrix(blocks, None, DType::F32, true).unwrap();
+        assert_eq!(off(of(blocks)), off(of(layer(&plain, integers))));
         let few = layer(&weight.narrow(0, 0, 1023).unwrap(), integers);
         assert!(!matches!(few.weight, Weight::Integers(_)));
     }
