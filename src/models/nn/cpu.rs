@@ -69,7 +69,7 @@ pub(super) unsafe fn written(len: usize, work: impl FnOnce(Shared)) -> Vec<f32> 
 }
 
 /// Asks for what is large to come in pages of two megabytes, where the system has them on request: of the usual ones each has to be
-/// fetched by itself. Nothing may have been written there yet.
+/// fetched by itself. What was written already stays where it is.
 pub(super) fn in_large_pages<T>(numbers: &mut Vec<T>) {
     #[cfg(target_os = "linux")]
     {

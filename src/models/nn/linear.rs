@@ -36,17 +36,12 @@ enum Weight {
 
 /// A layer with weight `(outputs, inputs)` and bias `(outputs,)`, named as in PyTorch.
 pub fn linear(inputs: usize, outputs: usize, params: Params) -> Result<Linear> {
-    let weight = params.factor((outputs, inputs), "weight")?;
-    let bias = params.get(outputs, "bias")?;
-    let integers = params.makes_integers_of(&[outputs, inputs]);
-    Linear::from_matrix(weight, Some(bias), params.dtype(), integers)
+    Linear::load((outputs, inputs), true, &params)
 }
 
 /// A layer with weight `(outputs, inputs)` alone.
 pub fn linear_no_bias(inputs: usize, outputs: usize, params: Params) -> Result<Linear> {
-    let weight = params.factor((outputs, inputs), "weight")?;
-    let integers = params.makes_integers_of(&[outputs, inputs]);
-    Linear::from_matrix(weight, None, params.dtype(), integers)
+    Linear::load((outputs, inputs), false, &params)
 }
 
 impl Linear {
@@ -60,6 +55,13 @@ impl Linear {
     pub fn in_format(weight: Tensor, format: NumberFormat) -> Result<Self> {
         let dtype = weight.dtype();
         Self::from_matrix(format.factor(weight)?, None, dtype, format.integers)
+    }
+
+    fn load(shape: (usize, usize), biased: bool, params: &Params) -> Result<Self> {
+        let weight = params.factor(shape, "weight")?;
+        let bias = biased.then(|| params.get(shape.0, "bias")).transpose()?;
+        let integers = params.makes_integers_of(&[shape.0, shape.1]);
+        Self::from_matrix(weight, bias, params.dtype(), integers)
     }
 
     fn with_products_in(dtype: DType, weight: Tensor, bias: Option<Tensor>) -> Result<Self> {

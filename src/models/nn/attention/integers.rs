@@ -126,7 +126,7 @@ impl IntegerHead<'_> {
                 scores[count * width..].fill(f32::NEG_INFINITY);
                 let lanes = panel * width..(panel + 1) * width;
                 let (largest, sums) = (&mut largest[lanes.clone()], &mut sums[lanes]);
-                weights.clear(of_weights);
+                weights.resize(of_weights);
                 let to = (&mut weights.pairs[..], &mut weights.scales[..]);
                 let scores = &scores[..places * width];
                 weigh(scores, self.head.scale, largest, sums, left, to.0, to.1);

@@ -36,14 +36,8 @@ pub(in crate::models::nn) fn softmax_in_place(scores: &Tensor, scale: f64) -> Re
 fn ptx() -> Option<&'static str> {
     static PTX: OnceLock<Option<String>> = OnceLock::new();
     let compile = || {
-        Some(
-            compile_ptx(concat!(
-                include_str!("bf16.cuh"),
-                include_str!("softmax.cu")
-            ))
-            .ok()?
-            .to_src(),
-        )
+        let source = concat!(include_str!("bf16.cuh"), include_str!("softmax.cu"));
+        Some(compile_ptx(source).ok()?.to_src())
     };
     PTX.get_or_init(compile).as_deref()
 }

@@ -102,10 +102,15 @@ pub(in super::super) struct Factor {
 impl Factor {
     /// Makes it zeros.
     pub(in super::super) fn clear(&mut self, layout: Layout) {
-        let (pairs, scales) = layout.of_group();
         self.pairs.clear();
-        self.pairs.resize(layout.groups() * pairs, 0);
         self.scales.clear();
+        self.resize(layout);
+    }
+
+    /// Makes it as large, of whatever numbers.
+    pub(in super::super) fn resize(&mut self, layout: Layout) {
+        let (pairs, scales) = layout.of_group();
+        self.pairs.resize(layout.groups() * pairs, 0);
         self.scales.resize(layout.groups() * scales, 0.0);
     }
 
