@@ -50,7 +50,6 @@ pub(super) fn product(
     let group = Packed::with(layout.instructions, rows, layout.depth).together();
     let (tall, wide) = shares((rows, layout.columns), group, wanted);
     let wide = wide.div_ceil(layout.width());
-    let (down, across) = (rows.div_ceil(tall), layout.count().div_ceil(wide));
     // SAFETY: the blocks are the whole result and do not overlap, and every number of a block is written.
     unsafe {
         cpu::written(rows * layout.columns, |out| {
@@ -62,16 +61,27 @@ pub(super) fn product(
                 activation,
                 out,
             };
-            (0..down * across).into_par_iter().for_each(|index| {
-                let (first, panel) = (index % down * tall, index / down * wide);
-                let block = Block {
-                    rows: first..(first + tall).min(rows),
-                    panels: panel..(panel + wide).min(layout.count()),
-                };
+            in_blocks((rows, layout.count()), (tall, wide), |block| {
                 work.compute(&block);
             });
         })
     }
+}
+
+/// Does `work` for blocks of so many rows and panels, or groups of them, that make up all, each a task.
+fn in_blocks(
+    (rows, panels): (usize, usize),
+    (tall, wide): (usize, usize),
+    work: impl Fn(Block) + Sync,
+) {
+    let (down, across) = (rows.div_ceil(tall), panels.div_ceil(wide));
+    (0..down * across).into_par_iter().for_each(|index| {
+        let (row, panel) = (index % down * tall, index / down * wide);
+        work(Block {
+            rows: row..(row + tall).min(rows),
+            panels: panel..(panel + wide).min(panels),
+        });
+    });
 }
 
 /// Rows, a multiple of `group`, and columns of a task, such that there are about `wanted` tasks or more, all about the same.

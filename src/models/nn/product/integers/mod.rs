@@ -5,15 +5,15 @@ use candle_core::{Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 use super::super::{Activation, cpu};
-use super::{Numbers, TASKS_A_THREAD, shares};
+use super::{Numbers, TASKS_A_THREAD, in_blocks, shares};
 
 mod instructions;
 mod sums;
 
 pub(in super::super) use instructions::Instructions;
 use instructions::Lines;
+use sums::Work;
 pub(in super::super) use sums::panel_product;
-use sums::{Block, Work};
 
 /// Neighbours along the depth that share a scale.
 pub(in super::super) const BLOCK: usize = 64;
@@ -262,7 +262,7 @@ pub(in super::super) fn product(
 ) -> Vec<f32> {
     let (instructions, depth) = (columns.instructions, columns.layout.depth);
     let layout = Layout::rows(instructions, x.len() / depth, depth);
-    let (rows, columns) = ((layout, &laid_out(layout, Numbers::F32(x))), columns);
+    let rows = laid_out(layout, Numbers::F32(x));
     let counts = [layout.lines, columns.layout.lines];
     assert!(bias.is_none_or(|bias| bias.len() == counts[1]));
     #[cfg(test)]
@@ -271,26 +271,19 @@ pub(in super::super) fn product(
     let together = [layout, columns.layout].map(|layout| layout.together);
     let (tall, wide) = shares((counts[0], counts[1]), together[0], wanted);
     let (tall, wide) = (tall / together[0], wide.div_ceil(together[1]));
-    let groups = [layout, columns.layout].map(|layout| layout.groups());
-    let (down, across) = (groups[0].div_ceil(tall), groups[1].div_ceil(wide));
+    let groups = (layout.groups(), columns.layout.groups());
     // SAFETY: the blocks are the whole result and do not overlap, and every number of a block is written.
     unsafe {
         cpu::written(counts[0] * counts[1], |out| {
             let work = Work {
                 instructions,
-                rows,
+                rows: (layout, &rows),
                 columns: (columns.layout, &columns.factor),
                 bias,
                 activation,
                 out,
             };
-            (0..down * across).into_par_iter().for_each(|index| {
-                let (first, panel) = (index % down * tall, index / down * wide);
-                work.compute(&Block {
-                    rows: first..(first + tall).min(groups[0]),
-                    columns: panel..(panel + wide).min(groups[1]),
-                });
-            });
+            in_blocks(groups, (tall, wide), |block| work.compute(&block));
         })
     }
 }

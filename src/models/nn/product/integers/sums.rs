@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use super::super::super::lanes::{Lanes, WIDEST, prefetch_line};
 use super::super::super::{Activation, cpu};
-use super::super::sums::Begin;
+use super::super::sums::{Begin, Block};
 use super::instructions::{Instructions, Lines, MANY, Pairs, Vectorised};
 use super::{BLOCK, Factor, Layout};
 
@@ -20,20 +20,14 @@ pub(super) struct Work<'a> {
     pub out: cpu::Shared,
 }
 
-/// A part of the result: groups of rows and of columns.
-pub(super) struct Block {
-    pub rows: Range<usize>,
-    pub columns: Range<usize>,
-}
-
 impl Work<'_> {
-    /// Computes a block.
+    /// Computes a block of groups of rows and of columns.
     ///
     /// # Safety
     /// It lies in the result, and its place is the caller's alone.
     pub(super) unsafe fn compute(&self, block: &Block) {
         for first in (0..self.rows.0.blocks()).step_by(BLOCKS) {
-            for panel in block.columns.clone() {
+            for panel in block.panels.clone() {
                 self.instructions.run(Tall {
                     work: self,
                     rows: block.rows.clone(),
@@ -44,7 +38,7 @@ impl Work<'_> {
         }
         if let Some(activation) = self.activation {
             let (width, columns) = (self.columns.0.together, self.columns.0.lines);
-            let seen = block.columns.start * width..(block.columns.end * width).min(columns);
+            let seen = block.panels.start * width..(block.panels.end * width).min(columns);
             let together = self.rows.0.together;
             let rows =
                 block.rows.start * together..(block.rows.end * together).min(self.rows.0.lines);
