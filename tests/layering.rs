@@ -314,3 +314,40 @@ fn only_the_engine_and_jobs_start_threads() {
         }
     }
 }
+
+/// `tests/fuzz` builds some of the weights' files without the rest of the program; what they import must be among them.
+#[test]
+fn the_fuzzed_files_need_only_one_another() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = fs::read_to_string(root.join("tests/fuzz/fuzz_targets/headers.rs")).unwrap();
+    let built: Vec<&str> = target
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .collect();
+    assert!(!built.is_empty(), "the fuzz target has no modules");
+    let mut faults = Vec::new();
+    for module in &built {
+        let file = format!("src/models/weights/{module}.rs");
+        let text = fs::read_to_string(root.join(&file)).unwrap();
+        for (number, line) in code_lines(&text) {
+            let from_parent = line.split("super::").skip(1).flat_map(imported);
+            let mut foreign = from_parent.filter(|name| !built.contains(name));
+            if line.contains("crate::") || foreign.next().is_some() {
+                faults.push(format!(
+                    "{file}:{number}: not in the fuzz target: {}",
+                    line.trim()
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The modules that a path after `super::` begins with: `a::{b, c}` has one, `{a, b::c}` two.
+fn imported(path: &str) -> impl Iterator<Item = &str> {
+    let names = match path.strip_prefix('{') {
+        Some(group) => group.split('}').next().unwrap_or(group).split(','),
+        None => path.split("::").next().unwrap_or(path).split(','),
+    };
+    names.map(|name| name.trim().split("::").next().unwrap_or(name))
+}

@@ -5,7 +5,6 @@ use std::ops::Range;
 use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 
-use super::params::is_large;
 use super::{gguf, pickle, safetensors};
 
 /// One tensor as a file stores it.
@@ -69,6 +68,12 @@ pub fn read_header(bytes: &[u8]) -> Result<Vec<(String, Stored)>, String> {
         [b'P', b'K', 3, 4, ..] => pickle::header(bytes),
         _ => safetensors::header(bytes),
     }
+}
+
+/// Whether it is a matrix that is worth keeping in fewer bits than f32.
+pub(super) fn is_large(shape: &[usize]) -> bool {
+    const SMALL: usize = 1 << 20;
+    shape.len() == 2 && numbers(shape).is_some_and(|numbers| numbers >= SMALL)
 }
 
 /// The numbers of a shape; `None` where there are more than can be counted.

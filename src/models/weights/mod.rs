@@ -19,9 +19,9 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 
+use header::is_large;
 pub use header::{Format, Stored, read_header};
 pub use loading::Loading;
-use params::is_large;
 pub use params::{Made, Matrix, NumberFormat, Params};
 
 use super::ModelError;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use candle_core::quantized::QTensor;
 use candle_core::{DType, Device, Result, Shape, Tensor};
 
+use super::header::is_large;
 use crate::models::nn::Integers;
 
 /// Where networks get their weights from, by name. Much like candle's `VarBuilder`, but matrices can
@@ -70,12 +71,6 @@ impl fmt::Display for NumberFormat {
             false => Ok(()),
         }
     }
-}
-
-/// Whether it is a matrix that is worth keeping in fewer bits than f32.
-pub(super) fn is_large(shape: &[usize]) -> bool {
-    const SMALL: usize = 1 << 20;
-    shape.len() == 2 && shape.iter().product::<usize>() >= SMALL
 }
 
 /// The weight of a matrix product, `(outputs, inputs)`.
