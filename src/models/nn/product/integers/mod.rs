@@ -290,6 +290,10 @@ pub(in super::super) fn product(
 
 #[cfg(test)]
 mod tests {
+    use rand_chacha::ChaCha12Rng;
+    use rand_chacha::rand_core::SeedableRng as _;
+    use rand_distr::{Distribution as _, StandardNormal};
+
     use super::*;
 
     /// Numbers from -1 to 1 that have nothing to do with those of another `stride`.
@@ -356,6 +360,43 @@ mod tests {
             for got in of(instructions, &x, &weight, depth) {
                 assert!((got - depth as f32).abs() < 1e-4 * depth as f32, "{got}");
             }
+        }
+    }
+
+    #[test]
+    fn outliers_cost_less_than_rounding_to_bf16() {
+        // Two channels of the first factor are a hundred times the others, and the weight undoes it: so the others count for as much
+        // as ever, with a hundredth of the digits where they share a block.
+        const OUTLIERS: [usize; 2] = [40, 700];
+        let (rows, depth, columns) = (32, 1536, 48);
+        let mut rng = ChaCha12Rng::seed_from_u64(0);
+        let mut numbers = |len| -> Vec<f32> {
+            let normal = StandardNormal.sample_iter(&mut rng);
+            normal.take(len).collect()
+        };
+        let (mut x, mut weight) = (numbers(rows * depth), numbers(columns * depth));
+        for (factor, by) in [(&mut x, 100.0), (&mut weight, 0.01)] {
+            for line in factor.chunks_mut(depth) {
+                OUTLIERS.iter().for_each(|channel| line[*channel] *= by);
+            }
+        }
+        let sum = |row: usize, column: usize, of: fn(f32) -> f64| -> f64 {
+            let terms = x[row * depth..][..depth].iter();
+            let terms = terms.zip(&weight[column * depth..][..depth]);
+            terms.map(|(a, b)| of(*a) * of(*b)).sum()
+        };
+        for instructions in Instructions::all() {
+            let (mut ours, mut rounded) = (0.0, 0.0);
+            for (i, got) in of(instructions, &x, &weight, depth).iter().enumerate() {
+                let (row, column) = (i / columns, i % columns);
+                let want = sum(row, column, f64::from);
+                ours += (f64::from(*got) - want).powi(2);
+                rounded += (sum(row, column, |n| half::bf16::from_f32(n).to_f64()) - want).powi(2);
+            }
+            assert!(
+                ours < rounded,
+                "{instructions:?}: {ours:.1e} and {rounded:.1e}"
+            );
         }
     }
 
