@@ -6,7 +6,7 @@ use serde_json::json;
 use super::export::FileOptions;
 use super::options::{DenoiseOptions, GlobalOptions, LimitOptions};
 use super::progress::ProgressLine;
-use super::session::Session;
+use super::session::{Session, warn_of_unknown_words};
 use super::{CliError, auto};
 use crate::engine::{EventKind, FinishedRun, RunRequest, StepReport, peak_rss_bytes};
 use crate::media::{self, ClipShape, EncodeOptions, Format};
@@ -82,6 +82,7 @@ pub(super) fn generate(options: &GenerateOptions, global: &GlobalOptions) -> Res
     };
     media::check_written(&out, &encode_options, shape)
         .map_err(|why| CliError::Failed(why.to_string()))?;
+    warn_of_unknown_words(&pair, std::slice::from_ref(&options.prompt));
     if options.denoise.seed_is_random() && !global.json {
         eprintln!("seed {}", settings.seed);
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::CliError;
 use super::options::{DenoiseOptions, GlobalOptions};
 use super::progress::ProgressLine;
-use super::session::Session;
+use super::session::{Session, warn_of_unknown_words};
 use crate::analysis::{EARLY_RIM, LATE_RIM, Measure};
 use crate::engine::{EventKind, Probe, ProbeRequest, write_divergence_maps};
 use crate::plot::{Axis, Colour, Figure, Form, Panel, PlotError, PlotFormat, Point, Series, Span};
@@ -55,6 +55,7 @@ pub(super) fn probe(options: &ProbeOptions, global: &GlobalOptions) -> Result<()
         given => given,
     };
     let settings = options.denoise.settings(&pair, &prompts[0])?;
+    warn_of_unknown_words(&pair, prompts);
     let seeds = (0..u64::from(options.seeds)).map(|i| settings.seed.wrapping_add(i));
     let runs = seeds.flat_map(|seed| prompts.iter().map(move |prompt| (prompt.clone(), seed)));
     let request = ProbeRequest {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::CliError;
 use super::options::GlobalOptions;
 use crate::engine::{EngineHandle, EventKind, PairSummary, PipelineFactory, RunId};
-use crate::project::PairRef;
+use crate::project::{PairRef, unknown_words};
 
 /// The engine, driven from a terminal.
 pub(super) struct Session {
@@ -76,4 +76,19 @@ impl Session {
     pub(super) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
     }
+}
+
+/// Says on stderr which words of `prompts` the pair was never taught, and which it was: without them the clip shows something else.
+pub(super) fn warn_of_unknown_words(pair: &PairSummary, prompts: &[String]) {
+    let unknown = unknown_words(&prompts.join(" "), &pair.vocabulary);
+    if unknown.is_empty() {
+        return;
+    }
+    let slot = |(slot, words): &(String, Vec<String>)| format!("{slot}: {}", words.join(", "));
+    let known: Vec<_> = pair.vocabulary.iter().map(slot).collect();
+    eprintln!(
+        "warning: this pair does not know: {}; it was taught {}",
+        unknown.join(", "),
+        known.join("; ")
+    );
 }

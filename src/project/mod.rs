@@ -12,6 +12,7 @@ mod recipe;
 mod scribe;
 mod settings;
 mod space;
+mod vocabulary;
 
 pub use atomic::{
     AtomicError, AtomicFile, folder_of, sync_folder, write_atomic, write_bytes_atomic,
@@ -26,3 +27,4 @@ pub use recipe::{Recipe, RecipeError, recipe_beside};
 pub use scribe::Scribe;
 pub use settings::{PairRef, RunSettings, SettingsError};
 pub use space::{free_bytes, size_text};
+pub use vocabulary::{unknown_spans, unknown_words};

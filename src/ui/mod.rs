@@ -32,5 +32,4 @@ pub mod timeline;
 pub mod top_bar;
 pub mod transport;
 pub mod view;
-pub mod vocabulary;
 pub mod widgets;

@@ -232,13 +232,34 @@ fn a_plan_costs_nothing_and_adds_up() {
 }
 
 #[test]
+fn words_that_the_pair_was_never_taught_are_named() {
+    let folder = TempDir::new().unwrap();
+    let told = |prompt: &str, out: &str| {
+        let arguments = ["generate", prompt, "--steps", "2", "--json", "--out", out];
+        let output = flowblend(folder.path(), &[&arguments, &SMALL[..]].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{stderr}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap();
+        stderr
+    };
+    let stderr = told("a red elephant and an Elephant over a blue sky", "a.mp4");
+    let warning = stderr.lines().find(|line| line.starts_with("warning: "));
+    let warning = warning.unwrap_or_else(|| panic!("no warning in {stderr}"));
+    assert!(
+        warning.contains("does not know: elephant, sky;") && warning.contains("shapes: ball, "),
+        "{warning}"
+    );
+    assert!(!told(PROMPT, "b.mp4").contains("warning"));
+}
+
+#[test]
 fn presets_of_the_bundled_pair_speak_its_words_and_outlive_an_export() {
     let demo = models().join("demo");
     let defaults = flowblend::models::PairSpec::read(&demo).unwrap().defaults;
     let vocabulary: Vec<_> = defaults.vocabulary.into_iter().collect();
     assert!(!defaults.presets.is_empty() && !vocabulary.is_empty());
     for preset in &defaults.presets {
-        let unknown = flowblend::ui::vocabulary::unknown_spans(&preset.prompt, &vocabulary);
+        let unknown = flowblend::project::unknown_words(&preset.prompt, &vocabulary);
         assert!(unknown.is_empty(), "{}: {unknown:?}", preset.name);
     }
     // The program that writes pair.json takes them from here.

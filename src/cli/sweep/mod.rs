@@ -12,7 +12,7 @@ use super::CliError;
 use super::option_values::BoundaryAt;
 use super::options::{DenoiseOptions, GlobalOptions, LimitOptions};
 use super::progress::ProgressLine;
-use super::session::Session;
+use super::session::{Session, warn_of_unknown_words};
 use crate::analysis::Wish;
 use crate::engine::{
     EventKind, PairSummary, Quality, SweepRequest, SweepRow, SweepSummary, SweptRun,
@@ -144,6 +144,7 @@ pub(super) fn sweep(options: &SweepOptions, global: &GlobalOptions) -> Result<()
     let mut session = Session::start(global)?;
     let pair = session.describe(options.denoise.pair())?;
     let wanted = options.request(&pair)?;
+    warn_of_unknown_words(&pair, &options.prompts);
     let renders = wanted.runs.iter().flat_map(|run| wanted.renders(run));
     let known = |settings| file.as_ref()?.find(settings, &pair);
     let mut rows: Vec<SweepRow> = renders.filter_map(known).collect();

@@ -1,15 +1,17 @@
 //! Prompt and negative prompt; what the pair does not know is underlined and named.
 
+use std::ops::Range;
+
 use eframe::egui;
-use egui::text::{CCursorRange, TextFormat};
+use egui::text::{CCursorRange, LayoutJob, TextFormat};
 use egui::text_edit::TextEditState;
-use egui::{Align2, Response, RichText, TextBuffer, TextEdit, Ui, vec2};
+use egui::{Align2, Color32, Response, RichText, Stroke, TextBuffer, TextEdit, Ui, vec2};
 
 use crate::app::{Command, DocCommand, Request, Scene};
+use crate::project::{unknown_spans, unknown_words};
 use crate::ui::presets;
 use crate::ui::theme::{FIELD_HEIGHT_PX, palette, regular};
 use crate::ui::view::View;
-use crate::ui::vocabulary::{underlined, unknown_spans, words_at};
 use crate::ui::widgets::{edit, field, field_with_corner};
 
 /// Longest prompt taken, in characters; text encoders read far less.
@@ -58,8 +60,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, view: &mut View, out: &mut Ve
         out.push(Request::EndBurst);
         out.push(Request::Edit(DocCommand::Preset(preset)));
     }
-    let unknown = unknown_spans(&settings.prompt, vocabulary);
-    let unknown = words_at(&settings.prompt, &unknown);
+    let unknown = unknown_words(&settings.prompt, vocabulary);
     if !unknown.is_empty() {
         let known = vocabulary
             .iter()
@@ -99,4 +100,52 @@ fn mark_all(ui: &Ui, field: &Response, text: &str) {
     let all = CCursorRange::select_all_str(text);
     state.cursor.set_char_range(Some(all));
     state.store(ui.ctx(), field.id);
+}
+
+/// Text as it is, but with a line in `colour` under the words at `spans`.
+fn underlined(
+    text: &str,
+    spans: &[Range<usize>],
+    plain: &TextFormat,
+    colour: Color32,
+) -> LayoutJob {
+    let marked = TextFormat {
+        underline: Stroke::new(1.5, colour),
+        ..plain.clone()
+    };
+    let mut job = LayoutJob::default();
+    let mut done = 0;
+    for span in spans {
+        job.append(&text[done..span.start], 0.0, plain.clone());
+        job.append(&text[span.clone()], 0.0, marked.clone());
+        done = span.end;
+    }
+    job.append(&text[done..], 0.0, plain.clone());
+    job
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unknown_words_are_underlined_and_nothing_is_left_out() {
+        let prompt = "a red dragon, dragons";
+        let known = [("colour".to_owned(), vec!["red".to_owned()])];
+        let spans = unknown_spans(prompt, &known);
+        let plain = TextFormat::default();
+        let job = underlined(prompt, &spans, &plain, Color32::RED);
+        assert_eq!(job.text, prompt);
+        let is_marked = |at: usize| {
+            let section = job
+                .sections
+                .iter()
+                .find(|s| s.byte_range.contains(&at.into()));
+            section.is_some_and(|s| s.format.underline.color == Color32::RED)
+        };
+        let marked: String = (0..prompt.len())
+            .map(|at| if is_marked(at) { '_' } else { '.' })
+            .collect();
+        assert_eq!(marked, "......______.._______");
+    }
 }

@@ -3,10 +3,6 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use eframe::egui;
-use egui::text::{LayoutJob, TextFormat};
-use egui::{Color32, Stroke};
-
 /// Words that carry a sentence but no picture; every pair reads over them.
 const FILLERS: [&str; 40] = [
     "a",
@@ -74,38 +70,16 @@ pub fn unknown_spans(prompt: &str, vocabulary: &[(String, Vec<String>)]) -> Vec<
         .collect()
 }
 
-/// The words at these places of a prompt, each once, in lower case.
-pub fn words_at(prompt: &str, spans: &[Range<usize>]) -> Vec<String> {
+/// The prompt's words that are in no slot of `vocabulary`, each once, in lower case.
+pub fn unknown_words(prompt: &str, vocabulary: &[(String, Vec<String>)]) -> Vec<String> {
     let mut found = Vec::new();
-    for word in spans.iter().filter_map(|span| prompt.get(span.clone())) {
-        let word = word.to_lowercase();
+    for span in unknown_spans(prompt, vocabulary) {
+        let word = prompt[span].to_lowercase();
         if !found.contains(&word) {
             found.push(word);
         }
     }
     found
-}
-
-/// Text as it is, but with a line in `colour` under the words at `spans`.
-pub fn underlined(
-    text: &str,
-    spans: &[Range<usize>],
-    plain: &TextFormat,
-    colour: Color32,
-) -> LayoutJob {
-    let marked = TextFormat {
-        underline: Stroke::new(1.5, colour),
-        ..plain.clone()
-    };
-    let mut job = LayoutJob::default();
-    let mut done = 0;
-    for span in spans {
-        job.append(&text[done..span.start], 0.0, plain.clone());
-        job.append(&text[span.clone()], 0.0, marked.clone());
-        done = span.end;
-    }
-    job.append(&text[done..], 0.0, plain.clone());
-    job
 }
 
 /// Words and where they begin.
@@ -138,27 +112,7 @@ mod tests {
         let spans = unknown_spans(prompt, &vocabulary());
         let found: Vec<_> = spans.iter().map(|span| &prompt[span.clone()]).collect();
         assert_eq!(found, ["dragon", "Dragon", "ñandú"]);
-        assert_eq!(words_at(prompt, &spans), ["dragon", "ñandú"]);
-    }
-
-    #[test]
-    fn the_unknown_words_are_underlined_and_nothing_is_left_out() {
-        let prompt = "a red dragon, dragons";
-        let spans = unknown_spans(prompt, &vocabulary());
-        let plain = TextFormat::default();
-        let job = underlined(prompt, &spans, &plain, Color32::RED);
-        assert_eq!(job.text, prompt);
-        let is_marked = |at: usize| {
-            let section = job
-                .sections
-                .iter()
-                .find(|s| s.byte_range.contains(&at.into()));
-            section.is_some_and(|s| s.format.underline.color == Color32::RED)
-        };
-        let marked: String = (0..prompt.len())
-            .map(|at| if is_marked(at) { '_' } else { '.' })
-            .collect();
-        assert_eq!(marked, "......______.._______");
+        assert_eq!(unknown_words(prompt, &vocabulary()), ["dragon", "ñandú"]);
     }
 
     #[test]
